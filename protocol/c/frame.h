@@ -1,0 +1,171 @@
+/*
+ * frame: the worker protocol's lines, read and written (protocol/PROTOCOL.md).
+ *
+ * Reading borrows: every slice and value in a frame points into the line it was
+ * read from.  A peer's bad line is data, not an error: a verdict says what the
+ * line is, and `fault` says why in words.  Writing appends one whole line, with
+ * its LF, to a buffer.
+ */
+#pragma once
+
+#include "base/json.h"
+
+enum { FRAME_ID_MAX = 64 }; /* bytes of a worker's own string id */
+
+enum frame_verdict {
+    FRAME_OK,    /* a frame */
+    FRAME_EMPTY, /* an empty line: ignore */
+    FRAME_STRAY, /* no frame at all: a log line (PROTOCOL.md, malformed input, rules 1 and 3) */
+    FRAME_BROKEN, /* meant to be a frame and unreadable (rule 2); `id` may be known */
+};
+
+enum frame_kind {
+    FRAME_RESPONSE,
+    FRAME_READY,
+    FRAME_ERROR,
+    FRAME_ASK,
+    FRAME_ANSWER,
+    FRAME_CANCEL,
+    FRAME_PONG,
+    FRAME_LOG,
+    FRAME_DRAIN,
+    FRAME_UNKNOWN, /* a `type` that this supervisor does not know: ignore */
+};
+
+enum frame_id_kind { FRAME_ID_NONE, FRAME_ID_NULL, FRAME_ID_NUMBER, FRAME_ID_STRING };
+
+struct frame_id {
+    enum frame_id_kind kind;
+    uint64_t number;  /* FRAME_ID_NUMBER: 0..2^53-1 */
+    struct slice raw; /* as written, quotes included; "null" when there is none */
+};
+
+enum frame_body { FRAME_BODY_NONE, FRAME_BODY_TEXT, FRAME_BODY_BASE64, FRAME_BODY_JSON };
+
+/*
+ * Members that were absent have raw.len 0, status 0, false, or FRAME_ID_NONE.  Of a
+ * FRAME_BROKEN line only `kind`, `type`, `id` and `fault` are filled in, `id` and `kind`
+ * as far as they could be found.
+ */
+struct frame {
+    enum frame_kind kind;
+    struct slice prefix; /* what stood before the frame on its line: log it */
+    struct slice text;   /* the frame itself, without prefix and white space around it */
+    struct slice type;   /* the `type` member's text as written, for FRAME_UNKNOWN */
+    bool dirty;          /* mend the line and read it again: see frame_line_clean() */
+    struct frame_id id;
+    uint64_t status;           /* response, error */
+    struct json_value reason;  /* response, cancel: a string */
+    struct json_value headers; /* response: an object of strings and arrays of strings */
+    enum frame_body body_kind;
+    struct json_value body; /* response */
+    bool more;
+    bool file;                 /* a `file` member is there */
+    struct json_value code;    /* error: a string */
+    struct json_value message; /* error, log: a string */
+    struct json_value stack;   /* error: a string */
+    struct json_value data;    /* error: anything */
+    struct json_value token;   /* ask: a string */
+    struct json_value payload; /* ask `args`, answer `value`, log `fields`: anything */
+    struct frame_id for_id;    /* ask: what the asker is serving */
+    bool has_timeout;
+    uint64_t timeout_ms;     /* ask */
+    uint64_t grace_ms;       /* drain */
+    uint64_t inflight;       /* pong */
+    uint64_t rss;            /* pong, bytes */
+    struct json_value level; /* log: a string */
+    const char *fault;       /* FRAME_BROKEN, FRAME_STRAY: a static sentence */
+};
+
+/*
+ * Reads one line (without its LF).  Always fills in `frame`.  When that is `dirty` (bytes
+ * that are not UTF-8, lone surrogates), its values must not be spliced anywhere: the
+ * caller mends the line with frame_line_clean() and reads the result.
+ */
+enum frame_verdict frame_read(struct slice line, struct frame *);
+
+/*
+ * True when the frame's id is one of the supervisor's: that of a response, an answer, an
+ * error or a pong.  Only then may a broken frame fail what has that id; the id of a
+ * worker's own ask is from another space.
+ */
+bool frame_answers(const struct frame *);
+
+/* Appends the bytes that a response's body stands for; raw JSON as it is. */
+void frame_body_decode(const struct frame *, struct buf *);
+
+/* The number of those bytes when it is cheap to say, that is without escapes. */
+bool frame_body_size(const struct frame *, size_t *size);
+
+/*
+ * Makes a line safe to splice: when it holds bad UTF-8 or lone surrogates, writes
+ * the mended line to `scratch` and returns that, otherwise returns the line itself.
+ */
+struct slice frame_line_clean(struct slice line, struct buf *scratch);
+
+/*
+ * The supervisor's id in the first 256 bytes of a line that could not be read, for
+ * instance because it is too long; kind NONE if there is none, or when the line is of a
+ * kind whose id is the worker's.
+ */
+struct frame_id frame_salvage_id(struct slice line);
+
+struct frame_request {
+    struct slice method;
+    struct slice path;
+    bool has_query;
+    struct slice query;
+    const struct field *headers; /* lower-case names, values as bytes */
+    size_t header_count;
+    struct slice ip;
+    bool https;
+    const struct field *params;
+    size_t param_count;
+    struct slice token;
+    struct slice body; /* empty = none */
+    bool body_as_json; /* the body is validated JSON and the worker wants `json` */
+};
+
+/*
+ * Everything of a request line that does not change when it is sent again: all but
+ * the id and the time left, up to and with the LF.
+ */
+void frame_write_request_tail(struct buf *, const struct frame_request *);
+
+/* A whole request line: the head with id and time left (ms), then a tail. */
+void frame_write_request(struct buf *, uint64_t id, uint64_t timeout_ms, struct slice tail);
+
+struct frame_hello {
+    struct slice server; /* "nodey/0.1.0" */
+    struct slice worker;
+    unsigned instance;
+    bool dev;
+    uint64_t max_line;
+    const char *const *tokens; /* NULL-terminated; may be NULL */
+};
+
+void frame_write_hello(struct buf *, const struct frame_hello *);
+
+struct frame_ask {
+    uint64_t id;
+    struct slice token;
+    struct slice from; /* "web#0" */
+    uint64_t timeout_ms;
+    unsigned depth;
+    bool nested;
+    struct slice args; /* raw JSON; empty = none */
+};
+
+void frame_write_ask(struct buf *, const struct frame_ask *);
+
+/* value: raw JSON; empty = null.  id is echoed as the asker wrote it. */
+void frame_write_answer(struct buf *, struct slice id_raw, struct slice value);
+void frame_write_error(struct buf *, struct slice id_raw, const char *code,
+                       struct slice message, struct slice data);
+void frame_write_cancel(struct buf *, uint64_t id, const char *reason);
+void frame_write_ping(struct buf *, uint64_t id);
+void frame_write_drain(struct buf *, uint64_t grace_ms);
+void frame_write_shutdown(struct buf *, uint64_t grace_ms);
+
+/* The HTTP status of an error code ("not_found" is 404); 500 for one not known. */
+unsigned frame_code_status(struct slice code);

@@ -1,0 +1,294 @@
+#include "protocol/c/ready.h"
+
+#include <ctype.h>
+
+enum { TOKEN_MAX = 128, CONCURRENCY_MAX = 100000, PREFETCH_MAX = 1024, SHOWN_BYTES = 60 };
+
+static const uint64_t TIMEOUT_MAX = (UINT64_C(1) << 53) - 1;
+
+static const struct {
+    const char *name;
+    enum ready_feature feature;
+} feature_names[] = {
+    {"stream", FEATURE_STREAM}, {"cancel", FEATURE_CANCEL},
+    {"ask", FEATURE_ASK},       {"nested", FEATURE_NESTED},
+    {"events", FEATURE_EVENTS}, {"ping", FEATURE_PING},
+    {"ws", FEATURE_WS},         {"upgrade", FEATURE_UPGRADE},
+    {"drain", FEATURE_DRAIN},   {"sendfile", FEATURE_SENDFILE},
+};
+
+/* A text without escapes, kept in the arena. */
+static struct slice keep_text(struct arena *arena, const struct json_value *string)
+{
+    if (!string->escaped)
+        return arena_copy(arena, json_inner(string));
+    struct buf text = {0};
+    json_unescape(string, &text);
+    struct slice kept = arena_copy(arena, buf_slice(&text));
+    buf_deinit(&text);
+    return kept;
+}
+
+static void change_case(struct slice text, int (*to)(int))
+{
+    char *p = (char *)text.ptr; /* from keep_text(): ours to write to */
+    for (size_t i = 0; i < text.len; i++)
+        p[i] = (char)to((unsigned char)p[i]);
+}
+
+static size_t count_items(const struct json_value *array)
+{
+    struct json_scan it = json_iter(array);
+    struct json_value item;
+    size_t count = 0;
+    while (json_next_item(&it, &item))
+        count++;
+    return count;
+}
+
+/* An array of strings of 1 to `max` bytes each. */
+static bool read_strings(struct arena *arena, const struct json_value *v, size_t max,
+                         struct slice **texts, size_t *text_count)
+{
+    if (v->type != JSON_ARRAY)
+        return false;
+    struct slice *list = arena_alloc(arena, count_items(v) * sizeof(*list));
+    size_t count = 0;
+    struct json_scan it = json_iter(v);
+    struct json_value item;
+    while (json_next_item(&it, &item)) {
+        if (item.type != JSON_STRING)
+            return false;
+        list[count] = keep_text(arena, &item);
+        if (list[count].len == 0 || list[count].len > max)
+            return false;
+        count++;
+    }
+    *texts = list;
+    *text_count = count;
+    return true;
+}
+
+static bool read_protocol(struct ready *r, const struct json_value *v)
+{
+    return json_to_u64(v, 1, &r->protocol) && r->protocol == 1;
+}
+
+static bool read_concurrency(struct ready *r, const struct json_value *v)
+{
+    return json_to_u64(v, CONCURRENCY_MAX, &r->concurrency) && r->concurrency > 0;
+}
+
+static bool read_prefetch(struct ready *r, const struct json_value *v)
+{
+    return json_to_u64(v, PREFETCH_MAX, &r->prefetch);
+}
+
+static bool read_features(struct ready *r, const struct json_value *v)
+{
+    if (v->type != JSON_ARRAY)
+        return false;
+    r->features = 0;
+    struct json_scan it = json_iter(v);
+    struct json_value name;
+    while (json_next_item(&it, &name)) {
+        if (name.type != JSON_STRING)
+            return false;
+        for (size_t i = 0; i < ARRAY_LEN(feature_names); i++) {
+            if (json_string_is(&name, feature_names[i].name))
+                r->features |= feature_names[i].feature;
+        }
+    }
+    return true;
+}
+
+static bool read_headers(struct ready *r, const struct json_value *v)
+{
+    r->header_count = 0;
+    if (json_string_is(v, "all")) {
+        r->headers = READY_HEADERS_ALL;
+        return true;
+    }
+    if (json_string_is(v, "none")) {
+        r->headers = READY_HEADERS_NONE;
+        return true;
+    }
+    r->headers = READY_HEADERS_LIST;
+    if (!read_strings(&r->arena, v, v->raw.len, &r->header_names, &r->header_count))
+        return false;
+    for (size_t i = 0; i < r->header_count; i++)
+        change_case(r->header_names[i], tolower);
+    return true;
+}
+
+static bool read_body(struct ready *r, const struct json_value *v)
+{
+    r->json_body = json_string_is(v, "json");
+    return r->json_body || json_string_is(v, "text");
+}
+
+static bool read_tokens(struct ready *r, const struct json_value *v)
+{
+    return read_strings(&r->arena, v, TOKEN_MAX, &r->tokens, &r->token_count);
+}
+
+static bool read_files(struct ready *r, const struct json_value *v)
+{
+    return read_strings(&r->arena, v, v->raw.len, &r->files, &r->file_count);
+}
+
+static bool read_sdk(struct ready *r, const struct json_value *v)
+{
+    if (v->type != JSON_STRING)
+        return false;
+    r->sdk = keep_text(&r->arena, v);
+    return true;
+}
+
+static bool read_route_path(struct ready *r, struct ready_route *route,
+                            const struct json_value *v)
+{
+    if (v->type != JSON_STRING)
+        return false;
+    route->path = keep_text(&r->arena, v);
+    return slice_starts(route->path, SLICE("/"));
+}
+
+static bool read_route_method(struct ready *r, struct ready_route *route,
+                              const struct json_value *v)
+{
+    if (v->type != JSON_STRING)
+        return false;
+    route->method = keep_text(&r->arena, v);
+    change_case(route->method, toupper);
+    return route->method.len > 0;
+}
+
+static bool read_route_timeout(struct ready *r, struct ready_route *route,
+                               const struct json_value *v)
+{
+    (void)r;
+    return json_to_u64(v, TIMEOUT_MAX, &route->timeout_ms);
+}
+
+static const char path_rule[] = "a text that begins with /";
+
+static const struct {
+    const char *name;
+    const char *label;
+    bool (*read)(struct ready *, struct ready_route *, const struct json_value *);
+    const char *rule;
+} route_members[] = {
+    {"path", "a route's path", read_route_path, path_rule},
+    {"method", "a route's method", read_route_method, "a method's name, or left out for any"},
+    {"timeout", "a route's timeout", read_route_timeout, "whole milliseconds"},
+};
+
+/* One sentence: which member, what it was (cut short), what it must be. */
+static bool unusable(struct err *err, const char *member, const struct json_value *v,
+                     const char *rule)
+{
+    size_t len = MIN(v->raw.len, (size_t)SHOWN_BYTES);
+    while (len < v->raw.len && ((unsigned char)v->raw.ptr[len] & 0xC0) == 0x80)
+        len--; /* never half a character */
+    err_set(err, -1, "ready: %s is %.*s%s; it must be %s", member, (int)len, v->raw.ptr,
+            len < v->raw.len ? "..." : "", rule);
+    return false;
+}
+
+static bool read_route(struct ready *r, const struct json_value *v, struct ready_route *route,
+                       struct err *err)
+{
+    struct json_scan it = json_iter(v);
+    struct json_value key, value;
+    while (json_next_member(&it, &key, &value)) {
+        for (size_t i = 0; i < ARRAY_LEN(route_members); i++) {
+            if (json_string_is(&key, route_members[i].name) &&
+                !route_members[i].read(r, route, &value))
+                return unusable(err, route_members[i].label, &value, route_members[i].rule);
+        }
+    }
+    if (route->path.len == 0) {
+        const struct json_value missing = {.raw = SLICE("missing")};
+        return unusable(err, "a route's path", &missing, path_rule);
+    }
+    return true;
+}
+
+static bool read_routes(struct ready *r, const struct json_value *v, struct err *err)
+{
+    static const char rule[] = "an array of objects";
+    if (v->type != JSON_ARRAY)
+        return unusable(err, "routes", v, rule);
+    r->routes = arena_alloc(&r->arena, count_items(v) * sizeof(*r->routes));
+    r->route_count = 0;
+    struct json_scan it = json_iter(v);
+    struct json_value item;
+    while (json_next_item(&it, &item)) {
+        struct ready_route *route = &r->routes[r->route_count++];
+        *route = (struct ready_route){0};
+        if (item.type != JSON_OBJECT)
+            return unusable(err, "routes", v, rule);
+        if (!read_route(r, &item, route, err))
+            return false;
+    }
+    return true;
+}
+
+static const struct {
+    const char *name;
+    bool (*read)(struct ready *, const struct json_value *);
+    const char *rule;
+} members[] = {
+    {"protocol", read_protocol, "1, the version that this supervisor speaks"},
+    {"concurrency", read_concurrency, "a whole number 1 to 100000"},
+    {"prefetch", read_prefetch, "a whole number 0 to 1024"},
+    {"features", read_features, "an array of strings"},
+    {"headers", read_headers, "\"all\", \"none\" or an array of names"},
+    {"body", read_body, "\"text\" or \"json\""},
+    {"tokens", read_tokens, "an array of strings of 1 to 128 bytes"},
+    {"files", read_files, "an array of paths"},
+    {"sdk", read_sdk, "a string"},
+};
+
+static bool read_member(struct ready *r, const struct json_value *key,
+                        const struct json_value *value, struct err *err)
+{
+    if (json_string_is(key, "routes"))
+        return read_routes(r, value, err);
+    for (size_t i = 0; i < ARRAY_LEN(members); i++) {
+        if (!json_string_is(key, members[i].name))
+            continue;
+        if (!members[i].read(r, value))
+            return unusable(err, members[i].name, value, members[i].rule);
+        break;
+    }
+    return true;
+}
+
+bool ready_read(struct slice line, struct ready *out, struct err *err)
+{
+    struct frame frame;
+    struct ready r = {.protocol = 1, .concurrency = 1};
+    if (frame_read(line, &frame) != FRAME_OK || frame.kind != FRAME_READY) {
+        err_set(err, -1, "ready: the line is no ready frame");
+        return false;
+    }
+    const struct json_value object = {.type = JSON_OBJECT, .raw = frame.text};
+    struct json_scan it = json_iter(&object);
+    struct json_value key, value;
+    while (json_next_member(&it, &key, &value)) {
+        if (!read_member(&r, &key, &value, err)) {
+            ready_deinit(&r);
+            return false;
+        }
+    }
+    *out = r;
+    return true;
+}
+
+void ready_deinit(struct ready *r)
+{
+    arena_deinit(&r->arena);
+    *r = (struct ready){0};
+}

@@ -1,0 +1,98 @@
+/*
+ * stdio: takes the protocol's descriptor away from everybody else.
+ *
+ * One stray byte on stdout would break a frame, and it may come from console.log,
+ * from native code or from a child process.  So the redirection happens below all of
+ * them: Node has no dup2, but opening a file takes the lowest free descriptor, and
+ * right after closeSync(1) that is 1.  Loaded before anything else of the SDK.
+ */
+'use strict';
+
+const fs = require('node:fs');
+
+const TAKEN = 'taken'; // NODEY_FD, as the children of a worker see it
+
+function tryOpen(path) {
+    try {
+        return fs.openSync(path, 'a');
+    } catch {
+        return -1; // a socket (ENXIO), another user's pipe (EACCES), no /proc
+    }
+}
+
+function isOpen(fd) {
+    try {
+        fs.fstatSync(fd);
+        return true;
+    } catch {
+        return false;
+    }
+}
+
+/*
+ * A file opened anew has an offset of its own, and whoever shares the old one (the shell,
+ * when its output goes to that file) would overwrite what we append.
+ */
+function isFile(fd) {
+    return fs.fstatSync(fd).isFile();
+}
+
+/* The second best: console.log and what uses process.stdout, but not native writes. */
+function patchStdout() {
+    process.stdout.write = process.stderr.write.bind(process.stderr);
+}
+
+function sendStdoutToStderr() {
+    fs.closeSync(1);
+    if (tryOpen('/proc/self/fd/2') !== 1) {
+        tryOpen('/dev/null');
+        patchStdout();
+    } else if (isFile(2)) {
+        patchStdout();
+    }
+}
+
+/** Returns the descriptor that frames are written to. */
+function takeOutput() {
+    const given = Number(process.env.NODEY_FD);
+    process.env.NODEY_FD = TAKEN;
+    let fd = -1;
+    if (given > 2 && isOpen(given)) fd = given;
+    else if (!isFile(1)) fd = tryOpen('/proc/self/fd/1');
+    if (fd < 0) {
+        patchStdout();
+        return 1;
+    }
+    sendStdoutToStderr();
+    return fd;
+}
+
+/* Code that looks at process.stdin must not read the requests. */
+function hideStdin() {
+    let empty;
+    Object.defineProperty(process, 'stdin', {
+        configurable: true,
+        enumerable: true,
+        get: () => (empty ??= require('node:stream').Readable.from([])),
+    });
+}
+
+/*
+ * 'supervised': the pipes are ours.  'hand': a person runs the script.  'detached':
+ * somebody else owns stdin and stdout, so nothing is read or written: a thread or a
+ * child process of a worker, or a unit test that loads one.
+ */
+function findMode(env) {
+    // Says the same as worker_threads.isMainThread, which takes 1.5 ms to load.
+    const isThread = process.chdir.disabled === true;
+    if (isThread || env.NODEY_FD === TAKEN) return 'detached';
+    if (env.NODEY) return 'supervised';
+    const isTest = env.NODE_TEST_CONTEXT || env.JEST_WORKER_ID || env.VITEST;
+    return isTest ? 'detached' : 'hand';
+}
+
+const mode = findMode(process.env);
+const output = mode === 'detached' ? -1 : takeOutput();
+if (mode === 'supervised') hideStdin();
+
+module.exports = { mode, output };

@@ -1,0 +1,318 @@
+"""aio: `async def` handlers, a task for each request, in one event loop.
+
+`def` handlers of such a worker run in threads, each in a copy of the request's context,
+so that they may block and may call ask().
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import signal
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from .handler import Handler
+    from .threads import Pool
+    from .worker import Worker
+
+from . import hand, startup
+from .codec import Malformed, ask_line, cancel_line, decode, encode, error_line
+from .errors import Error, error_of, failure_line, log_text, one_line
+from .frames import checked, closed_frame, pong_line, within_limit
+from .sync import SyncEngine
+
+_CONCURRENCY = 1000
+_THREADS = 64
+_LINGER_SECONDS = 0.2
+_LAG_SECONDS = 1.0
+
+_serving: contextvars.ContextVar[Any] = contextvars.ContextVar("nodey_serving", default=None)
+
+
+class AsyncEngine:
+    """The asyncio engine."""
+
+    def __init__(self, worker: Worker) -> None:
+        self.worker = worker
+        self.channel = worker.channel
+        self.loop: asyncio.AbstractEventLoop | None = None
+        self._early = worker.engine
+        self._asks: dict[int, asyncio.Future[dict[str, Any]]] = {}
+        self._last_ask = 0
+        self._tasks: dict[asyncio.Task[None], dict[str, Any]] = {}
+        self._in_threads: list[dict[str, Any]] = []
+        self._cancelled: list[dict[str, Any]] = []
+        self._pool: Pool | None = None
+        self._flush_planned = False
+        self._closed = False
+        self._frames_read = 0
+        self._lag_ms: float | None = None
+        self._unknown: set[str] = set()
+
+    # ----------------------------------------------------------------- serving
+
+    def serve(self) -> None:
+        """Serves until the end of input, drain, shutdown or SIGTERM."""
+        if startup.in_exit_hook:
+            log_text("async handlers are served from the exit hook; end the script with nodey.start()")
+        old = signal.getsignal(signal.SIGINT)
+        if self.channel.supervised:
+            signal.signal(signal.SIGINT, lambda number, frame: None)
+        try:
+            asyncio.run(self._main())
+        finally:
+            self.channel.flush()
+            signal.signal(signal.SIGINT, old)
+
+    async def _main(self) -> None:
+        self.loop = asyncio.get_running_loop()
+        self._ending = asyncio.Event()
+        self.loop.add_signal_handler(signal.SIGTERM, self._terminate)
+        if self.channel.supervised:
+            self._send(self.worker.ready_line(_CONCURRENCY, 0))
+        else:
+            hand.greet()
+        if isinstance(self._early, SyncEngine):
+            self._take([*self._early.nested, *self._early.queue])
+            if self._early.ended:
+                self._ending.set()
+        await self._listen()
+        await self._ending.wait()
+        while self._tasks:
+            await asyncio.wait(list(self._tasks))
+        if self._pool is not None:
+            self._pool.join()
+        if not self._closed:
+            self.loop.remove_reader(self.channel.input())
+        self.loop.remove_signal_handler(signal.SIGTERM)
+
+    async def _listen(self) -> None:
+        assert self.loop is not None
+        try:
+            self.loop.add_reader(self.channel.input(), self._on_readable)
+        except PermissionError:
+            # epoll refuses regular files; but those never block.
+            while not self._closed:
+                self._on_readable()
+                await asyncio.sleep(0)
+
+    def _on_readable(self) -> None:
+        frames = self.channel.read()
+        if frames is None:
+            self._end_of_input()
+        else:
+            self._take(frames)
+
+    def _end_of_input(self) -> None:
+        assert self.loop is not None
+        if not self._closed:
+            self._closed = True
+            self.loop.remove_reader(self.channel.input())
+            for id in list(self._asks):
+                self._answer(id, closed_frame(id))
+        self._ending.set()
+
+    def _terminate(self) -> None:
+        """SIGTERM: asks for no more work, and ends when none comes for a while."""
+        assert self.loop is not None
+        if self.channel.supervised:
+            self._send('{"type":"drain"}\n')
+        self.loop.call_later(_LINGER_SECONDS, self._linger, self._frames_read)
+
+    def _linger(self, frames_read: int) -> None:
+        assert self.loop is not None
+        if frames_read == self._frames_read:
+            self._ending.set()
+        else:
+            self.loop.call_later(_LINGER_SECONDS, self._linger, self._frames_read)
+
+    def _send(self, line: str) -> None:
+        """Sends a line together with the others of this turn of the loop."""
+        assert self.loop is not None
+        self.channel.held.append(line)
+        if not self._flush_planned:
+            self._flush_planned = True
+            self.loop.call_soon(self._flush)
+
+    def _flush(self) -> None:
+        self._flush_planned = False
+        self.channel.flush()
+        if self.channel.gone:
+            self._end_of_input()
+
+    # ------------------------------------------------------------------ frames
+
+    def _take(self, frames: list[Any]) -> None:
+        self._frames_read += len(frames)
+        for frame in frames:
+            frame = checked(frame)
+            if type(frame) is Malformed:
+                self._send(error_line(frame.id, "invalid_argument", frame.message))
+                continue
+            kind = frame.get("type", "request")
+            if kind == "request" or kind == "ask":
+                task = asyncio.ensure_future(self._serve(frame))
+                self._tasks[task] = frame
+                task.add_done_callback(self._forget)
+            else:
+                self._control(kind, frame)
+
+    def _forget(self, task: asyncio.Task[None]) -> None:
+        del self._tasks[task]
+
+    def _control(self, kind: str, frame: dict[str, Any]) -> None:
+        if kind == "answer" or kind == "error":
+            self._answer(frame.get("id"), frame)
+        elif kind == "cancel":
+            self._cancel(frame["id"])
+        elif kind == "ping":
+            self._send(pong_line(frame["id"], len(self._tasks), self._lag()))
+        elif kind == "drain":
+            self._ending.set()
+        elif kind == "shutdown":
+            for open_frame in list(self._tasks.values()):
+                self._cancel(open_frame.get("id"))
+            self._ending.set()
+        elif kind != "hello" and kind not in self._unknown:
+            self._unknown.add(kind)
+            log_text(f"a frame of the unknown type {kind!r} is ignored")
+
+    def _answer(self, id: Any, frame: dict[str, Any]) -> None:
+        future = self._asks.get(id) if type(id) is int else None
+        if future is not None:
+            # An ask may come from another thread's loop.
+            future.get_loop().call_soon_threadsafe(_resolve, future, frame)
+
+    def _cancel(self, id: Any) -> None:
+        for task, frame in list(self._tasks.items()):
+            if frame.get("id") == id:
+                self._cancelled.append(frame)
+                # A thread cannot be interrupted; its handler can ask req.cancelled().
+                if not any(other is frame for other in self._in_threads):
+                    task.cancel()
+
+    def _lag(self) -> float | None:
+        """Worst delay of the loop in ms since the last ping; measured from the first one on."""
+        assert self.loop is not None
+        lag, known = self._lag_ms, self._lag_ms is not None
+        self._lag_ms = 0.0
+        if not known:
+            self.loop.call_later(_LAG_SECONDS, self._tick, self.loop.time() + _LAG_SECONDS)
+        return lag
+
+    def _tick(self, due: float) -> None:
+        assert self.loop is not None
+        now = self.loop.time()
+        self._lag_ms = max(self._lag_ms or 0.0, (now - due) * 1000)
+        self.loop.call_later(_LAG_SECONDS, self._tick, now + _LAG_SECONDS)
+
+    def is_cancelled(self, frame: dict[str, Any]) -> bool:
+        return any(other is frame for other in self._cancelled)
+
+    def serving_id(self) -> Any:
+        frame = _serving.get()
+        return None if frame is None else frame.get("id")
+
+    # ---------------------------------------------------------------- handlers
+
+    async def _serve(self, frame: dict[str, Any]) -> None:
+        _serving.set(frame)
+        try:
+            self._send(await self._line_for(frame))
+        except asyncio.CancelledError:
+            self._send(error_line(frame.get("id"), "cancelled", "cancelled"))
+        except BaseException as exc:
+            # A handler ends the process (sys.exit); its request is still answered.
+            text = f"the handler ended: {one_line(exc)}"
+            self.channel.write(error_line(frame.get("id"), "internal", text))
+            raise
+        finally:
+            if self._cancelled:
+                self._cancelled[:] = [other for other in self._cancelled if other is not frame]
+
+    async def _line_for(self, frame: dict[str, Any]) -> str:
+        try:
+            handler, argument = self.worker.find(frame)
+            if handler.is_async:
+                line = await handler.serve_async(frame, argument)
+            else:
+                line = await self._in_thread(handler, frame, argument)
+        except Exception as exc:
+            return failure_line(exc, frame, "the router")
+        return within_limit(line, self.channel.max_line, frame, handler)
+
+    async def _in_thread(self, handler: Handler, frame: dict[str, Any], argument: Any) -> str:
+        """Runs a `def` handler; one with `nested` never waits for a free thread."""
+        from .threads import Pool
+
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[str] = loop.create_future()
+        context = contextvars.copy_context()
+
+        def job() -> None:
+            try:
+                line = context.run(handler.serve, frame, argument)
+                loop.call_soon_threadsafe(future.set_result, line)
+            except BaseException as exc:
+                loop.call_soon_threadsafe(future.set_exception, exc)
+
+        if self._pool is None:
+            self._pool = Pool(_THREADS)
+        self._in_threads.append(frame)
+        try:
+            self._pool.run(job, extra=bool(frame.get("nested")))
+            return await future
+        finally:
+            self._in_threads[:] = [other for other in self._in_threads if other is not frame]
+
+    # --------------------------------------------------------------------- ask
+
+    def ask(self, token: str, args: Any, timeout: float | None) -> Any:
+        """From a thread: the loop asks, the thread waits."""
+        if self.loop is None or not self.loop.is_running():
+            raise Error("unavailable", "the worker does not serve any more")
+        ask = self.ask_async(token, args, timeout)
+        return asyncio.run_coroutine_threadsafe(ask, self.loop).result()
+
+    async def ask_async(self, token: str, args: Any, timeout: float | None) -> Any:
+        if not self.channel.supervised:
+            return await self._ask_here(token, args)
+        assert self.loop is not None
+        self._last_ask += 1
+        id = self._last_ask
+        line = ask_line(id, self.serving_id(), token, timeout, args)
+        if self._closed:
+            raise error_of(closed_frame(id))
+        future = self._asks[id] = asyncio.get_running_loop().create_future()
+        self.loop.call_soon_threadsafe(self._send, line)
+        try:
+            frame = await asyncio.wait_for(future, timeout)
+        except asyncio.TimeoutError:
+            self.loop.call_soon_threadsafe(self._send, cancel_line(id, "timeout"))
+            text = f"no answer to {token!r} within {timeout} s"
+            raise Error("deadline_exceeded", text) from None
+        except asyncio.CancelledError:
+            self.loop.call_soon_threadsafe(self._send, cancel_line(id, "disconnect"))
+            raise
+        finally:
+            del self._asks[id]
+        if frame["type"] == "error":
+            raise error_of(frame)
+        return frame.get("value")
+
+    async def _ask_here(self, token: str, args: Any) -> Any:
+        handler = hand.local_handler(self.worker, token)
+        args = hand.copy_of(args, token)
+        if handler.is_async:
+            value = await handler.call(args)
+        else:
+            value = await asyncio.get_running_loop().run_in_executor(None, handler.call, args)
+        return decode(encode(value, handler))
+
+
+def _resolve(future: asyncio.Future[dict[str, Any]], frame: dict[str, Any]) -> None:
+    if not future.done():
+        future.set_result(frame)

@@ -1,0 +1,251 @@
+"""channel: whole lines to and from the supervisor, and the descriptors they travel on.
+
+Importing this module takes standard output away from everybody else.  The protocol
+keeps a private descriptor, and fd 1 becomes a copy of fd 2, so that print(),
+os.write(1), a C library's puts() and child processes all end up in the log instead
+of in the middle of a frame.
+
+Lines may be held back for a moment and written together, because a system call
+costs more than an answer.  Whoever holds lines must see to it that they are not held
+for long: a watcher thread flushes what a handler, expected to be quick and found to
+be slow, would otherwise keep from its client.
+"""
+
+from __future__ import annotations
+
+import _thread
+import os
+import sys
+import time
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+from .codec import decode_lines, encode_utf8
+
+_CHUNK = 65536
+_WATCH_SECONDS = 0.01
+_WATCH_IDLE_TURNS = 50
+_DEFAULT_MAX_LINE = 1048576
+
+
+def _number(name: str, default: int) -> int:
+    try:
+        return int(os.environ.get(name, ""))
+    except ValueError:
+        return default
+
+
+class Channel:
+    """Both directions of the protocol.  There is one in a process."""
+
+    def __init__(self) -> None:
+        self.supervised = os.environ.get("NODEY") == "1"
+        self.max_line = max(_number("NODEY_MAX_LINE", _DEFAULT_MAX_LINE), 1024)
+        self.held: list[str] = []
+        self.held_since = 0.0
+        self.may_hold = True
+        self.watched = False
+        self.gone = False  # Nobody reads what is written; or this is a forked child.
+        self._flushes = 0
+        self._lock = _thread.allocate_lock()
+        self._bell: Any = None
+        self._parts: list[bytes] = []
+        self._parts_size = 0
+        self._skipping = False
+        self._out = _take_output()
+        self._in = -1
+        if self.supervised:
+            self.input()
+        os.register_at_fork(after_in_child=self._forked)
+
+    # ------------------------------------------------------------------ output
+
+    def write(self, line: str) -> None:
+        """Writes a line (LF included), after all that is held."""
+        self.held.append(line)
+        self.flush()
+
+    def hold(self, line: str, now: float) -> None:
+        """Keeps a line (LF included) for the next flush.  now: time.perf_counter()."""
+        if not self.held:
+            self.held_since = now
+        self.held.append(line)
+
+    def flush(self) -> None:
+        """Writes what is held, in one system call if the pipe takes it."""
+        if not self.held:
+            return
+        with self._lock:
+            count = len(self.held)
+            data = encode_utf8("".join(self.held[:count]))
+            del self.held[:count]
+            self._flushes += 1
+            if not self.gone:
+                self._write_all(data)
+
+    def _write_all(self, data: bytes) -> None:
+        view = memoryview(data)
+        while view:
+            try:
+                view = view[os.write(self._out, view) :]
+            except BlockingIOError:
+                # Somebody made the shared pipe non-blocking; wait like a blocking one.
+                import select
+
+                select.select([], [self._out], [])
+            except BrokenPipeError:
+                self.gone = True
+                return
+
+    def watch(self) -> None:
+        """Makes sure that what is held leaves soon, even if this thread does not return.
+
+        Sets may_hold to False when no thread can be started (the interpreter is ending).
+        """
+        self.watched = True
+        if self._bell is not None:
+            self._bell.release()
+            return
+        self._bell = _thread.allocate_lock()
+        self._bell.acquire()
+        try:
+            _thread.start_new_thread(self._watch, (self._bell,))
+        except RuntimeError:
+            self.may_hold = False
+
+    def _watch(self, bell: Any) -> None:
+        while True:
+            idle = 0
+            while idle < _WATCH_IDLE_TURNS:
+                seen = self._flushes
+                time.sleep(_WATCH_SECONDS)
+                idle = idle + 1 if self._flushes == seen else 0
+                if self.held and self._flushes == seen:
+                    self.flush()
+            self.watched = False
+            if self.held:
+                self.flush()
+            bell.acquire()
+
+    # ------------------------------------------------------------------- input
+
+    def input(self) -> int:
+        """The descriptor that frames come from.
+
+        The first call takes it out of the reach of others: fd 0 becomes /dev/null, so
+        that input() and child processes find an end of file instead of our requests.
+        A terminal stays where it is, for breakpoint().
+        """
+        if self._in < 0:
+            try:
+                self._in = os.dup(0)
+            except OSError:
+                self._in = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
+            if not os.isatty(self._in):
+                null = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
+                os.dup2(null, 0)
+                if null != 0:
+                    os.close(null)
+        return self._in
+
+    def read(self) -> list[Any] | None:
+        """Waits for input and returns its frames, None at the end of it.
+
+        A frame is a dict; what is not one is a codec.Malformed.  The list is empty when
+        only a part of a line has come.
+        """
+        if self.gone:
+            return None
+        try:
+            chunk = os.read(self.input(), _CHUNK)
+        except BlockingIOError:
+            return []
+        if not chunk:
+            last = b"".join(self._parts)
+            self._parts.clear()
+            self._parts_size = 0
+            return decode_lines([last.decode("utf-8", "replace")]) if last else None
+        end = chunk.rfind(b"\n")
+        if end < 0:
+            self._keep(chunk)
+            return self._too_long() if self._parts_size > self.max_line else []
+        if self._parts or self._skipping:
+            return self._join(chunk, end)
+        if end + 1 < len(chunk):
+            self._keep(chunk[end + 1 :])
+        return decode_lines(chunk[:end].decode("utf-8", "replace").split("\n"))
+
+    def _join(self, chunk: bytes, end: int) -> list[Any]:
+        """Completes the line that earlier chunks began."""
+        start = 0
+        if self._skipping:
+            self._skipping = False
+            start = chunk.index(b"\n") + 1
+        self._parts.append(chunk[start : max(start, end)])
+        text = b"".join(self._parts).decode("utf-8", "replace")
+        self._parts.clear()
+        self._parts_size = 0
+        if end + 1 < len(chunk):
+            self._keep(chunk[end + 1 :])
+        return decode_lines(text.split("\n"))
+
+    def _keep(self, part: bytes) -> None:
+        if not self._skipping:
+            self._parts.append(part)
+            self._parts_size += len(part)
+
+    def _too_long(self) -> list[Any]:
+        from .codec import Malformed
+
+        self._parts.clear()
+        self._parts_size = 0
+        self._skipping = True
+        return [Malformed(None, f"line over {self.max_line} bytes")]
+
+    # -------------------------------------------------------------------- fork
+
+    def _forked(self) -> None:
+        """A forked child must neither answer for its parent nor read its input."""
+        self.gone = True
+        self.held.clear()
+        self._lock = _thread.allocate_lock()
+        self._bell = None
+        self.watched = False
+        for fd in (self._out, self._in):
+            if fd >= 0:
+                os.close(fd)
+        self._in = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC) if self._in >= 0 else -1
+        self._out = -1
+
+
+def _take_output() -> int:
+    """Returns the private protocol descriptor, with fd 1 pointing at fd 2."""
+    # Taken out of the environment, for the number means nothing to our children.
+    given = os.environ.pop("NODEY_FD", "")
+    fd = int(given) if given.isdigit() else -1
+    try:
+        if fd > 2:
+            os.fstat(fd)
+    except OSError:
+        fd = -1
+    if sys.stdout is not None:
+        sys.stdout.flush()
+    try:
+        fd = fd if fd > 2 else os.dup(1)
+    except OSError:
+        fd = os.open(os.devnull, os.O_WRONLY)
+    os.set_inheritable(fd, False)
+    try:
+        os.dup2(2, 1)
+    except OSError:
+        null = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(null, 1)
+    reconfigure = getattr(sys.stdout, "reconfigure", None)
+    if reconfigure is not None:
+        reconfigure(line_buffering=True)  # It is a log now.
+    return fd
+
+
+channel = Channel()

@@ -1,0 +1,71 @@
+"""frames: what all engines do with frames besides serving them."""
+
+from __future__ import annotations
+
+import os
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from .handler import Handler
+
+from .codec import Malformed, frame_line
+from .errors import failure_line
+
+MAX_ID = 2**53 - 1
+
+
+def closed_frame(id: int) -> dict[str, Any]:
+    """The answer to an ask that nobody can answer any more."""
+    message = "the supervisor has closed the connection"
+    return {"type": "error", "id": id, "code": "unavailable", "message": message}
+
+
+_NEEDS_ID = frozenset(("ask", "answer", "cancel", "ping"))
+
+
+def checked(frame: Any) -> Any:
+    """The frame, or a Malformed when an id, a type or a member it needs is missing."""
+    if type(frame) is not dict:
+        return frame
+    id = frame.get("id")
+    id_valid = (type(id) is int and 0 <= id <= MAX_ID) or (type(id) is str and id != "")
+    if "type" not in frame:
+        if not id_valid and id is not None:
+            return Malformed(None, "id must be an integer, a string or null")
+        if "method" not in frame:
+            return Malformed(id, "a frame has a type, or is a request with method and path")
+        return frame
+    kind = frame["type"]
+    if type(kind) is not str:
+        return Malformed(None, "type must be a string")
+    if kind in _NEEDS_ID and not id_valid:
+        return Malformed(None, f"{kind} needs an id")
+    if kind == "ask" and type(frame.get("token")) is not str:
+        return Malformed(id, "ask needs a token, a string")
+    return frame
+
+
+def within_limit(line: str, max_line: int, frame: dict[str, Any], handler: Handler) -> str:
+    """The line, or an error in its place when the supervisor would throw it away."""
+    if len(line) <= max_line // 4:
+        return line
+    size = len(line.encode("utf-8", "replace"))
+    if size <= max_line:
+        return line
+    text = f"{handler} has {size} bytes as a line, over the limit of {max_line}"
+    return failure_line(ValueError(text), frame, handler.name)
+
+
+def pong_line(id: Any, inflight: int, lag_ms: float | None = None) -> str:
+    """The answer to a ping, with the resident memory where /proc tells it."""
+    pong: dict[str, Any] = {"type": "pong", "id": id, "inflight": inflight}
+    if lag_ms is not None:
+        pong["lag"] = round(lag_ms, 1)
+    try:
+        with open("/proc/self/statm", "rb") as file:
+            pong["rss"] = int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    except (OSError, ValueError, IndexError):
+        pass  # Not Linux: the member is optional.
+    return frame_line(pong)

@@ -1,0 +1,130 @@
+"""router: method and path to a handler, by the rules of the supervisor's own router.
+
+A segment of a pattern is literal, ":name" (one segment) or, last, "*" or "*name" (the
+rest, which may be empty).  The most specific pattern wins, segment by segment from
+the left: literal before ":name" before "*".  Paths are compared percent-decoded, but an
+encoded slash does not separate segments.
+"""
+
+from __future__ import annotations
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from .handler import Handler
+
+from .errors import Error, HTTPError
+
+_LITERAL, _NAME, _REST = 0, 1, 2
+
+
+def _decode(text: str) -> str:
+    if "%" not in text:
+        return text
+    from urllib.parse import unquote
+
+    return unquote(text)
+
+
+class Pattern:
+    """One path and the handlers of its methods ("" is any method)."""
+
+    __slots__ = ("path", "segments", "rank", "methods")
+
+    def __init__(self, path: str) -> None:
+        if not path.startswith("/") and path != "*":
+            raise ValueError(f"route {path!r}: a path begins with a slash")
+        self.path = path
+        self.segments = [_decode(part) for part in path.split("/")[1:]]
+        self.rank = [_rank(segment) for segment in self.segments]
+        self.methods: dict[str, Handler] = {}
+        if _REST in self.rank[:-1]:
+            raise ValueError(f"route {path!r}: * stands only at the end")
+        if ":" in self.segments:
+            raise ValueError(f"route {path!r}: a parameter needs a name after the colon")
+
+    def match(self, parts: list[str]) -> dict[str, str] | None:
+        """The parameters of a path given as raw segments, or None."""
+        segments = self.segments
+        rest = bool(self.rank) and self.rank[-1] == _REST
+        fixed = len(segments) - 1 if rest else len(segments)
+        if len(parts) < fixed or (len(parts) > fixed and not rest):
+            return None
+        params: dict[str, str] = {}
+        for segment, rank, part in zip(segments[:fixed], self.rank, parts):
+            if rank == _NAME:
+                if not part:
+                    return None
+                params[segment[1:]] = _decode(part)
+            elif segment != _decode(part):
+                return None
+        if rest:
+            params[segments[-1][1:] or "*"] = _decode("/".join(parts[fixed:]))
+        return params
+
+
+def _rank(segment: str) -> int:
+    if segment.startswith(":"):
+        return _NAME
+    return _REST if segment.startswith("*") else _LITERAL
+
+
+class Router:
+    """All patterns of a worker."""
+
+    def __init__(self) -> None:
+        self._patterns: list[Pattern] = []
+        # Literal patterns by path: they win over all others, so one look-up decides.
+        self._literal: dict[str, Pattern] = {}
+
+    def add(self, method: str, path: str, handler: Handler) -> None:
+        """method: upper case, "" for any.  Raises ValueError for a path that is taken."""
+        pattern = Pattern(path)
+        for known in self._patterns:
+            if known.path == path:
+                pattern = known
+                break
+        else:
+            self._patterns.append(pattern)
+            self._patterns.sort(key=lambda pattern: pattern.rank)
+            if not any(pattern.rank):
+                self._literal["/" + "/".join(pattern.segments)] = pattern
+        if method in pattern.methods:
+            taken = pattern.methods[method].name
+            raise ValueError(f"route {method or 'any method'} {path} is already served by {taken}")
+        pattern.methods[method] = handler
+
+    def find(self, method: str, path: str) -> tuple[Handler, dict[str, str]]:
+        """The handler and the parameters.
+
+        Raises Error("not_found"), or HTTPError(405) with `allow` when only the method
+        is wrong.
+        """
+        pattern = self._literal.get(path)
+        if pattern is not None:
+            handler = pattern.methods.get(method)
+            if handler is not None:
+                return handler, {}
+        return self._find_slowly(method, path)
+
+    def _find_slowly(self, method: str, path: str) -> tuple[Handler, dict[str, str]]:
+        parts = path.split("/")[1:]
+        allowed: set[str] = set()
+        by_get: tuple[Handler, dict[str, str]] | None = None
+        for pattern in self._patterns:
+            params = pattern.match(parts) if path != "*" or pattern.path == "*" else None
+            if params is None:
+                continue
+            handler = pattern.methods.get(method) or pattern.methods.get("")
+            if handler is not None:
+                return handler, params
+            if method == "HEAD" and by_get is None and "GET" in pattern.methods:
+                by_get = pattern.methods["GET"], params
+            allowed.update(pattern.methods)
+        if by_get is not None:
+            return by_get
+        if not allowed:
+            raise Error("not_found", f"nothing is served at {path}")
+        if "GET" in allowed:
+            allowed.add("HEAD")
+        allow = ", ".join(sorted(allowed))
+        raise HTTPError(405, f"{path} takes {allow}, not {method}", headers={"allow": allow})

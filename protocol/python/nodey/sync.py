@@ -1,0 +1,376 @@
+"""sync: `def` handlers, one at a time, in the main thread.
+
+One thread at a time reads (the leader), usually the main one.  Whoever waits for an
+answer also reads, so that two workers that ask each other always make progress:
+answers are handed to those who wait for them, an ask that belongs to what this
+worker itself waits for (`nested`) runs at once, on top of the stack, and everything
+else is queued until the stack has unwound.  Other threads that ask follow the leader:
+they sleep until their answer is there or the leader's place is free.
+
+Answers of quick handlers are held back and written together.
+"""
+
+from __future__ import annotations
+
+import _thread
+import os
+import select
+from collections import deque
+from time import monotonic, perf_counter
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+    from .handler import Handler
+    from .worker import Worker
+
+from . import hand
+from .codec import Malformed, ask_line, cancel_line, error_line
+from .errors import Error, error_of, failure_line, log_text, one_line
+from .frames import MAX_ID, checked, closed_frame, pong_line, within_limit
+from .signals import Signals
+
+_QUICK = 0.0002  # Seconds that a finished answer may be kept from its client.
+_PREFETCH = 64
+_LINGER_MS = 200
+
+
+class Waiter:
+    """A thread that waits: for the answer to an ask, or (the main one) for work."""
+
+    __slots__ = ("answer", "bell")
+
+    def __init__(self) -> None:
+        self.answer: dict[str, Any] | None = None
+        self.bell = _thread.allocate_lock()
+        self.bell.acquire()
+
+    def ring(self) -> None:
+        """Wakes the thread; once is enough, however often it is called."""
+        if self.bell.locked():
+            try:
+                self.bell.release()
+            except RuntimeError:
+                pass  # Somebody else rang in between.
+
+
+class SyncEngine:
+    """The synchronous engine."""
+
+    def __init__(self, worker: Worker) -> None:
+        self.worker = worker
+        self.channel = worker.channel
+        self.queue: deque[dict[str, Any]] = deque()
+        self.nested: deque[dict[str, Any]] = deque()
+        self.running: list[dict[str, Any]] = []
+        self.asks: dict[int, Waiter] = {}
+        self.ended = False  # No more work will come: end of file, drain or shutdown.
+        self.closed = False  # End of file: no answers either.
+        self.main = _thread.get_ident()
+        self.signals: Signals | None = None
+        self._cancelled: set[Any] = set()
+        self._last_ask = 0
+        self._idle = Waiter()
+        self._reading = _thread.allocate_lock()
+        self._sleepers: list[Waiter] = []
+        self._poller = select.poll()
+        self._poller.register(self.channel.input(), select.POLLIN)
+        self._read_at = 0.0
+        self._unknown: set[str] = set()
+        self._waiting = _thread.allocate_lock()
+        self.concurrency = 1
+        self.prefetch = _PREFETCH
+
+    def take_over(self, early: SyncEngine) -> None:
+        """Goes on with what an engine that asked during start-up has read."""
+        self.queue.extend(early.queue)
+        self.nested.extend(early.nested)
+        self.ended = early.ended
+        if early.closed:
+            self._end()
+
+    # ----------------------------------------------------------------- serving
+
+    def serve(self) -> None:
+        """Serves until the end of input, drain, shutdown or SIGTERM."""
+        self.signals = Signals(self.channel.supervised)
+        self._poller.register(self.signals.fd, select.POLLIN)
+        try:
+            if self.channel.supervised:
+                self.channel.write(self.worker.ready_line(self.concurrency, self.prefetch))
+            else:
+                hand.greet()
+            while self._fill():
+                self._work()
+            self._finish()
+        finally:
+            self._poller.unregister(self.signals.fd)
+            self.signals.restore()
+
+    def _finish(self) -> None:
+        """All work has been begun; see that it is done."""
+        self.channel.flush()
+
+    def _fill(self) -> bool:
+        """Waits until there is work; False when there will be none."""
+        while not self.queue and not self.nested:
+            self.channel.flush()
+            if self.ended or self.channel.gone:
+                return False
+            if self.signals is not None and self.signals.terminated:
+                return self._last_work()
+            self._wait(self._idle, lambda: bool(self.queue or self.nested or self._must_end()))
+        return True
+
+    def _must_end(self) -> bool:
+        return self.ended or (self.signals is not None and self.signals.terminated)
+
+    def _last_work(self) -> bool:
+        """After SIGTERM: asks for no more, and serves what was on its way."""
+        assert self.signals is not None
+        if self.channel.supervised and not self.signals.told:
+            self.signals.told = True
+            self.channel.write('{"type":"drain"}\n')
+        deadline = monotonic() + _LINGER_MS / 1000
+        self._wait(self._idle, lambda: bool(self.queue or self.nested or self.ended), deadline)
+        return bool(self.queue or self.nested)
+
+    def _work(self) -> None:
+        """Serves what is queued, batching the answers of quick handlers."""
+        queue, channel, find = self.queue, self.channel, self.worker.find
+        running, quarter = self.running, channel.max_line // 4
+        now = perf_counter()
+        while self.nested:
+            self._serve_now(self.nested.popleft())
+        while queue:
+            frame = queue.popleft()
+            try:
+                handler, argument = find(frame)
+            except Exception as exc:
+                channel.hold(failure_line(exc, frame, "the router"), now)
+                continue
+            if channel.held:
+                self._before(handler, now)
+            running.append(frame)
+            try:
+                line = handler.serve(frame, argument)
+            except BaseException as exc:
+                self._last_words(frame, exc)
+                raise
+            running.pop()
+            if self._cancelled:
+                self._cancelled.discard(frame.get("id"))
+            done = perf_counter()
+            handler.note(done - now)
+            now = done
+            if len(line) > quarter:
+                line = within_limit(line, channel.max_line, frame, handler)
+            channel.hold(line, now)
+            if now - self._read_at > _QUICK:
+                self._look()
+                now = perf_counter()
+
+    def _before(self, handler: Handler, now: float) -> None:
+        """Lets held answers go, or sees to it that they are not held for long."""
+        channel = self.channel
+        if handler.cost > _QUICK or now - channel.held_since > _QUICK or not channel.may_hold:
+            channel.flush()
+        elif not channel.watched:
+            channel.watch()
+
+    def _serve_now(self, frame: dict[str, Any]) -> None:
+        """Serves one frame on top of the stack."""
+        try:
+            handler, argument = self.worker.find(frame)
+        except Exception as exc:
+            self.channel.write(failure_line(exc, frame, "the router"))
+            return
+        self.running.append(frame)
+        try:
+            line = handler.serve(frame, argument)
+        except BaseException as exc:
+            self._last_words(frame, exc)
+            raise
+        self.running.pop()
+        self.channel.write(within_limit(line, self.channel.max_line, frame, handler))
+
+    def _last_words(self, frame: dict[str, Any], exc: BaseException) -> None:
+        """A handler ends the process (sys.exit, Ctrl-C): its request is still answered."""
+        line = error_line(frame.get("id"), "internal", f"the handler ended: {one_line(exc)}")
+        self.channel.write(line)
+
+    # ----------------------------------------------------------------- reading
+
+    def _look(self) -> None:
+        """Reads what is there, so that a cancel is seen before its request starts."""
+        self._read_at = perf_counter()
+        if self._reading.acquire(False):
+            try:
+                self._read(0)
+            finally:
+                self._step_down()
+
+    def _wait(
+        self, waiter: Waiter, done: Callable[[], bool], deadline: float | None = None
+    ) -> None:
+        """Leads or follows until done() or the deadline (monotonic seconds)."""
+        while not done():
+            left = None if deadline is None else deadline - monotonic()
+            if left is not None and left <= 0:
+                return
+            if self._reading.acquire(False):
+                try:
+                    while not done():
+                        left = None if deadline is None else deadline - monotonic()
+                        if left is not None and left <= 0:
+                            return
+                        self._read(None if left is None else left * 1000 + 1)
+                finally:
+                    self._step_down()
+                return
+            self._sleepers.append(waiter)
+            # The leader may have left just before; then it did not see this sleeper.
+            if self._reading.locked() and not done():
+                waiter.bell.acquire(True, -1 if left is None else left)
+            self._sleepers.remove(waiter)
+
+    def _step_down(self) -> None:
+        self._reading.release()
+        for waiter in list(self._sleepers):
+            waiter.ring()
+
+    def _read(self, timeout_ms: float | None) -> None:
+        """Reads once and sorts what came.  Only for the leader."""
+        fds = [fd for fd, _events in self._poller.poll(timeout_ms)]
+        if self.signals is not None and self.signals.fd in fds:
+            self.signals.acknowledge()
+            self._idle.ring()
+        if self.closed or self.channel.input() not in fds:
+            return
+        frames = self.channel.read()
+        self._read_at = perf_counter()
+        if frames is None:
+            self._end()
+            return
+        queue = self.queue
+        for frame in frames:
+            if type(frame) is dict and "type" not in frame:
+                id = frame.get("id")
+                if type(id) is int and 0 <= id <= MAX_ID:
+                    queue.append(frame)
+                    continue
+            self._sort(frame)
+        if queue and self._sleepers:
+            self._idle.ring()
+
+    def _end(self) -> None:
+        """The input has ended: nobody will be answered any more."""
+        self.ended = True
+        self.closed = True
+        self._poller.unregister(self.channel.input())
+        for id in list(self.asks):
+            self._answer(id, closed_frame(id))
+        self._idle.ring()
+
+    # ------------------------------------------------------------------ frames
+
+    def _sort(self, frame: Any) -> None:
+        """Everything but a plain request."""
+        frame = checked(frame)
+        if type(frame) is Malformed:
+            self.channel.write(error_line(frame.id, "invalid_argument", frame.message))
+            return
+        kind = frame.get("type", "request")
+        if kind == "request" or (kind == "ask" and not frame.get("nested")):
+            self.queue.append(frame)
+        elif kind == "ask":
+            self.nested.append(frame)
+            for waiter in list(self._sleepers):
+                waiter.ring()
+        elif kind == "answer" or kind == "error":
+            self._answer(frame.get("id"), frame)
+        elif kind == "cancel":
+            self._cancel(frame["id"])
+        elif kind == "ping":
+            self.channel.write(pong_line(frame["id"], len(self.running) + len(self.queue)))
+        elif kind == "drain" or kind == "shutdown":
+            self._stop(kind == "shutdown")
+        elif kind != "hello" and kind not in self._unknown:
+            self._unknown.add(kind)
+            log_text(f"a frame of the unknown type {kind!r} is ignored")
+
+    def _answer(self, id: Any, frame: dict[str, Any]) -> None:
+        waiter = self.asks.get(id) if type(id) is int else None
+        if waiter is not None:
+            waiter.answer = frame
+            waiter.ring()
+
+    def _cancel(self, id: Any) -> None:
+        for frames in (self.queue, self.nested):
+            for frame in frames:
+                if frame.get("id") == id:
+                    frames.remove(frame)
+                    self.channel.write(error_line(id, "cancelled", "cancelled before it began"))
+                    return
+        if any(frame.get("id") == id for frame in self.running):
+            self._cancelled.add(id)
+
+    def _stop(self, now: bool) -> None:
+        self.ended = True
+        self._idle.ring()
+        if now:
+            for frame in list(self.queue):
+                self._cancel(frame.get("id"))
+            for frame in self.running:
+                self._cancelled.add(frame.get("id"))
+
+    def is_cancelled(self, frame: dict[str, Any]) -> bool:
+        """Reads what is there; for Request.cancelled()."""
+        self._look()
+        return frame.get("id") in self._cancelled
+
+    # --------------------------------------------------------------------- ask
+
+    def serving_id(self) -> Any:
+        """The id of what the calling thread serves, or None."""
+        if self.running and _thread.get_ident() == self.main:
+            return self.running[-1].get("id")
+        return None
+
+    def ask(self, token: str, args: Any, timeout: float | None) -> Any:
+        if not self.channel.supervised:
+            return hand.ask(self.worker, token, args)
+        self._last_ask += 1
+        id = self._last_ask
+        line = ask_line(id, self.serving_id(), token, timeout, args)
+        waiter = self.asks[id] = Waiter()
+        try:
+            if self.closed or self.channel.gone:
+                raise error_of(closed_frame(id))
+            self.channel.write(line)
+            self._pump(waiter, None if timeout is None else monotonic() + timeout)
+        finally:
+            del self.asks[id]
+        if waiter.answer is None:
+            self.channel.write(cancel_line(id, "timeout"))
+            raise Error("deadline_exceeded", f"no answer to {token!r} within {timeout} s")
+        if waiter.answer["type"] == "error":
+            raise error_of(waiter.answer)
+        return waiter.answer.get("value")
+
+    def _pump(self, waiter: Waiter, deadline: float | None) -> None:
+        """Reads, and serves nested asks, until the waiter has its answer."""
+        in_main = _thread.get_ident() == self.main
+        while waiter.answer is None:
+            if in_main and self.nested:
+                self._serve_now(self.nested.popleft())
+                continue
+            self._wait(
+                waiter,
+                lambda: waiter.answer is not None or (in_main and bool(self.nested)),
+                deadline,
+            )
+            if deadline is not None and monotonic() >= deadline:
+                return

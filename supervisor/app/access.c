@@ -1,0 +1,107 @@
+#include "app/access.h"
+
+#include <time.h>
+
+#include "base/json.h"
+
+static struct slice header(const struct http_request *req, const char *name)
+{
+    for (size_t i = 0; i < req->header_count; i++)
+        if (slice_is(req->headers[i].name, name))
+            return req->headers[i].value;
+    return (struct slice){0};
+}
+
+/* Quotes, backslashes and control bytes would let a client forge lines. */
+static void add_quoted(struct buf *line, struct slice text)
+{
+    buf_addc(line, '"');
+    for (size_t i = 0; i < text.len; i++) {
+        unsigned char c = (unsigned char)text.ptr[i];
+        if (c < 0x20 || c == '"' || c == '\\' || c >= 0x7f)
+            buf_addf(line, "\\x%02x", c);
+        else
+            buf_addc(line, (char)c);
+    }
+    buf_addc(line, '"');
+}
+
+static void add_or_dash(struct buf *line, struct slice text)
+{
+    if (text.len)
+        add_quoted(line, text);
+    else
+        buf_adds(line, "\"-\"");
+}
+
+static void add_request_line(struct buf *line, const struct http_request *req)
+{
+    struct buf text = {0};
+    buf_add(&text, req->method);
+    buf_addc(&text, ' ');
+    buf_add(&text, req->asterisk ? SLICE("*") : req->path);
+    if (req->has_query) {
+        buf_addc(&text, '?');
+        buf_add(&text, req->query);
+    }
+    buf_addf(&text, " HTTP/1.%u", req->version_minor);
+    add_quoted(line, buf_slice(&text));
+    buf_deinit(&text);
+}
+
+/* NCSA combined, as Apache and nginx write it, with the request id at the end. */
+static void add_combined(struct buf *line, const struct http_request *req, unsigned status,
+                         uint64_t body_bytes)
+{
+    char when[40];
+    time_t now = time(NULL);
+    struct tm tm;
+    strftime(when, sizeof(when), "%d/%b/%Y:%H:%M:%S %z", localtime_r(&now, &tm));
+    buf_add(line, req->ip);
+    buf_addf(line, " - - [%s] ", when);
+    add_request_line(line, req);
+    buf_addf(line, " %u %llu ", status, (unsigned long long)body_bytes);
+    add_or_dash(line, header(req, "referer"));
+    buf_addc(line, ' ');
+    add_or_dash(line, header(req, "user-agent"));
+    buf_addc(line, ' ');
+    buf_add(line, req->id);
+    buf_addc(line, '\n');
+}
+
+static void add_member(struct buf *line, const char *name, struct slice value)
+{
+    buf_addf(line, ",\"%s\":", name);
+    json_write(line, value);
+}
+
+static void add_json(struct buf *line, const struct http_request *req, unsigned status,
+                     uint64_t body_bytes, uint64_t took_us)
+{
+    struct timespec ts;
+    clock_gettime(CLOCK_REALTIME, &ts);
+    buf_addf(line, "{\"time\":%lld.%03ld", (long long)ts.tv_sec, ts.tv_nsec / 1000000);
+    add_member(line, "id", req->id);
+    add_member(line, "ip", req->ip);
+    add_member(line, "method", req->method);
+    add_member(line, "path", req->path);
+    if (req->has_query)
+        add_member(line, "query", req->query);
+    buf_addf(line, ",\"status\":%u,\"bytes\":%llu,\"ms\":%.3f", status,
+             (unsigned long long)body_bytes, (double)took_us / 1000);
+    add_member(line, "referer", header(req, "referer"));
+    add_member(line, "user_agent", header(req, "user-agent"));
+    buf_adds(line, "}\n");
+}
+
+void access_note(struct access *a, const struct http_request *req, unsigned status,
+                 uint64_t body_bytes, uint64_t took_us)
+{
+    struct buf line = {0};
+    if (a->kind == ACCESS_JSON)
+        add_json(&line, req, status, body_bytes, took_us);
+    else
+        add_combined(&line, req, status, body_bytes);
+    sink_write(a->sink, buf_slice(&line));
+    buf_deinit(&line);
+}

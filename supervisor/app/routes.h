@@ -1,0 +1,31 @@
+/*
+ * routes: which worker serves which path, from the configuration and from what the
+ * workers declare.
+ *
+ * Configured routes win over declared ones.  A pool that has neither serves /NAME
+ * and everything below it.  Rebuilt when a declaration is new.
+ */
+#pragma once
+
+#include "config/config.h"
+#include "http/router.h"
+#include "pool/pool.h"
+
+struct route {
+    struct pool *pool;
+    struct slice token;  /* the handler's token; empty = by path */
+    uint64_t timeout_ms; /* 0 = the pool's */
+};
+
+struct routes {
+    const struct config *config;
+    struct pools *pools;
+    struct router *router;
+    struct arena arena; /* the struct route of this router */
+};
+
+void routes_init(struct routes *, const struct config *, struct pools *);
+void routes_deinit(struct routes *);
+
+/* Builds the router anew; conflicts are told of. */
+void routes_rebuild(struct routes *);

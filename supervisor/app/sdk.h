@@ -1,0 +1,25 @@
+/*
+ * sdk: puts the embedded SDKs where Python and Node find them.
+ */
+#pragma once
+
+#include "base/err.h"
+#include "config/config.h"
+
+struct sdk {
+    char *python; /* for PYTHONPATH */
+    char *node;   /* for NODE_PATH */
+};
+
+/*
+ * Unpacks below data_dir/sdk, in a folder named for the version.  Files that are
+ * there already are compared, not trusted.  0, or -1 with a sentence.
+ */
+int sdk_unpack(struct sdk *, const char *data_dir, struct err *) MUST_CHECK;
+void sdk_deinit(struct sdk *);
+
+/*
+ * `import` does not look at NODE_PATH: for a script that imports, nodey is linked
+ * as node_modules/nodey beside it, unless one is installed there.
+ */
+void sdk_link_modules(const struct sdk *, const struct config *);

@@ -1,0 +1,264 @@
+#include "config/check.h"
+
+#include <arpa/inet.h>
+#include <ctype.h>
+#include <errno.h>
+#include <stdio.h>
+#include <sys/stat.h>
+
+#include "config/discover.h"
+#include "config/script.h"
+#include "config/value.h"
+
+enum { TOKEN_MAX_LEN = 128, METHOD_MAX_LEN = 32 };
+
+/* Of the value, or of the section when it has no such key. */
+static struct toml_place place_of(const struct toml_node *table, const char *key)
+{
+    const struct toml_node *node = toml_get(table, key);
+    return node ? node->at : table->at;
+}
+
+/* Of the n-th string in a value that is a list or a single string. */
+static struct toml_place place_of_item(const struct toml_node *value, size_t n)
+{
+    if (value->type != TOML_ARRAY)
+        return value->at;
+    const struct toml_node *item = value->items.first;
+    while (n--)
+        item = item->next;
+    return item->at;
+}
+
+/* HOST:PORT, :PORT or PORT; whether the host exists is seen when it is opened. */
+static bool is_tcp_address(const char *text)
+{
+    uint64_t port;
+    const char *colon = strrchr(text, ':');
+    struct slice host = {text, colon ? (size_t)(colon - text) : 0};
+    bool bracketed = host.len > 2 && host.ptr[0] == '[' && host.ptr[host.len - 1] == ']';
+    if (!bracketed && host.len && (host.ptr[0] == '[' || memchr(host.ptr, ':', host.len)))
+        return false;
+    return slice_to_u64(slice_of(colon ? colon + 1 : text), UINT16_MAX, &port);
+}
+
+static int check_listen(const struct reader *r, struct toml_place at, const char **listen)
+{
+    static const char prefix[] = "unix:";
+    size_t len = sizeof(prefix) - 1;
+    if (strncmp(*listen, prefix, len) != 0) {
+        if (is_tcp_address(*listen))
+            return 0;
+    } else if ((*listen)[len]) {
+        const char *path = reader_path(r, slice_of(*listen + len));
+        char *whole = xasprintf("%s%s", prefix, path);
+        *listen = arena_strdup(r->arena, slice_of(whole));
+        xfree(whole);
+        return 0;
+    }
+    return reader_fail(r, at,
+                       "listen must be \"HOST:PORT\", \":PORT\", \"PORT\" or "
+                       "\"unix:PATH\", not %s",
+                       value_quote(r->arena, slice_of(*listen)));
+}
+
+/* "10.0.0.1", "10.0.0.0/8", "::1", "fd00::/8". */
+static bool is_network(const char *text)
+{
+    unsigned char bytes[16];
+    char address[INET6_ADDRSTRLEN];
+    const char *slash = strchr(text, '/');
+    size_t len = slash ? (size_t)(slash - text) : strlen(text);
+    if (len >= sizeof(address))
+        return false;
+    memcpy(address, text, len);
+    address[len] = '\0';
+    bool v4 = inet_pton(AF_INET, address, bytes) == 1;
+    if (!v4 && inet_pton(AF_INET6, address, bytes) != 1)
+        return false;
+    uint64_t bits;
+    return !slash || slice_to_u64(slice_of(slash + 1), v4 ? 32 : 128, &bits);
+}
+
+int check_server(const struct reader *r, const struct toml_node *table,
+                 struct server_config *server)
+{
+    const struct toml_node *proxies = toml_get(table, "trusted_proxies");
+    for (size_t i = 0; proxies && i < server->trusted_proxies.count; i++) {
+        const char *proxy = server->trusted_proxies.items[i];
+        if (!is_network(proxy))
+            return reader_fail(r, place_of_item(proxies, i),
+                               "trusted_proxies must hold addresses such as \"10.0.0.1\" or "
+                               "\"10.0.0.0/8\", not %s",
+                               value_quote(r->arena, slice_of(proxy)));
+    }
+    return check_listen(r, place_of(table, "listen"), &server->listen);
+}
+
+/* The program: from the script, unless there is a command. */
+static int check_program(const struct reader *r, const struct toml_node *table,
+                         struct worker_config *w)
+{
+    const struct toml_node *script = toml_get(table, "script");
+    if (script && w->command.count)
+        return reader_fail(r, place_of(table, "command"),
+                           "[workers.%s] has a script and a command: one of them must go",
+                           w->name);
+    if (!script && !w->command.count)
+        return reader_fail(r, table->key_at, "[workers.%s] needs a script or a command",
+                           w->name);
+    if (!script)
+        return 0;
+    struct err err;
+    if (script_argv(r->arena, w->script, value_quote(r->arena, script->string), r->dir,
+                    &w->command, &err) < 0)
+        return reader_fail(r, script->at, "%s", err.text);
+    return 0;
+}
+
+static int check_cwd(const struct reader *r, const struct toml_node *table,
+                     struct worker_config *w)
+{
+    struct stat st;
+    const struct toml_node *cwd = toml_get(table, "cwd");
+    if (!cwd)
+        w->cwd = r->dir;
+    else if (stat(w->cwd, &st) < 0)
+        return reader_fail(r, cwd->at, "cwd %s: %s", value_quote(r->arena, cwd->string),
+                           strerror(errno));
+    else if (!S_ISDIR(st.st_mode))
+        return reader_fail(r, cwd->at, "cwd %s: %s", value_quote(r->arena, cwd->string),
+                           strerror(ENOTDIR));
+    return 0;
+}
+
+static int check_tokens(const struct reader *r, const struct toml_node *table,
+                        const struct worker_config *w)
+{
+    for (size_t i = 0; i < w->tokens.count; i++) {
+        if (strlen(w->tokens.items[i]) > TOKEN_MAX_LEN)
+            return reader_fail(r, place_of_item(toml_get(table, "tokens"), i),
+                               "a token must not be longer than %d bytes", TOKEN_MAX_LEN);
+    }
+    return 0;
+}
+
+int check_worker(const struct reader *r, const struct toml_node *table, struct worker_config *w)
+{
+    if (check_program(r, table, w) < 0 || check_cwd(r, table, w) < 0 ||
+        check_tokens(r, table, w) < 0)
+        return r->err->code;
+    if (w->backoff_min > w->backoff_max)
+        return reader_fail(
+            r, place_of(table, toml_get(table, "backoff_max") ? "backoff_max" : "backoff_min"),
+            "backoff_min must not exceed backoff_max");
+    if (w->ping_interval && w->ping_timeout > w->ping_kill)
+        return reader_fail(
+            r, place_of(table, toml_get(table, "ping_kill") ? "ping_kill" : "ping_timeout"),
+            "ping_timeout must not exceed ping_kill");
+    if (!toml_get(table, "ready"))
+        w->ready_auto = !w->script || script_kind(w->script) == SCRIPT_OTHER;
+    return 0;
+}
+
+/* `to` is "worker" or "worker:Token". */
+static int check_target(const struct reader *r, const struct toml_node *to,
+                        const struct config *c)
+{
+    const char *colon = memchr(to->string.ptr, ':', to->string.len);
+    struct slice name = {to->string.ptr,
+                         colon ? (size_t)(colon - to->string.ptr) : to->string.len};
+    struct slice token = slice_from(to->string, colon ? name.len + 1 : name.len);
+    if (colon && (token.len == 0 || token.len > TOKEN_MAX_LEN))
+        return reader_fail(r, to->at, "to %s: the token after \":\" must have 1 to %d bytes",
+                           value_quote(r->arena, to->string), TOKEN_MAX_LEN);
+    for (size_t i = 0; i < c->worker_count; i++)
+        if (slice_is(name, c->workers[i].name))
+            return 0;
+    struct nearest nearest = nearest_init(name);
+    for (size_t i = 0; i < c->worker_count; i++)
+        nearest_offer(&nearest, c->workers[i].name);
+    const char *quoted = value_quote(r->arena, name);
+    if (nearest.best)
+        return reader_fail(r, to->at, "to names no worker %s; did you mean \"%s\"?", quoted,
+                           nearest.best);
+    return reader_fail(r, to->at, "to names no worker %s", quoted);
+}
+
+static bool is_method(const char *text)
+{
+    size_t len = 0;
+    while (isalpha((unsigned char)text[len]) || (len && text[len] == '-'))
+        len++;
+    return len > 0 && len <= METHOD_MAX_LEN && text[len] == '\0';
+}
+
+static int check_methods(const struct reader *r, const struct toml_node *table,
+                         struct route_config *route)
+{
+    const struct toml_node *value = toml_get(table, "methods");
+    const struct toml_node *other = toml_get(table, "method");
+    if (value && other)
+        return reader_fail(r, other->key_at, "method and methods mean the same: one must go");
+    for (size_t i = 0; i < route->methods.count; i++) {
+        const char *method = route->methods.items[i];
+        if (!is_method(method))
+            return reader_fail(r, place_of_item(value ? value : other, i),
+                               "%s is no HTTP method", value_quote(r->arena, slice_of(method)));
+        char *upper = arena_strdup(r->arena, slice_of(method));
+        for (char *at = upper; *at; at++)
+            *at = (char)toupper((unsigned char)*at);
+        route->methods.items[i] = upper;
+    }
+    return 0;
+}
+
+int check_route(const struct reader *r, const struct toml_node *table, const struct config *c,
+                struct route_config *route)
+{
+    const struct toml_node *to = toml_get(table, "to");
+    if (!route->path || !to)
+        return reader_fail(r, table->at, "[[routes]] needs a %s", route->path ? "to" : "path");
+    if (route->path[0] != '/')
+        return reader_fail(r, place_of(table, "path"), "path must begin with \"/\", not be %s",
+                           value_quote(r->arena, slice_of(route->path)));
+    if (check_methods(r, table, route) < 0)
+        return r->err->code;
+    return check_target(r, to, c);
+}
+
+static bool serves(const struct route_config *route, const char *method)
+{
+    for (size_t i = 0; i < route->methods.count; i++)
+        if (strcmp(route->methods.items[i], method) == 0)
+            return true;
+    return false;
+}
+
+/* The method that both name, or "" when neither names any; NULL when they differ. */
+static const char *common_method(const struct route_config *a, const struct route_config *b)
+{
+    if (!a->methods.count || !b->methods.count)
+        return a->methods.count == b->methods.count ? "" : NULL;
+    for (size_t i = 0; i < a->methods.count; i++)
+        if (serves(b, a->methods.items[i]))
+            return a->methods.items[i];
+    return NULL;
+}
+
+int check_route_is_new(const struct reader *r, const struct toml_node *routes,
+                       const struct config *c, size_t index)
+{
+    const struct toml_node *table = routes->items.first, *earlier = table;
+    for (size_t i = 0; i < index; i++)
+        table = table->next;
+    for (size_t i = 0; i < index; i++, earlier = earlier->next) {
+        const struct route_config *old = &c->routes[i], *new = &c->routes[index];
+        const char *method = strcmp(old->path, new->path) ? NULL : common_method(old, new);
+        if (method)
+            return reader_fail(r, table->at, "route %s%s%s stands twice, first in line %u",
+                               method, *method ? " " : "",
+                               value_quote(r->arena, slice_of(new->path)), earlier->at.line);
+    }
+    return 0;
+}

@@ -1,0 +1,109 @@
+/*
+ * config: what nodey was told, as plain structs.
+ *
+ * Immutable once loaded.  Every value stands in one table (settings.c): its key,
+ * type, place in these structs, default, bounds and one line of help; parsing,
+ * errors and `nodey help config` derive from it.
+ */
+#pragma once
+
+#include "base/arena.h"
+#include "base/err.h"
+#include "base/slice.h"
+
+enum { CONFIG_MAX_WORKERS = 1024, CONFIG_MAX_ROUTES = 4096 };
+
+enum access_log { ACCESS_OFF, ACCESS_COMBINED, ACCESS_JSON };
+
+enum log_format { LOG_FORMAT_TEXT, LOG_FORMAT_JSON };
+
+/* `items` ends with a NULL, also when there are none. */
+struct string_list {
+    const char **items;
+    size_t count;
+};
+
+struct server_config {
+    const char *listen; /* see listener_open() */
+    struct string_list trusted_proxies;
+    uint64_t max_head;    /* bytes */
+    uint64_t max_target;  /* bytes */
+    uint64_t max_headers; /* fields */
+    uint64_t max_body;    /* bytes */
+    uint64_t max_connections;
+    uint64_t header_timeout; /* ms, as all durations */
+    uint64_t body_timeout;
+    uint64_t idle_timeout;
+    uint64_t send_timeout;
+    uint64_t shutdown_timeout; /* from the signal to the last child's end */
+    uint64_t spin;             /* microseconds; 0 = off */
+    int access_log;            /* enum access_log */
+    int log_format;            /* enum log_format */
+    int log_level;             /* enum log_level of base/log.h */
+    const char *data_dir;      /* absolute */
+};
+
+struct worker_config {
+    const char *name;           /* [A-Za-z0-9_][A-Za-z0-9_.-]{0,63} */
+    const char *script;         /* absolute, or NULL when a command was configured */
+    struct string_list command; /* argv, never empty: as configured, or what runs the script */
+    const char *cwd;            /* absolute */
+    struct string_list env;     /* "NAME=value" */
+    struct string_list tokens;  /* tokens that it answers, beside those of its ready */
+    bool ready_auto;            /* alive for 2 s without `ready` = level 0 */
+    uint64_t instances;
+    uint64_t start_timeout; /* ms */
+    uint64_t timeout;       /* of one request */
+    uint64_t queue;         /* requests that may wait */
+    uint64_t queue_timeout;
+    uint64_t kill_after;        /* a stuck worker's last chance */
+    uint64_t stop_grace_period; /* SIGTERM to SIGKILL */
+    uint64_t max_requests;      /* 0 = no limit */
+    uint64_t ttl;               /* ms; 0 = no limit */
+    uint64_t prefetch;          /* upper bound on what the worker declares */
+    uint64_t ping_interval;     /* 0 = no pings */
+    uint64_t ping_timeout;      /* late: no new work */
+    uint64_t ping_kill;         /* frozen: replaced */
+    uint64_t backoff_min;
+    uint64_t backoff_max;
+    uint64_t backoff_reset; /* ready for this long = healthy again */
+    uint64_t max_restarts;  /* crashes in a row without being ready = failed */
+    uint64_t failed_retry;  /* failed: tried again after this */
+    uint64_t max_line;      /* bytes of one line, both ways */
+    uint64_t log_rate;      /* log lines per second and instance */
+};
+
+struct route_config {
+    const char *path;           /* see http/router.h */
+    struct string_list methods; /* upper case; none = any */
+    const char *to;             /* "worker" or "worker:Token" */
+    uint64_t timeout;           /* ms; 0 = the worker's */
+};
+
+struct config {
+    struct arena arena;
+    const char *file; /* as it was named; NULL when there is none */
+    const char *dir;  /* absolute: of the file, or the current one */
+    struct server_config server;
+    struct worker_config *workers;
+    size_t worker_count;
+    struct route_config *routes;
+    size_t route_count;
+    struct string_list notes; /* for the log: what discovery left out, and why */
+};
+
+/*
+ * Loads `file` (NULL: "nodey.toml" in the current directory when there is one, or
+ * else no configuration), fills in the defaults, and, when no [workers.*] is
+ * configured, finds the drop-in scripts in `workers/`.  NULL with a sentence, and
+ * file:line:column where there is a place, on failure.
+ */
+struct config *config_load(const char *file, struct err *);
+void config_free(struct config *);
+
+/* The worker of that name, or NULL. */
+const struct worker_config *config_worker(const struct config *, const char *name);
+
+/* Appends every setting with type, default and help, for `nodey help config`. */
+struct buf;
+void config_describe(struct buf *);

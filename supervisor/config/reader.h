@@ -1,0 +1,69 @@
+/*
+ * reader: from nodes of a TOML tree to the plain structs of config.h, by a table.
+ *
+ * A section is a table of settings, one row each.  Everything that can be said
+ * about a value by itself is checked here (type, bounds, characters); what depends
+ * on other values or on files is load.c's and check.c's business.
+ */
+#pragma once
+
+#include "base/arena.h"
+#include "base/err.h"
+#include "config/toml.h"
+
+enum setting_type {
+    SETTING_BOOL,
+    SETTING_INT,
+    SETTING_DURATION,    /* ms */
+    SETTING_DURATION_US, /* us */
+    SETTING_SIZE,        /* bytes */
+    SETTING_CHOICE,      /* an index into `choices` */
+    SETTING_STRING,
+    SETTING_PATH,    /* made absolute, relative to the configuration's folder */
+    SETTING_LIST,    /* strings; a single string is a list of one */
+    SETTING_ENV,     /* a table; "NAME=value" */
+    SETTING_COMMAND, /* argv: a list, or a string split as a shell splits */
+};
+
+struct setting {
+    const char *key;
+    size_t offset; /* in the section's struct */
+    size_t size;   /* of the field: 1, 4 or 8 for those that are numbers */
+    enum setting_type type;
+    const char *fallback; /* as one would write it; "(...)": left to load.c */
+    uint64_t min, max;    /* of numbers, in the field's unit; min 0 allows "off" */
+    const char *help;
+    const char *const *choices; /* NULL at the end */
+    bool fixed;                 /* cannot change while nodey runs */
+};
+
+struct section {
+    const char *title; /* for `nodey help config` */
+    const struct setting *rows;
+    size_t count;
+};
+
+/* Where values come from, and where the sentence goes when one is wrong. */
+struct reader {
+    struct arena *arena;
+    const char *file; /* as the person named it; NULL without one */
+    const char *dir;  /* absolute: what relative paths are relative to */
+    struct err *err;
+};
+
+/* Fills in "file:line:column: sentence" and returns a negative code. */
+int reader_fail(const struct reader *, struct toml_place, const char *fmt, ...)
+    PRINTF_LIKE(3, 4);
+
+/* The absolute path; in the arena. */
+const char *reader_path(const struct reader *, struct slice path);
+
+/* Every fallback; lists become empty, what is left to load.c becomes 0 or NULL. */
+void reader_defaults(const struct reader *, const struct section *, void *out);
+
+/*
+ * Every member of `table`; what it does not mention keeps its value.  `title` is
+ * the section's name for people: "[workers.fib]".
+ */
+int reader_section(const struct reader *, const struct section *, const struct toml_node *table,
+                   const char *title, void *out) MUST_CHECK;

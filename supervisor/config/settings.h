@@ -1,0 +1,13 @@
+/*
+ * settings: the table of everything that can be configured.
+ *
+ * Reading, bounds, defaults, errors and `nodey help config` derive from it, so a
+ * new setting is one row here and one field in config.h.
+ */
+#pragma once
+
+#include "config/reader.h"
+
+extern const struct section section_server; /* struct server_config */
+extern const struct section section_worker; /* struct worker_config */
+extern const struct section section_route;  /* struct route_config */

@@ -1,0 +1,139 @@
+#include "loop/loop.h"
+
+#include <assert.h>
+
+#include "loop/stream.h"
+
+static void run_tasks(struct loop *loop)
+{
+    while (!list_empty(&loop->tasks)) {
+        struct task *task = list_first(&loop->tasks, struct task, node);
+        list_del(&task->node);
+        task->run(task);
+    }
+}
+
+static void flush_streams(struct loop *loop)
+{
+    while (!list_empty(&loop->dirty)) {
+        struct stream *s = list_first(&loop->dirty, struct stream, dirty);
+        list_del(&s->dirty);
+        stream_flush(s);
+    }
+}
+
+static void update_spin(struct loop *loop)
+{
+    if (!loop->spin_until)
+        return;
+    if (loop_clock_ns() >= loop->spin_until) {
+        loop->spin_until = 0;
+        uv_idle_stop(&loop->spin);
+    }
+}
+
+static void on_before_sleep(uv_prepare_t *handle)
+{
+    struct loop *loop = container_of(handle, struct loop, before_sleep);
+    run_tasks(loop);
+    flush_streams(loop);
+    run_tasks(loop); /* a flush that failed reports through a task */
+    update_spin(loop);
+}
+
+static void on_spin(uv_idle_t *handle)
+{
+    (void)handle; /* its being active is what makes the poll not sleep */
+}
+
+int loop_init(struct loop *loop)
+{
+    memset(loop, 0, offsetof(struct loop, scratch));
+    list_init(&loop->tasks);
+    list_init(&loop->dirty);
+    list_init(&loop->procs);
+    int rc = uv_loop_init(&loop->uv);
+    if (rc)
+        return rc;
+    uv_prepare_init(&loop->uv, &loop->before_sleep);
+    uv_prepare_start(&loop->before_sleep, on_before_sleep);
+    uv_unref((uv_handle_t *)&loop->before_sleep);
+    uv_idle_init(&loop->uv, &loop->spin);
+    uv_timer_init(&loop->uv, &loop->clock);
+    return 0;
+}
+
+int loop_deinit(struct loop *loop)
+{
+    run_tasks(loop);
+    uv_close((uv_handle_t *)&loop->before_sleep, NULL);
+    uv_close((uv_handle_t *)&loop->spin, NULL);
+    uv_close((uv_handle_t *)&loop->clock, NULL);
+    uv_run(&loop->uv, UV_RUN_NOWAIT);
+    uv_run(&loop->uv, UV_RUN_NOWAIT);
+    xfree(loop->heap);
+    return uv_loop_close(&loop->uv);
+}
+
+void loop_run(struct loop *loop)
+{
+    assert(!loop->running);
+    loop->running = true;
+    uv_run(&loop->uv, UV_RUN_DEFAULT);
+    loop->running = false;
+}
+
+void loop_stop(struct loop *loop)
+{
+    uv_stop(&loop->uv);
+}
+
+const char *loop_strerror(int code)
+{
+    return uv_strerror(code);
+}
+
+uint64_t loop_now(const struct loop *loop)
+{
+    return uv_now(&loop->uv);
+}
+
+uint64_t loop_clock_ns(void)
+{
+    return uv_hrtime();
+}
+
+void task_init(struct task *task, void (*run)(struct task *))
+{
+    list_init(&task->node);
+    task->run = run;
+}
+
+void task_cancel(struct task *task)
+{
+    list_del(&task->node);
+}
+
+/*
+ * Tasks run before the loop sleeps, and a turn that only closes handles would not
+ * come by there: a stopped loop must not be asked for more.
+ */
+void loop_defer(struct loop *loop, struct task *task)
+{
+    if (list_empty(&task->node))
+        list_add(&loop->tasks, &task->node);
+}
+
+void loop_set_spin(struct loop *loop, uint64_t us)
+{
+    loop->spin_us = us;
+}
+
+void loop_spin(struct loop *loop)
+{
+    if (!loop->spin_us)
+        return;
+    if (!loop->spin_until)
+        uv_idle_start(&loop->spin, on_spin);
+    loop->spin_until = loop_clock_ns() + loop->spin_us * 1000;
+}

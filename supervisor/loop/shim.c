@@ -1,0 +1,58 @@
+#include "loop/shim.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <unistd.h>
+
+#include "base/json.h"
+
+enum { CANNOT_RUN = 126 };
+
+/* The worker protocol's way to say why a worker could not start. */
+static int refuse(const char *what, const char *name)
+{
+    struct buf text = {0}, line = {0};
+    buf_addf(&text, "%s %s: %s", what, name, strerror(errno));
+    buf_adds(&line,
+             "{\"type\":\"error\",\"id\":null,\"code\":\"failed_precondition\",\"message\":");
+    json_write(&line, buf_slice(&text));
+    buf_adds(&line, "}\n");
+    IGNORE(write(STDOUT_FILENO, line.ptr, line.len) < 0); /* nobody is left to tell */
+    buf_deinit(&text);
+    buf_deinit(&line);
+    return CANNOT_RUN;
+}
+
+/* Ignored signals and masks survive exec; a child starts with the defaults. */
+static void reset_signals(void)
+{
+    sigset_t none;
+    sigemptyset(&none);
+    sigprocmask(SIG_SETMASK, &none, NULL);
+    for (int sig = 1; sig < NSIG; sig++)
+        if (sig != SIGKILL && sig != SIGSTOP)
+            signal(sig, SIG_DFL);
+}
+
+int shim_main(int argc, char **argv)
+{
+    if (argc < 3) {
+        errno = EINVAL;
+        return refuse("cannot start", "without a command");
+    }
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    if (getppid() != (pid_t)atol(argv[0])) /* it died before the line above */
+        return CANNOT_RUN;
+    setpgid(0, 0);
+    reset_signals();
+    if (chdir(argv[1]))
+        return refuse("cannot enter the folder", argv[1]);
+    if (dup2(STDOUT_FILENO, 3) < 0)
+        return refuse("cannot make", "descriptor 3");
+    execvp(argv[2], argv + 2);
+    return refuse("cannot run", argv[2]);
+}

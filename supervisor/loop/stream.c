@@ -1,0 +1,325 @@
+#include "loop/stream.h"
+
+#include <assert.h>
+#include <sys/socket.h>
+
+enum { PIPE_KEEP = 65536 }; /* a pipe's write buffer up to this size is kept for reuse */
+
+/* One allocation for the request and its bytes: they must live until libuv is done. */
+struct write_req {
+    uv_write_t req;
+    struct stream *stream;
+    size_t len;
+    char bytes[];
+};
+
+static void report(struct stream *s, int status)
+{
+    if (s->ended || s->closed)
+        return;
+    s->ended = true;
+    s->status = status;
+    stream_pause(s);
+    loop_defer(s->loop, &s->fail);
+}
+
+static void on_fail(struct task *task)
+{
+    struct stream *s = container_of(task, struct stream, fail);
+    if (!s->closed)
+        s->ops->ended(s, s->status);
+}
+
+/* Pipes are few and busy and keep their buffer; of connections thousands may idle. */
+static void relax(struct stream *s)
+{
+    buf_clear(&s->out);
+    if (!s->is_pipe || s->out.cap > PIPE_KEEP)
+        buf_deinit(&s->out);
+}
+
+/* Offers the kept bytes; the owner may close the stream meanwhile. */
+static void offer_kept(struct stream *s)
+{
+    size_t used = s->ops->data(s, buf_slice(&s->in));
+    if (s->closed)
+        return;
+    assert(used <= s->in.len);
+    buf_consume(&s->in, used);
+    if (s->in.len == 0)
+        buf_deinit(&s->in);
+    else if (s->in.len >= s->in_limit)
+        stream_pause(s);
+}
+
+static void offer(struct stream *s, struct slice bytes)
+{
+    if (s->in.len) {
+        buf_add(&s->in, bytes);
+        offer_kept(s);
+        return;
+    }
+    size_t used = s->ops->data(s, bytes);
+    if (s->closed)
+        return;
+    assert(used <= bytes.len);
+    if (used < bytes.len)
+        buf_add(&s->in, slice_from(bytes, used));
+    if (s->in.len >= s->in_limit)
+        stream_pause(s);
+}
+
+static void on_alloc(uv_handle_t *handle, size_t suggested, uv_buf_t *out)
+{
+    struct loop *loop = container_of(handle->loop, struct loop, uv);
+    (void)suggested;
+    *out = uv_buf_init(loop->scratch, sizeof(loop->scratch));
+}
+
+static void on_read(uv_stream_t *handle, ssize_t nread, const uv_buf_t *buf)
+{
+    struct stream *s = container_of(handle, struct stream, uv.stream);
+    if (nread < 0)
+        report(s, (int)nread);
+    else if (nread > 0)
+        offer(s, (struct slice){buf->base, (size_t)nread});
+}
+
+static void on_poke(struct task *task)
+{
+    struct stream *s = container_of(task, struct stream, poke);
+    if (s->closed)
+        return;
+    if (s->in.len)
+        offer_kept(s);
+    if (!s->closed && s->in.len < s->in_limit)
+        stream_resume(s);
+}
+
+static void on_gone(struct life *life)
+{
+    struct stream *s = container_of(life, struct stream, life);
+    buf_deinit(&s->in);
+    buf_deinit(&s->out);
+    s->ops->gone(s);
+}
+
+static void prepare(struct stream *s, struct loop *loop, const struct stream_ops *ops)
+{
+    memset(s, 0, sizeof(*s));
+    s->loop = loop;
+    s->ops = ops;
+    s->in_limit = SIZE_MAX;
+    list_init(&s->dirty);
+    task_init(&s->poke, on_poke);
+    task_init(&s->fail, on_fail);
+    life_init(&s->life, on_gone);
+}
+
+int stream_open_pipe(struct stream *s, struct loop *loop, int fd, const struct stream_ops *ops)
+{
+    prepare(s, loop, ops);
+    int rc = uv_pipe_init(&loop->uv, &s->uv.pipe, 0);
+    if (rc)
+        return rc;
+    life_adopt(&s->life, &s->uv.handle);
+    s->is_pipe = true;
+    return uv_pipe_open(&s->uv.pipe, fd);
+}
+
+int stream_init_tcp(struct stream *s, struct loop *loop, const struct stream_ops *ops)
+{
+    prepare(s, loop, ops);
+    int rc = uv_tcp_init(&loop->uv, &s->uv.tcp);
+    if (rc == 0)
+        life_adopt(&s->life, &s->uv.handle);
+    return rc;
+}
+
+int stream_init_unix(struct stream *s, struct loop *loop, const struct stream_ops *ops)
+{
+    prepare(s, loop, ops);
+    int rc = uv_pipe_init(&loop->uv, &s->uv.pipe, 0);
+    if (rc == 0)
+        life_adopt(&s->life, &s->uv.handle);
+    return rc;
+}
+
+void stream_start(struct stream *s, size_t in_limit)
+{
+    s->in_limit = in_limit;
+    stream_resume(s);
+}
+
+void stream_pause(struct stream *s)
+{
+    if (!s->reading)
+        return;
+    s->reading = false;
+    uv_read_stop(&s->uv.stream);
+}
+
+void stream_resume(struct stream *s)
+{
+    if (s->reading || s->ended || s->closed)
+        return;
+    int rc = uv_read_start(&s->uv.stream, on_alloc, on_read);
+    s->reading = rc == 0;
+    if (rc)
+        report(s, rc);
+}
+
+void stream_poke(struct stream *s)
+{
+    if (!s->closed)
+        loop_defer(s->loop, &s->poke);
+}
+
+struct buf *stream_out(struct stream *s)
+{
+    if (list_empty(&s->dirty) && !s->closed)
+        list_add(&s->loop->dirty, &s->dirty);
+    return &s->out;
+}
+
+size_t stream_queued(const struct stream *s)
+{
+    return s->queued + s->out.len;
+}
+
+void stream_close(struct stream *s)
+{
+    if (s->closed)
+        return;
+    s->closed = true;
+    s->reading = false;
+    list_del(&s->dirty);
+    task_cancel(&s->poke);
+    task_cancel(&s->fail);
+    life_close(&s->uv.handle);
+    life_drop(&s->life);
+}
+
+static void on_shut(uv_shutdown_t *req, int status)
+{
+    struct life *life = req->data;
+    (void)status; /* the other side is gone already: reading will say so */
+    xfree(req);
+    life_drop(life);
+}
+
+/* A pipe's write end is ended by closing it: shutdown(2) is for sockets. */
+static void shut_now(struct stream *s)
+{
+    if (s->is_pipe) {
+        stream_close(s);
+        return;
+    }
+    uv_shutdown_t *req = xmalloc(sizeof(*req));
+    req->data = &s->life;
+    life_hold(&s->life);
+    if (uv_shutdown(req, &s->uv.stream, on_shut)) {
+        xfree(req);
+        life_drop(&s->life);
+    }
+}
+
+static void emptied(struct stream *s)
+{
+    if (s->shut)
+        shut_now(s);
+    else if (s->ops->drained)
+        s->ops->drained(s);
+}
+
+static void on_written(uv_write_t *req, int status)
+{
+    struct write_req *write = container_of(req, struct write_req, req);
+    struct stream *s = write->stream;
+    s->queued -= write->len;
+    if (status == 0)
+        s->written += write->len;
+    xfree(write);
+    if (s->closed)
+        goto drop;
+    if (status)
+        report(s, status);
+    else if (stream_queued(s) == 0)
+        emptied(s);
+drop:
+    life_drop(&s->life);
+}
+
+/* What the kernel did not take at once is copied into a request of its own. */
+static void queue_rest(struct stream *s, size_t from)
+{
+    size_t len = s->out.len - from;
+    struct write_req *write = xmalloc(sizeof(*write) + len);
+    write->stream = s;
+    write->len = len;
+    memcpy(write->bytes, s->out.ptr + from, len);
+    uv_buf_t chunk = uv_buf_init(write->bytes, (unsigned)len);
+    int rc = uv_write(&write->req, &s->uv.stream, &chunk, 1, on_written);
+    if (rc) {
+        xfree(write);
+        report(s, rc);
+        return;
+    }
+    s->queued += len;
+    life_hold(&s->life);
+}
+
+/* The loop calls this once a turn for every stream that was written to. */
+void stream_flush(struct stream *s)
+{
+    if (s->closed || s->out.len == 0)
+        return;
+    size_t from = 0;
+    if (s->queued == 0) {
+        uv_buf_t chunk = uv_buf_init(s->out.ptr, (unsigned)s->out.len);
+        int rc = uv_try_write(&s->uv.stream, &chunk, 1);
+        if (rc < 0 && rc != UV_EAGAIN) {
+            buf_clear(&s->out);
+            report(s, rc);
+            return;
+        }
+        from = rc > 0 ? (size_t)rc : 0;
+        s->written += from;
+    }
+    if (from < s->out.len)
+        queue_rest(s, from);
+    relax(s);
+    if (s->queued == 0 && !s->ended)
+        emptied(s);
+}
+
+void stream_shutdown(struct stream *s)
+{
+    if (s->shut || s->closed)
+        return;
+    s->shut = true;
+    if (stream_queued(s) == 0)
+        shut_now(s);
+}
+
+void stream_reset(struct stream *s)
+{
+    int fd;
+    if (!s->closed && s->uv.handle.type == UV_TCP && uv_fileno(&s->uv.handle, &fd) == 0) {
+        struct linger at_once = {.l_onoff = 1, .l_linger = 0};
+        IGNORE(setsockopt(fd, SOL_SOCKET, SO_LINGER, &at_once,
+                          sizeof(at_once))); /* then it lingers */
+    }
+    stream_close(s);
+}
+
+void stream_peer(const struct stream *s, char *text, size_t size)
+{
+    struct sockaddr_storage addr;
+    int len = sizeof(addr);
+    text[0] = '\0';
+    if (s->uv.handle.type != UV_TCP ||
+        uv_tcp_getpeername(&s->uv.tcp, (struct sockaddr *)&addr, &len))
+        return;
+    IGNORE(uv_ip_name((struct sockaddr *)&addr, text, size)); /* stays "" */
+}

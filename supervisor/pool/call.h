@@ -1,0 +1,72 @@
+/*
+ * call: one piece of work for a pool, a request or an ask.
+ *
+ * A call lives in its owner's memory from call_init() until `done`, which comes
+ * exactly once: answered, failed, timed out, or never when the owner cancelled it
+ * first.  Between the two it waits in its pool's queue or is written to a worker;
+ * it may go back to the queue when that worker cannot have started it.
+ */
+#pragma once
+
+#include "base/list.h"
+#include "loop/timer.h"
+#include "protocol/c/frame.h"
+
+struct call;
+struct pool;
+struct slot;
+struct worker;
+
+enum call_kind { CALL_REQUEST, CALL_ASK };
+
+/* Why there is no answer.  The text is for a person; borrowed. */
+struct call_failure {
+    const char *code;       /* of the protocol: "unavailable" */
+    unsigned status;        /* HTTP */
+    unsigned retry_after_s; /* 0 = do not say */
+    const char *text;
+};
+
+/* Exactly one of the two; both end when `done` returns. */
+struct call_reply {
+    const struct frame *frame; /* response, answer or error */
+    const struct call_failure *failure;
+};
+
+struct call_ops {
+    /*
+     * Appends the line for this worker.  May be called again for another one.
+     * left_ms is what remains until the deadline.
+     */
+    void (*write)(struct call *, const struct worker *, uint64_t id, uint64_t left_ms,
+                  bool nested, struct buf *out);
+    void (*done)(struct call *, const struct call_reply *);
+};
+
+struct call {
+    const struct call_ops *ops;
+    enum call_kind kind;
+    bool idempotent;    /* may be started twice */
+    unsigned depth;     /* asks upon asks */
+    uint64_t size;      /* bytes of its line, about */
+    struct pool *pool;  /* NULL when it is over */
+    struct list node;   /* in a queue of the pool, while slot is NULL */
+    struct slot *slot;  /* where it was written to */
+    struct timer timer; /* the deadline; in the queue the earlier of it and the wait limit */
+    uint64_t deadline_ms;
+    unsigned starts; /* workers that may have started it and died */
+    unsigned moves;  /* times it went back to the queue */
+};
+
+void call_init(struct call *, enum call_kind, const struct call_ops *);
+
+/* Ends the call with an answer, or with a failure. */
+void call_answer(struct call *, const struct frame *);
+void call_fail(struct call *, const struct call_failure *);
+
+/*
+ * The owner no longer wants the answer: `done` will not come.  The worker is told
+ * when it cares to be; its slot stays taken until it answers.  reason: "disconnect",
+ * "timeout" or "shutdown".  Nothing happens when the call is over.
+ */
+void call_cancel(struct call *, const char *reason);

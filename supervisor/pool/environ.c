@@ -1,0 +1,59 @@
+#include "pool/environ.h"
+
+#include "pool/pool.h"
+
+struct environ {
+    char **items;
+    size_t count;
+    size_t cap;
+};
+
+static bool same_name(const char *a, const char *b)
+{
+    size_t len = strcspn(a, "=");
+    return strncmp(a, b, len) == 0 && b[len] == '=';
+}
+
+/* Takes the string. */
+static void put(struct environ *env, char *entry)
+{
+    for (size_t i = 0; i < env->count; i++)
+        if (same_name(env->items[i], entry)) {
+            xfree(env->items[i]);
+            env->items[i] = entry;
+            return;
+        }
+    if (env->count + 1 >= env->cap) {
+        env->cap = env->cap ? env->cap * 2 : 64;
+        env->items = xrealloc(env->items, env->cap * sizeof(*env->items));
+    }
+    env->items[env->count++] = entry;
+    env->items[env->count] = NULL;
+}
+
+char **environ_new(const struct worker *w)
+{
+    const struct worker_config *config = w->pool->config;
+    struct environ env = {0};
+    for (const char *const *at = w->pool->pools->env; *at; at++)
+        put(&env, xstrdup(*at));
+    put(&env, xstrdup("NODEY=1"));
+    put(&env, xstrdup("NODEY_PROTOCOL=1"));
+    put(&env, xstrdup("NODEY_FD=3"));
+    put(&env, xasprintf("NODEY_WORKER=%s", config->name));
+    put(&env, xasprintf("NODEY_INSTANCE=%u", w->instance));
+    put(&env, xasprintf("NODEY_LIFE=%llu", (unsigned long long)w->life));
+    put(&env, xasprintf("NODEY_MAX_LINE=%llu", (unsigned long long)config->max_line));
+    if (w->pool->pools->dev)
+        put(&env, xstrdup("NODEY_DEV=1"));
+    for (size_t i = 0; i < config->env.count; i++)
+        put(&env, xstrdup(config->env.items[i]));
+    return env.items;
+}
+
+void environ_free(char **env)
+{
+    for (char **at = env; *at; at++)
+        xfree(*at);
+    xfree(env);
+}

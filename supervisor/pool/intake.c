@@ -1,0 +1,398 @@
+#include "pool/intake.h"
+
+#include <stdio.h>
+
+#include "pool/ask.h"
+#include "pool/health.h"
+#include "pool/pool.h"
+
+enum {
+    SALVAGE_BYTES = 256,
+    SHOWN_BYTES = 200,
+    ERR_LINE_MAX = 8192,
+    BAD_PER_SECOND = 10, /* with a burst: about a hundred in ten seconds */
+    DROPS_REPORT_MS = 1000,
+};
+
+/* ---------------------------------------------------------------- log lines */
+
+static void on_drops(struct timer *timer)
+{
+    struct worker *w = container_of(timer, struct worker, drops);
+    pool_tell(w->pool, w, LOG_WARN, "%llu log lines dropped: more than log_rate (%llu/s)",
+              (unsigned long long)w->dropped, (unsigned long long)w->pool->config->log_rate);
+    w->dropped = 0;
+}
+
+static void wrote(struct worker *w, enum log_level level, const char *stream, struct slice text)
+{
+    struct loop *loop = w->pool->pools->loop;
+    if (!bucket_take(&w->chatter, (double)w->pool->config->log_rate, loop_now(loop))) {
+        w->dropped++;
+        if (!timer_runs(&w->drops))
+            timer_start(loop, &w->drops, DROPS_REPORT_MS, on_drops);
+        return;
+    }
+    struct pool_observer *observer = w->pool->pools->observer;
+    observer->wrote(observer, w, level, stream, text);
+}
+
+/* ---------------------------------------------------------------- bad lines */
+
+/* Tells of it, and replaces a worker that does it all the time. */
+static void bad_line(struct worker *w, const char *what, struct slice line)
+{
+    uint64_t now = loop_now(w->pool->pools->loop);
+    struct slice shown = {line.ptr, MIN(line.len, (size_t)SHOWN_BYTES)};
+    struct buf text = {0};
+    buf_addf(&text, "%s: ", what);
+    buf_add(&text, shown);
+    if (shown.len < line.len)
+        buf_adds(&text, "...");
+    wrote(w, LOG_WARN, "stdout", buf_slice(&text));
+    buf_deinit(&text);
+    if (!bucket_take(&w->bad, BAD_PER_SECOND, now) && worker_alive(w))
+        worker_give_up(w, "it keeps writing lines that cannot be read");
+}
+
+static struct call *take_call(struct slot *slot)
+{
+    struct call *call = slot->call;
+    slot->call = NULL;
+    if (call)
+        call->slot = NULL;
+    slot_close(slot);
+    return call;
+}
+
+/* The worker has answered this one, unusably. */
+static void fail_slot(struct worker *w, struct slot *slot, const char *why)
+{
+    char text[384];
+    struct call *call = take_call(slot);
+    snprintf(text, sizeof(text), "worker %s %s", w->pool->config->name, why);
+    if (call)
+        call_fail(call,
+                  &(struct call_failure){.code = "internal", .status = 502, .text = text});
+}
+
+/*
+ * May this answer be for this slot?  A one-at-a-time worker answers what it works on;
+ * anything else is a confused worker that would hand one client another's bytes.  Only
+ * a cancelled line may be refused out of order.
+ */
+static bool plausible(const struct worker *w, const struct slot *slot, const struct frame *f)
+{
+    if (w->ready.concurrency > 1)
+        return slot_started(slot);
+    if (slot->cancelled && f->kind == FRAME_ERROR)
+        return true;
+    return slot == worker_current(w) && slot_started(slot);
+}
+
+static struct slot *slot_of(const struct worker *w, const struct frame_id *id)
+{
+    return id->kind == FRAME_ID_NUMBER ? idmap_get(&w->open, id->number) : NULL;
+}
+
+/* Returns how many answers it counts as: 0 or 1. */
+static unsigned take_broken(struct worker *w, const struct frame *f, struct slice line,
+                            const char *what)
+{
+    struct frame_id id = f ? f->id : frame_salvage_id(line);
+    struct slot *slot = f && !frame_answers(f) ? NULL : slot_of(w, &id);
+    bool known = slot && plausible(w, slot, &(struct frame){.kind = FRAME_RESPONSE});
+    if (known) {
+        char why[320];
+        snprintf(why, sizeof(why), "sent a broken frame: %s", what);
+        fail_slot(w, slot, why);
+    }
+    bad_line(w, what, line);
+    return known;
+}
+
+/* ------------------------------------------------------------------ answers */
+
+/* What this supervisor cannot pass on yet, or what does not fit the question. */
+static const char *unusable(const struct call *call, const struct frame *f, bool level0)
+{
+    if (f->kind == FRAME_ERROR)
+        return NULL;
+    if (call->kind == CALL_REQUEST)
+        return f->kind != FRAME_RESPONSE ? "answered a request with another kind of frame"
+               : f->more ? "streams its answer (\"more\"), which it was not offered"
+               : f->file ? "answered with a file, which it was not offered"
+                         : NULL;
+    bool fits = f->kind == FRAME_ANSWER || (level0 && f->kind == FRAME_RESPONSE && !f->more);
+    return fits ? NULL : "answered an ask with another kind of frame";
+}
+
+static unsigned take_answer(struct worker *w, const struct frame *f, struct slice line)
+{
+    struct slot *slot = slot_of(w, &f->id);
+    if (!slot) {
+        bad_line(w, "an answer to nothing that is open", line);
+        return 0;
+    }
+    if (!plausible(w, slot, f)) {
+        bad_line(w, "an answer out of order, to what cannot have been started", line);
+        return 0;
+    }
+    const char *why = slot->call ? unusable(slot->call, f, w->level0) : NULL;
+    if (why) {
+        fail_slot(w, slot, why);
+        return 1;
+    }
+    struct call *call = take_call(slot);
+    if (call)
+        call_answer(call, f);
+    return 1;
+}
+
+static void take_start_error(struct worker *w, const struct frame *f)
+{
+    struct buf text = {0};
+    if (f->message.raw.len)
+        json_unescape(&f->message, &text);
+    snprintf(w->cause, sizeof(w->cause), SLICE_FMT, SLICE_ARG(buf_slice(&text)));
+    if (f->stack.raw.len) {
+        buf_clear(&text);
+        json_unescape(&f->stack, &text);
+    }
+    wrote(w, LOG_ERROR, "error", buf_slice(&text));
+    buf_deinit(&text);
+}
+
+static unsigned take_error(struct worker *w, const struct frame *f, struct slice line)
+{
+    if (f->id.kind == FRAME_ID_NUMBER || f->id.kind == FRAME_ID_STRING)
+        return take_answer(w, f, line);
+    take_start_error(w, f);
+    return 0;
+}
+
+/* -------------------------------------------------------------------- ready */
+
+static void say_hello(struct worker *w)
+{
+    if (!w->ready.features)
+        return;
+    frame_write_hello(worker_out(w), &(struct frame_hello){
+                                         .server = slice_of(w->pool->pools->server),
+                                         .worker = slice_of(w->pool->config->name),
+                                         .instance = w->instance,
+                                         .dev = w->pool->pools->dev,
+                                         .max_line = w->pool->config->max_line,
+                                     });
+}
+
+static void take_ready(struct worker *w, struct slice line)
+{
+    struct ready ready;
+    struct err err;
+    bool first = w->state == WORKER_STARTING;
+    if (!ready_read(line, &ready, &err)) {
+        bad_line(w, err.text, line);
+        if (first)
+            worker_kill(w, err.text);
+        return;
+    }
+    if (ready.protocol != 1) {
+        ready_deinit(&ready);
+        worker_kill(w, "it speaks a protocol version that this nodey does not");
+        return;
+    }
+    if (!first) /* what it works on was counted by the first declaration */
+        ready.concurrency = w->ready.concurrency;
+    ready_deinit(&w->ready);
+    w->ready = ready;
+    w->level0 = ready.features == 0;
+    say_hello(w);
+    if (first)
+        worker_became_ready(w);
+    else
+        w->pool->pools->observer->ready(w->pool->pools->observer, w->pool, w);
+}
+
+void intake_level0(struct worker *w)
+{
+    w->level0 = true;
+    worker_became_ready(w);
+}
+
+/* ------------------------------------------------------------------- frames */
+
+static void take_log(struct worker *w, const struct frame *f)
+{
+    enum log_level level = json_string_is(&f->level, "error")   ? LOG_ERROR
+                           : json_string_is(&f->level, "warn")  ? LOG_WARN
+                           : json_string_is(&f->level, "debug") ? LOG_DEBUG
+                                                                : LOG_INFO;
+    struct buf text = {0};
+    if (f->message.raw.len)
+        json_unescape(&f->message, &text);
+    if (f->payload.raw.len > 2) { /* more than {} */
+        buf_addc(&text, ' ');
+        buf_add(&text, f->payload.raw);
+    }
+    wrote(w, level, "log", buf_slice(&text));
+    buf_deinit(&text);
+}
+
+static unsigned take_frame(struct worker *w, const struct frame *f, struct slice line)
+{
+    switch (f->kind) {
+    case FRAME_RESPONSE:
+    case FRAME_ANSWER:
+        return take_answer(w, f, line);
+    case FRAME_ERROR:
+        return take_error(w, f, line);
+    case FRAME_READY:
+        if (w->state < WORKER_DRAINING)
+            take_ready(w, f->text);
+        break;
+    case FRAME_ASK:
+        ask_from_worker(w, f);
+        break;
+    case FRAME_CANCEL:
+        ask_cancelled(w, &f->id);
+        break;
+    case FRAME_PONG:
+        health_pong(w, f);
+        break;
+    case FRAME_LOG:
+        take_log(w, f);
+        break;
+    case FRAME_DRAIN:
+        pool_replace_later(w, "it asked to be replaced");
+        break;
+    case FRAME_UNKNOWN:
+        break;
+    }
+    return 0;
+}
+
+static unsigned take_line(struct worker *w, struct slice line)
+{
+    struct frame f;
+    struct buf scratch = {0};
+    unsigned answers = 0;
+    enum frame_verdict verdict = frame_read(line, &f);
+    if (f.dirty) {
+        line = frame_line_clean(line, &scratch);
+        verdict = frame_read(line, &f);
+    }
+    switch (verdict) {
+    case FRAME_EMPTY:
+        break;
+    case FRAME_STRAY:
+        wrote(w, LOG_INFO, "stdout", line);
+        break;
+    case FRAME_BROKEN:
+        answers = take_broken(w, &f, line, f.fault);
+        break;
+    case FRAME_OK:
+        if (f.prefix.len)
+            wrote(w, LOG_INFO, "stdout", f.prefix);
+        answers = take_frame(w, &f, line);
+        break;
+    }
+    buf_deinit(&scratch);
+    return answers;
+}
+
+static unsigned take_overlong(struct worker *w, struct slice head)
+{
+    char what[96];
+    snprintf(what, sizeof(what), "response line over %llu bytes (max_line)",
+             (unsigned long long)w->pool->config->max_line);
+    head.len = MIN(head.len, (size_t)SALVAGE_BYTES);
+    return take_broken(w, NULL, head, what);
+}
+
+/* What one read brought is judged as one batch: that is how long each answer took. */
+static void end_batch(struct worker *w, unsigned answers)
+{
+    if (!answers)
+        return;
+    uint64_t now = loop_clock_ns();
+    pace_note(&w->pace, (double)(now - w->batch_ns) / 1000 / answers, answers);
+    w->batch_ns = now;
+    w->served += answers;
+    w->stalled = false;
+    worker_update_load(w);
+    worker_check_drained(w);
+    if (w->recycle_at && w->served >= w->recycle_at)
+        pool_replace_later(w, "it has served max_requests");
+    pool_dispatch(w->pool);
+}
+
+/* The process has ended, or the last line got it killed: nothing more is taken. */
+static bool deaf(const struct worker *w)
+{
+    return w->state == WORKER_STOPPED;
+}
+
+size_t intake_out(struct worker *w, struct slice bytes)
+{
+    size_t used = 0, max = w->pool->config->max_line;
+    unsigned answers = 0;
+    const char *lf;
+    while (!deaf(w) && (lf = memchr(bytes.ptr + MAX(used, w->scanned), '\n',
+                                    bytes.len - MAX(used, w->scanned)))) {
+        struct slice line = {bytes.ptr + used, (size_t)(lf - bytes.ptr) - used};
+        used += line.len + 1;
+        w->scanned = 0;
+        if (w->discarding)
+            w->discarding = false;
+        else
+            answers += line.len > max ? take_overlong(w, line) : take_line(w, line);
+    }
+    struct slice rest = slice_from(bytes, used);
+    if (rest.len > max && !w->discarding) {
+        answers += take_overlong(w, rest);
+        w->discarding = true;
+    }
+    if (w->discarding || deaf(w))
+        rest.len = 0;
+    w->scanned = rest.len;
+    end_batch(w, answers);
+    return bytes.len - rest.len;
+}
+
+/* ------------------------------------------------------------- error output */
+
+static void err_line(struct worker *w, struct slice line)
+{
+    if (line.len && line.ptr[line.len - 1] == '\r')
+        line.len--;
+    if (line.len == 0)
+        return;
+    snprintf(w->last_words, sizeof(w->last_words), SLICE_FMT, SLICE_ARG(line));
+    wrote(w, LOG_INFO, "stderr", line);
+}
+
+size_t intake_err(struct worker *w, struct slice bytes)
+{
+    size_t used = 0;
+    for (;;) {
+        struct slice rest = slice_from(bytes, used);
+        const char *lf = memchr(rest.ptr, '\n', MIN(rest.len, (size_t)ERR_LINE_MAX));
+        if (!lf && rest.len < ERR_LINE_MAX)
+            return used;
+        struct slice line = {rest.ptr, lf ? (size_t)(lf - rest.ptr) : (size_t)ERR_LINE_MAX};
+        err_line(w, line);
+        used += line.len + (lf ? 1 : 0);
+    }
+}
+
+void intake_end(struct worker *w)
+{
+    struct slice last = buf_slice(&w->proc.err.in);
+    if (last.len)
+        err_line(w, last);
+    last = buf_slice(&w->proc.out.in);
+    if (last.len && !w->discarding)
+        wrote(w, LOG_WARN, "stdout",
+              (struct slice){last.ptr, MIN(last.len, (size_t)SHOWN_BYTES)});
+}

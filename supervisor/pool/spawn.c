@@ -1,0 +1,266 @@
+/*
+ * The beginning and the end of a worker: the part of worker.h that deals with its
+ * process.
+ */
+#include <assert.h>
+#include <signal.h>
+#include <stdio.h>
+
+#include "pool/ask.h"
+#include "pool/environ.h"
+#include "pool/health.h"
+#include "pool/intake.h"
+#include "pool/pool.h"
+
+enum {
+    AUTO_READY_MS = 2000,   /* alive for that long without a word: level 0 */
+    END_OF_INPUT_MS = 1000, /* how long the end of input may do instead of SIGTERM */
+};
+
+static struct loop *loop_of(const struct worker *w)
+{
+    return w->pool->pools->loop;
+}
+
+/* ----------------------------------------------------------------- the exit */
+
+static void describe_exit(const struct proc_exit *exit, char *text, size_t size)
+{
+    if (exit->signal)
+        snprintf(text, size, "killed by signal %d (%s)", exit->signal, strsignal(exit->signal));
+    else
+        snprintf(text, size, "exited with status %lld", (long long)exit->code);
+}
+
+/* From the newest: each goes to the head of the queue, and which is oldest stays true. */
+static void take_down_calls(struct worker *w, const char *how)
+{
+    while (!list_empty(&w->slots)) {
+        struct slot *slot = list_last(&w->slots, struct slot, node);
+        struct call *call = slot->call;
+        bool begun = call && slot_started(slot);
+        if (call)
+            call->slot = NULL;
+        slot->call = NULL;
+        slot_close(slot);
+        if (call)
+            pool_call_lost(w, call, begun, how);
+    }
+}
+
+static void on_exited(struct proc *p, const struct proc_exit *exit)
+{
+    struct worker *w = container_of(p, struct worker, proc);
+    char how[128];
+    describe_exit(exit, how, sizeof(how));
+    intake_end(w);
+    worker_stopped(w, how);
+}
+
+static void worker_free(struct worker *w)
+{
+    struct pools *pools = w->pool->pools;
+    timer_stop(pools->loop, &w->drops);
+    list_del(&w->node);
+    ready_deinit(&w->ready);
+    idmap_deinit(&w->open);
+    xfree(w);
+    pool_worker_freed(pools);
+}
+
+void worker_stopped(struct worker *w, const char *how)
+{
+    struct loop *loop = loop_of(w);
+    bool was_draining = w->state == WORKER_DRAINING;
+    timer_stop(loop, &w->timer);
+    timer_stop(loop, &w->stop);
+    timer_stop(loop, &w->stall);
+    timer_stop(loop, &w->stuck);
+    health_stop(w);
+    ask_asker_gone(w);
+    worker_set_state(w, WORKER_STOPPED);
+    take_down_calls(w, how);
+    pool_worker_ended(w, how, was_draining);
+    if (w->spawned)
+        proc_close(&w->proc);
+    else
+        worker_free(w);
+}
+
+static void on_gone(struct proc *p)
+{
+    worker_free(container_of(p, struct worker, proc));
+}
+
+/* -------------------------------------------------------------------- pipes */
+
+static size_t on_out(struct proc *p, struct slice bytes)
+{
+    return intake_out(container_of(p, struct worker, proc), bytes);
+}
+
+static size_t on_err(struct proc *p, struct slice bytes)
+{
+    return intake_err(container_of(p, struct worker, proc), bytes);
+}
+
+static void on_broken(struct proc *p, const char *which)
+{
+    struct worker *w = container_of(p, struct worker, proc);
+    if (w->ending)
+        return;
+    char why[96];
+    snprintf(why, sizeof(why), "it closed its protocol %s", which);
+    worker_kill(w, why);
+}
+
+static void on_drained(struct proc *p)
+{
+    struct worker *w = container_of(p, struct worker, proc);
+    enum worker_state before = w->state;
+    worker_update_load(w);
+    if (before == WORKER_BUSY && w->state == WORKER_READY)
+        pool_dispatch(w->pool);
+}
+
+static const struct proc_ops proc_ops = {
+    .out = on_out,
+    .err = on_err,
+    .broken = on_broken,
+    .drained = on_drained,
+    .exited = on_exited,
+    .gone = on_gone,
+};
+
+/* -------------------------------------------------------------------- start */
+
+static void on_not_ready(struct timer *timer)
+{
+    struct worker *w = container_of(timer, struct worker, timer);
+    if (w->pool->config->ready_auto) {
+        intake_level0(w);
+        return;
+    }
+    char why[96];
+    snprintf(why, sizeof(why), "it was not ready within %llu ms",
+             (unsigned long long)w->pool->config->start_timeout);
+    worker_kill(w, why);
+}
+
+static void start(struct worker *w)
+{
+    const struct worker_config *config = w->pool->config;
+    char **env = environ_new(w);
+    struct proc_spec spec = {
+        .argv = config->command.items,
+        .env = (const char *const *)env,
+        .cwd = config->cwd,
+        .mark = w->life,
+        .line_limit = SIZE_MAX, /* intake keeps its own bound */
+    };
+    worker_set_state(w, WORKER_STARTING);
+    w->spawned = true;
+    int rc = proc_spawn(&w->proc, loop_of(w), &spec, &proc_ops);
+    environ_free(env);
+    if (rc) {
+        char how[128];
+        snprintf(how, sizeof(how), "could not be started: %s", loop_strerror(rc));
+        worker_stopped(w, how);
+        return;
+    }
+    uint64_t wait = config->ready_auto ? AUTO_READY_MS : config->start_timeout;
+    timer_start(loop_of(w), &w->timer, wait, on_not_ready);
+}
+
+static void on_pause_over(struct timer *timer)
+{
+    start(container_of(timer, struct worker, timer));
+}
+
+struct worker *worker_new(struct pool *pool, unsigned instance, uint64_t delay_ms, bool failed)
+{
+    struct worker *w = xcalloc(1, sizeof(*w));
+    w->pool = pool;
+    w->instance = instance;
+    w->life = ++pool->pools->next_life;
+    w->state = failed ? WORKER_FAILED : WORKER_BACKOFF;
+    w->ready.concurrency = 1;
+    snprintf(w->name, sizeof(w->name), "%s#%u", pool->config->name, instance);
+    list_init(&w->slots);
+    list_init(&w->asks);
+    list_init(&w->node);
+    list_add(&pool->states[w->state], &w->node);
+    pool->pools->lives++;
+    /* Also without a pause from the loop: a start may fail, and that must not recurse. */
+    timer_start(pool->pools->loop, &w->timer, delay_ms, on_pause_over);
+    return w;
+}
+
+/* ---------------------------------------------------------------------- stop */
+
+static void on_grace_over(struct timer *timer)
+{
+    struct worker *w = container_of(timer, struct worker, stop);
+    pool_tell(w->pool, w, LOG_WARN, "did not end within %llu ms of SIGTERM: killed",
+              (unsigned long long)w->pool->config->stop_grace_period);
+    proc_signal(&w->proc, SIGKILL);
+}
+
+static void terminate(struct timer *timer)
+{
+    struct worker *w = container_of(timer, struct worker, stop);
+    proc_signal(&w->proc, SIGTERM);
+    timer_start(loop_of(w), &w->stop, w->pool->config->stop_grace_period, on_grace_over);
+}
+
+/* Nothing is open any more, or it is not waited for any longer. */
+static void end(struct worker *w, uint64_t until_term_ms)
+{
+    if (w->ending)
+        return;
+    w->ending = true;
+    timer_stop(loop_of(w), &w->timer);
+    if (worker_has(w, FEATURE_DRAIN))
+        frame_write_shutdown(worker_out(w), w->pool->config->stop_grace_period);
+    proc_end_input(&w->proc);
+    timer_start(loop_of(w), &w->stop, until_term_ms, terminate);
+}
+
+static void on_drain_limit(struct timer *timer)
+{
+    end(container_of(timer, struct worker, timer), 0);
+}
+
+void worker_check_drained(struct worker *w)
+{
+    if (w->state == WORKER_DRAINING && w->slot_count == 0 && list_empty(&w->asks))
+        end(w, END_OF_INPUT_MS);
+}
+
+void worker_drain(struct worker *w, uint64_t limit_ms, const char *why)
+{
+    if (w->state == WORKER_STOPPED || (w->state == WORKER_DRAINING && limit_ms))
+        return;
+    snprintf(w->cause, sizeof(w->cause), "%s", why);
+    if (!w->spawned)
+        worker_stopped(w, why);
+    if (!worker_alive(w))
+        return;
+    health_stop(w);
+    if (w->state != WORKER_DRAINING)
+        worker_set_state(w, WORKER_DRAINING);
+    if (worker_has(w, FEATURE_DRAIN) && !w->ending)
+        frame_write_drain(worker_out(w), limit_ms);
+    timer_start(loop_of(w), &w->timer, limit_ms, on_drain_limit);
+    worker_check_drained(w);
+}
+
+void worker_kill(struct worker *w, const char *why)
+{
+    if (!worker_alive(w))
+        return;
+    if (!w->cause[0])
+        snprintf(w->cause, sizeof(w->cause), "%s", why);
+    w->ending = true;
+    proc_signal(&w->proc, SIGKILL);
+}

@@ -1,0 +1,266 @@
+#include "pool/worker.h"
+
+#include <assert.h>
+#include <stdio.h>
+
+#include "pool/ask.h"
+#include "pool/balance.h"
+#include "pool/health.h"
+#include "pool/pool.h"
+
+enum {
+    PIPE_HIGH = 256 * 1024, /* queued bytes beyond which nothing new is written */
+    STALL_MS = 3,           /* a prefetched call waits no longer behind a slow one */
+};
+
+/* ------------------------------------------------------------------- states */
+
+#define TO(state) (1u << WORKER_##state)
+
+/* moves[from] is the set of states that may follow. */
+static const unsigned moves[WORKER_STATES] = {
+    [WORKER_BACKOFF] = TO(STARTING) | TO(STOPPED),
+    [WORKER_FAILED] = TO(STARTING) | TO(STOPPED),
+    [WORKER_STARTING] = TO(READY) | TO(BACKOFF) | TO(FAILED) | TO(DRAINING) | TO(STOPPED),
+    [WORKER_READY] = TO(BUSY) | TO(UNHEALTHY) | TO(DRAINING) | TO(STOPPED),
+    [WORKER_BUSY] = TO(READY) | TO(UNHEALTHY) | TO(DRAINING) | TO(STOPPED),
+    [WORKER_UNHEALTHY] = TO(READY) | TO(BUSY) | TO(DRAINING) | TO(STOPPED),
+    [WORKER_DRAINING] = TO(STOPPED),
+    [WORKER_STOPPED] = 0,
+};
+
+void worker_set_state(struct worker *w, enum worker_state to)
+{
+    assert(moves[w->state] & (1u << to));
+    list_del(&w->node);
+    w->state = to;
+    list_add(&w->pool->states[to], &w->node);
+}
+
+static bool serves(const struct worker *w)
+{
+    return w->state == WORKER_READY || w->state == WORKER_BUSY;
+}
+
+bool worker_alive(const struct worker *w)
+{
+    return w->spawned && !w->proc.reaped && w->state != WORKER_STOPPED;
+}
+
+static bool pipe_has_room(const struct worker *w)
+{
+    return stream_queued(&w->proc.in) < PIPE_HIGH;
+}
+
+static bool below_limit(const struct worker *w)
+{
+    return w->slot_count < w->ready.concurrency;
+}
+
+bool worker_has_room(const struct worker *w)
+{
+    return w->state == WORKER_READY && pipe_has_room(w);
+}
+
+unsigned worker_ahead(const struct worker *w)
+{
+    if (w->state != WORKER_BUSY || w->ready.concurrency != 1 || w->stalled || w->nested_count ||
+        !pipe_has_room(w))
+        return 0;
+    unsigned declared = (unsigned)MIN(w->ready.prefetch, w->pool->config->prefetch);
+    unsigned ahead = balance_prefetch(&w->pace, declared);
+    unsigned used = w->slot_count - 1;
+    return ahead > used ? ahead - used : 0;
+}
+
+void worker_update_load(struct worker *w)
+{
+    if (!serves(w))
+        return;
+    enum worker_state to = below_limit(w) && pipe_has_room(w) ? WORKER_READY : WORKER_BUSY;
+    if (w->state != to)
+        worker_set_state(w, to);
+}
+
+/* -------------------------------------------------------------------- slots */
+
+struct slot *worker_current(const struct worker *w)
+{
+    if (list_empty(&w->slots))
+        return NULL;
+    if (w->nested_count) /* the innermost ask lies on top */
+        for (struct list *at = w->slots.prev; at != &w->slots; at = at->prev)
+            if (container_of(at, struct slot, node)->nested)
+                return container_of(at, struct slot, node);
+    return list_first(&w->slots, struct slot, node);
+}
+
+/* The line has left for the pipe, whole. */
+static bool slot_delivered(const struct slot *slot)
+{
+    return slot->end <= slot->worker->proc.in.written;
+}
+
+/*
+ * A one-at-a-time worker answers in order, so what lies behind its oldest unanswered
+ * line has not begun; others may have begun whatever reached them.
+ */
+bool slot_started(const struct slot *slot)
+{
+    const struct worker *w = slot->worker;
+    if (!slot_delivered(slot))
+        return false;
+    if (w->ready.concurrency > 1 || slot->nested)
+        return true;
+    return list_first(&w->slots, struct slot, node) == slot;
+}
+
+bool worker_waits_in_ask(const struct worker *w)
+{
+    if (!serves(w) || !worker_has(w, FEATURE_NESTED) || !pipe_has_room(w) ||
+        list_empty(&w->slots))
+        return false;
+    list_each (at, &w->slots) {
+        const struct slot *slot = container_of(at, struct slot, node);
+        bool begun = w->ready.concurrency > 1 || slot->nested || at == w->slots.next;
+        if (begun && slot->asking == 0)
+            return false;
+    }
+    return true;
+}
+
+static void on_stall(struct timer *timer);
+
+static void watch_stall(struct worker *w)
+{
+    if (w->slot_count < 2 || w->stalled || timer_runs(&w->stall))
+        return;
+    w->stall_id = worker_current(w)->id;
+    timer_start(w->pool->pools->loop, &w->stall, STALL_MS, on_stall);
+}
+
+void worker_give(struct worker *w, struct call *call, bool nested)
+{
+    struct pools *pools = w->pool->pools;
+    struct slot *slot = xcalloc(1, sizeof(*slot));
+    uint64_t now = loop_now(pools->loop);
+    slot->worker = w;
+    slot->call = call;
+    slot->id = ++pools->next_id;
+    slot->nested = nested;
+    slot->sent_ns = loop_clock_ns();
+    call->slot = slot;
+    uint64_t left = call->deadline_ms > now ? call->deadline_ms - now : 1;
+    call->ops->write(call, w, slot->id, left, nested, worker_out(w));
+    slot->end = stream_position(&w->proc.in);
+    list_add(&w->slots, &slot->node);
+    idmap_put(&w->open, slot->id, slot);
+    if (w->slot_count++ == 0)
+        w->batch_ns = slot->sent_ns;
+    w->nested_count += nested;
+    worker_update_load(w);
+    if (w->ready.concurrency == 1)
+        watch_stall(w);
+}
+
+void slot_close(struct slot *slot)
+{
+    struct worker *w = slot->worker;
+    assert(!slot->call);
+    ask_orphan_of(slot);
+    idmap_remove(&w->open, slot->id);
+    list_del(&slot->node);
+    w->slot_count--;
+    w->nested_count -= slot->nested;
+    xfree(slot);
+}
+
+void slot_abandon(struct slot *slot, const char *reason)
+{
+    struct worker *w = slot->worker;
+    assert(slot->call);
+    slot->call->slot = NULL;
+    slot->call = NULL;
+    ask_cancel_for(slot);
+    if (!slot->cancelled && worker_alive(w) && !w->ending && worker_has(w, FEATURE_CANCEL)) {
+        frame_write_cancel(worker_out(w), slot->id, reason);
+        slot->cancelled = true;
+    }
+}
+
+/* -------------------------------------------------------------------- stall */
+
+/*
+ * What waits behind a slow call goes to whoever is free first.  The worker is told
+ * to forget it; should it have begun after all, its answer is dropped by its id, and
+ * nothing is lost because only what may be done twice is moved.
+ */
+static void move_waiting(struct worker *w)
+{
+    const struct slot *current = worker_current(w);
+    for (struct list *at = w->slots.prev, *before; at != &w->slots; at = before) {
+        struct slot *slot = container_of(at, struct slot, node);
+        before = at->prev;
+        struct call *call = slot->call;
+        if (slot == current || slot->nested || !call || !call->idempotent)
+            continue;
+        slot_abandon(slot, "moved");
+        pool_requeue(w->pool, call);
+    }
+}
+
+static void on_stall(struct timer *timer)
+{
+    struct worker *w = container_of(timer, struct worker, stall);
+    struct slot *current = worker_current(w);
+    if (!serves(w) || w->slot_count < 2)
+        return;
+    if (current->id != w->stall_id || w->pool->config->instances < 2) {
+        watch_stall(w);
+        return;
+    }
+    w->stalled = true;
+    move_waiting(w);
+    pool_dispatch(w->pool);
+}
+
+/* --------------------------------------------------------------- being ready */
+
+void worker_became_ready(struct worker *w)
+{
+    w->ready_ms = loop_now(w->pool->pools->loop);
+    worker_set_state(w, WORKER_READY);
+    health_start(w);
+    pool_worker_ready(w);
+}
+
+static void on_stuck(struct timer *timer)
+{
+    struct worker *w = container_of(timer, struct worker, stuck);
+    if (idmap_get(&w->open, w->stuck_id))
+        worker_give_up(w, "it does not answer, long after the deadline of a request");
+}
+
+void worker_overdue(struct worker *w, uint64_t slot_id)
+{
+    if (w->ready.concurrency != 1 || timer_runs(&w->stuck))
+        return;
+    w->stalled = true;
+    move_waiting(w);
+    w->stuck_id = slot_id;
+    timer_start(w->pool->pools->loop, &w->stuck, w->pool->config->kill_after, on_stuck);
+}
+
+void worker_give_up(struct worker *w, const char *why)
+{
+    if (w->state == WORKER_DRAINING || w->state == WORKER_STOPPED)
+        return;
+    if (w->state == WORKER_STARTING) { /* a start that failed: with a pause */
+        worker_kill(w, why);
+        return;
+    }
+    move_waiting(w);
+    pool_tell(w->pool, w, LOG_WARN, "%s; it is being replaced", why);
+    snprintf(w->cause, sizeof(w->cause), "%s", why);
+    pool_replace_now(w);
+}

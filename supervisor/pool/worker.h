@@ -1,0 +1,173 @@
+/*
+ * worker: one process of a pool, from its start to its end.
+ *
+ *                    +--> FAILED --+ (tried again later)
+ *                    |             v
+ *   BACKOFF ------> STARTING ---> READY <---> BUSY
+ *      ^              |             |   \     /  |
+ *      |              |             |  UNHEALTHY |
+ *      |              v             v      v     v
+ *      +---------- STOPPED <----- DRAINING <-----+
+ *
+ * A worker is in the list of its state in its pool, and worker_set_state() is the
+ * only one to move it.  A worker object is one life: what follows a crash is a new
+ * one, which begins in BACKOFF or FAILED and holds the pause.
+ *
+ * Each line written to the process that needs an answer is a slot.  A slot outlives
+ * its call: when the call is over (timed out, client gone, moved elsewhere) the slot
+ * stays taken, without a call, until the process answers or ends, because until then
+ * the process may be busy with it.
+ */
+#pragma once
+
+#include "base/arena.h"
+#include "base/idmap.h"
+#include "base/log.h"
+#include "base/metric.h"
+#include "loop/proc.h"
+#include "pool/call.h"
+#include "protocol/c/ready.h"
+
+enum worker_state {
+    WORKER_BACKOFF,   /* waits before it is started again */
+    WORKER_FAILED,    /* as backoff, but crashed too often: the pool does not count on it */
+    WORKER_STARTING,  /* runs, has not said that it is ready */
+    WORKER_READY,     /* takes work */
+    WORKER_BUSY,      /* works at its limit; takes what may wait in its pipe */
+    WORKER_UNHEALTHY, /* does not answer pings: gets nothing new */
+    WORKER_DRAINING,  /* finishes what it has, then ends */
+    WORKER_STOPPED,   /* has ended; freed when its handles are closed */
+    WORKER_STATES,
+};
+
+struct slot {
+    struct list node; /* in worker->slots, in the order of writing */
+    struct worker *worker;
+    struct call *call; /* NULL: the answer will be dropped */
+    uint64_t id;
+    uint64_t end; /* position in the input pipe after its line */
+    uint64_t sent_ns;
+    unsigned asking; /* asks it waits for */
+    bool nested;     /* given while the worker waited in an ask */
+    bool cancelled;
+};
+
+struct worker {
+    struct pool *pool;
+    struct list node; /* in pool->states[state] */
+    enum worker_state state;
+    unsigned instance;
+    uint64_t life; /* unique in this run of nodey */
+    char name[80]; /* "fib#0" */
+    struct proc proc;
+    bool spawned;
+    bool level0; /* declared no feature */
+    struct ready ready;
+    struct idmap open; /* id -> slot */
+    struct list slots; /* struct slot.node */
+    unsigned slot_count;
+    unsigned nested_count;
+    struct list asks; /* struct ask.node: what it waits for */
+    struct pace pace;
+    uint64_t batch_ns; /* when answers were last read */
+    uint64_t served;
+    uint64_t recycle_at; /* retire when that many are served; 0 = never */
+    uint64_t ready_ms;   /* when it became ready */
+    struct timer timer;  /* of the state: pause, start timeout, ttl, drain limit */
+    struct timer stop;   /* end of input -> SIGTERM -> SIGKILL */
+    struct timer stall;  /* prefetched calls wait behind a slow one */
+    uint64_t stall_id;
+    bool stalled;
+    struct timer stuck; /* a deadline passed: its last chance to answer */
+    uint64_t stuck_id;
+    struct timer ping;
+    uint64_t ping_id; /* 0 = none is out */
+    uint64_t ping_sent_ms;
+    bool ending;           /* its input has been closed */
+    bool discarding;       /* the rest of an overlong line */
+    size_t scanned;        /* bytes of the unfinished line known to hold no LF */
+    struct bucket bad;     /* unreadable lines */
+    struct bucket chatter; /* log lines */
+    uint64_t dropped;      /* log lines over the rate, not yet reported */
+    struct timer drops;    /* reports them */
+    char cause[256];       /* why it could not start, or why it is to go */
+    char last_words[256];  /* its last line on stderr */
+};
+
+/* Appends the line of this call to the worker's input; takes a slot. */
+void worker_give(struct worker *, struct call *, bool nested);
+
+/* May be written to, has room in its pipe, and works below its limit. */
+bool worker_has_room(const struct worker *);
+
+/* Calls that may wait in its pipe now, beyond its limit. */
+unsigned worker_ahead(const struct worker *);
+
+/* All it works on waits in asks, and it accepts nested ones. */
+bool worker_waits_in_ask(const struct worker *);
+
+/* May the process have begun with this? */
+bool slot_started(const struct slot *);
+
+/* The innermost thing a one-at-a-time worker works on, or NULL. */
+struct slot *worker_current(const struct worker *);
+
+/* The slot is answered or given up: it is freed. */
+void slot_close(struct slot *);
+
+/* The call leaves its slot; the slot stays.  Tells the worker when it can. */
+void slot_abandon(struct slot *, const char *reason);
+
+/* ------------------------------------------------------------------- a life */
+
+/*
+ * A new life of instance number `instance`, begun after delay_ms in BACKOFF (or
+ * FAILED) or at once.
+ */
+struct worker *worker_new(struct pool *, unsigned instance, uint64_t delay_ms, bool failed);
+
+/* The only writer of `state`; asserts that the move is in the picture above. */
+void worker_set_state(struct worker *, enum worker_state);
+
+/* READY or BUSY, by how much it has to do. */
+void worker_update_load(struct worker *);
+
+/* It has said that it is ready. */
+void worker_became_ready(struct worker *);
+
+/*
+ * No new work; ends when what it has is answered, at the latest after limit_ms.
+ * `why` is for the log and for those whose calls it takes down.
+ */
+void worker_drain(struct worker *, uint64_t limit_ms, const char *why);
+
+/* SIGKILL, now. */
+void worker_kill(struct worker *, const char *why);
+
+/* Something is wrong with it: another takes over at once, and it is ended. */
+void worker_give_up(struct worker *, const char *why);
+
+/*
+ * A deadline passed while it worked on this slot.  A one-at-a-time worker gets
+ * kill_after to answer after all and is then given up.
+ */
+void worker_overdue(struct worker *, uint64_t slot_id);
+
+/* A draining worker ends as soon as nothing of it is open. */
+void worker_check_drained(struct worker *);
+
+/* Its process has ended, or never began; the worker is freed when its handles are. */
+void worker_stopped(struct worker *, const char *how);
+
+static inline struct buf *worker_out(struct worker *w)
+{
+    return stream_out(proc_in(&w->proc));
+}
+
+static inline bool worker_has(const struct worker *w, enum ready_feature feature)
+{
+    return (w->ready.features & feature) != 0;
+}
+
+/* Its process runs and may be written to. */
+bool worker_alive(const struct worker *);

@@ -1,0 +1,1 @@
+"""What every benchmark needs: servers, load, rounds and a report."""

@@ -1,0 +1,126 @@
+"""Every server that is measured: how it is started, at its best."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from harness.context import Context
+from harness.errors import BenchError, NotBuilt
+from harness.paths import BUILD, PEERS, WORKERS
+from harness.server import Server, free_port
+
+
+@dataclass(frozen=True)
+class Pool:
+    script: str  # a file in workers/
+    instances: int = 1
+
+
+def nodey(
+    context: Context,
+    name: str,
+    pools: Mapping[str, Pool],
+    *,
+    server: Mapping[str, str | int] | None = None,
+    path: str = "/hello",
+) -> Server:
+    """nodey with these pools; `server` overrides keys of its [server] table."""
+    if context.nodey is None:
+        raise NotBuilt("nodey is not built")
+    folder, port = context.folder(name), free_port()
+    lines = ["[server]"]
+    # Access logs are off at the peers, too.
+    for key, value in {"access_log": "off", **(server or {})}.items():
+        lines.append(f"{key} = {json.dumps(value)}")
+    for pool_name, pool in pools.items():
+        shutil.copy(WORKERS / pool.script, folder)
+        lines += [f"[workers.{pool_name}]", f"script = {json.dumps(pool.script)}"]
+        lines.append(f"instances = {pool.instances}")
+    (folder / "nodey.toml").write_text("\n".join(lines) + "\n")
+    interpreters = [str(Path(context.python).parent), str(Path(context.node).parent)]
+    return Server(
+        name=name,
+        argv=[str(context.nodey), "up", "-f", "nodey.toml", "--listen", f"127.0.0.1:{port}"],
+        port=port,
+        directory=folder,
+        path=path,
+        env={"PATH": os.pathsep.join([*interpreters, os.environ["PATH"]])},
+    )
+
+
+def _node_peer(context: Context, name: str, script: str, *arguments: int) -> Server:
+    port = free_port()
+    return Server(
+        name=name,
+        argv=[context.node, str(PEERS / script), str(port), *map(str, arguments)],
+        port=port,
+        directory=context.folder(name),
+        env={"NODE_PATH": str(BUILD / "node_modules"), "NODE_ENV": "production"},
+    )
+
+
+def node_http(context: Context, *keep_alive_ms: int) -> Server:
+    return _node_peer(context, "node http", "node_http.js", *keep_alive_ms)
+
+
+def express(context: Context) -> Server:
+    return _node_peer(context, "Express", "express_app.js")
+
+
+def balancer(context: Context, name: str, backend: Server) -> Server:
+    """Express and http-proxy-middleware in front of another server."""
+    front = _node_peer(context, name, "express_balancer.js", backend.port)
+    front.backends.append(backend)
+    return front
+
+
+def _python_peer(context: Context, name: str, *arguments: str) -> Server:
+    port = free_port()
+    return Server(
+        name=name,
+        argv=[context.python, *(argument.replace("@PORT@", str(port)) for argument in arguments)],
+        port=port,
+        directory=context.folder(name),
+        env={"PYTHONPATH": str(PEERS), "PYTHONDONTWRITEBYTECODE": "1"},
+    )
+
+
+def uvicorn(context: Context) -> Server:
+    quiet = ["--no-access-log", "--log-level", "warning"]
+    fast = ["--loop", "uvloop", "--http", "httptools"]
+    where = ["--host", "127.0.0.1", "--port", "@PORT@"]
+    return _python_peer(
+        context, "uvicorn", "-m", "uvicorn", *quiet, *fast, *where, "asgi_app:app"
+    )
+
+
+def gunicorn(context: Context, workers: int = 2) -> Server:
+    options = ["-k", "sync", "-w", str(workers), "--log-level", "warning"]
+    options += ["-b", "127.0.0.1:@PORT@"]
+    return _python_peer(context, "gunicorn+Flask", "-m", "gunicorn", *options, "flask_app:app")
+
+
+def flask(context: Context) -> Server:
+    """Flask's own server."""
+    return _python_peer(context, "Flask", str(PEERS / "flask_app.py"), "@PORT@")
+
+
+def nginx(context: Context) -> Server:
+    program = shutil.which("nginx", path=os.environ["PATH"] + os.pathsep + "/usr/sbin")
+    if program is None:
+        raise BenchError("nginx is not installed")
+    folder, port = context.folder("nginx"), free_port()
+    text = (PEERS / "nginx.conf").read_text()
+    text = text.replace("@PORT@", str(port)).replace("@DIR@", str(folder))
+    (folder / "nginx.conf").write_text(text)
+    return Server(
+        name="nginx",
+        argv=[program, "-c", str(folder / "nginx.conf"), "-p", str(folder)],
+        port=port,
+        directory=folder,
+    )

@@ -1,0 +1,7 @@
+'use strict';
+
+const express = require('express');
+
+const app = express();
+app.get('/hello', (request, response) => response.json({ hello: 'world' }));
+app.listen(Number(process.argv[2]), '127.0.0.1');

@@ -1,0 +1,6 @@
+'use strict';
+
+const nodey = require('nodey');
+
+nodey.get('/hello', () => ({ hello: 'world' }));
+nodey.start();

@@ -1,0 +1,11 @@
+from __future__ import annotations
+
+import nodey
+
+
+@nodey.get("/hello")
+def hello(req: nodey.Request) -> dict[str, str]:
+    return {"hello": "world"}
+
+
+nodey.start()

@@ -1,0 +1,101 @@
+/* The conversations of protocol/vectors/transcripts.jsonl, see its README. */
+'use strict';
+
+const assert = require('node:assert/strict');
+const fs = require('node:fs');
+const path = require('node:path');
+const { test } = require('node:test');
+const { ROOT, startWorker } = require('./lib/worker.js');
+
+const NAMED_MEMBERS_ONLY = ['ready', 'error', 'pong'];
+const LINES = fs.readFileSync(path.join(ROOT, 'protocol/vectors/transcripts.jsonl'), 'utf8');
+const transcripts = LINES.trim().split('\n').map((line) => JSON.parse(line));
+
+function isAny(value) {
+    return value?.$any === true;
+}
+
+/* Whether an actual value is as expected; fills in `bound`. */
+function matches(expected, actual, bound) {
+    if (isAny(expected)) return true;
+    if (expected?.$bind !== undefined) {
+        if (!['number', 'string'].includes(typeof actual)) return false;
+        bound[expected.$bind] = actual;
+        return true;
+    }
+    if (typeof expected !== 'object' || expected === null) return Object.is(expected, actual);
+    if (typeof actual !== 'object' || actual === null) return false;
+    if (Array.isArray(expected) !== Array.isArray(actual)) return false;
+    const names = new Set([...Object.keys(expected), ...Object.keys(actual)]);
+    return [...names].every((name) => matches(expected[name], actual[name], bound));
+}
+
+function matchesFrame(expected, actual, bound) {
+    const frame = { ...actual };
+    if (expected.status === undefined && frame.status === 200) delete frame.status;
+    if (NAMED_MEMBERS_ONLY.includes(expected.type)) {
+        for (const name of Object.keys(frame)) {
+            if (!(name in expected)) delete frame[name];
+        }
+    }
+    return matches(expected, frame, bound);
+}
+
+function expectFrame(expected, actual, bound) {
+    assert.ok(matchesFrame(expected, actual, bound),
+        `expected ${JSON.stringify(expected)}, got ${JSON.stringify(actual)}`);
+}
+
+function fillIn(line, bound) {
+    return line.replace(/\$\{(\w+)\}/g, (_, name) => JSON.stringify(bound[name]));
+}
+
+async function runSteps(worker, steps) {
+    const bound = {};
+    for (const step of steps) {
+        if (step.send !== undefined) worker.send(fillIn(step.send, bound));
+        else expectFrame(step.expect, await worker.next(), bound);
+    }
+}
+
+async function expectFrames(worker, expected, anyOrder) {
+    const left = [...expected];
+    while (left.length > 0) {
+        const frame = await worker.next();
+        const at = anyOrder ? left.findIndex((one) => matchesFrame(one, frame, {})) : 0;
+        expectFrame(left[Math.max(at, 0)], frame, {});
+        left.splice(at, 1);
+    }
+}
+
+async function runLines(worker, { mode, send, expect, last_lf: lastLf, keep_open: keepOpen, any_order: anyOrder }) {
+    const frames = [...expect];
+    const startsWithReady = mode === 'supervised' && frames[0].type === 'ready';
+    if (startsWithReady) expectFrame(frames.shift(), await worker.next(), {});
+    worker.write(send.map((line) => `${line}\n`).join('').slice(0, lastLf === false ? -1 : undefined));
+    if (!keepOpen) worker.close();
+    await expectFrames(worker, frames, anyOrder);
+}
+
+async function run(t, transcript, fd) {
+    const file = path.join(__dirname, 'workers', `${transcript.worker}.js`);
+    const worker = startWorker(t, file, { hand: transcript.mode === 'hand', fd });
+    if (transcript.steps) await runSteps(worker, transcript.steps);
+    else await runLines(worker, transcript);
+    if (!transcript.keep_open) worker.close();
+    const { code } = await worker.ended();
+    if (transcript.exit === 'nonzero') assert.notEqual(code, 0);
+    else assert.equal(code, transcript.exit ?? 0, worker.stderr);
+    assert.equal(await worker.line(), null, 'a frame too many');
+}
+
+test('transcripts', { concurrency: 4 }, async (t) => {
+    const runs = [];
+    for (const transcript of transcripts) {
+        const { name, mode } = transcript;
+        for (const fd of mode === 'hand' ? [1] : [1, 3]) {
+            runs.push(t.test(`${name} (fd ${fd})`, (sub) => run(sub, transcript, fd)));
+        }
+    }
+    await Promise.all(runs);
+});

@@ -1,0 +1,458 @@
+"""Workers die, freeze, refuse to start and refuse to end; the service goes on."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import threading
+import time
+from pathlib import Path
+from typing import Callable
+
+import pytest
+
+import procs
+from app import App
+from checks import Baseline, kill, wait_gone
+from load import Load, blend, echo, evil as evil_shot, new_id
+from timing import slow, until
+from workers import doomed, evil, pool
+
+Nodey = Callable[..., App]
+
+
+def starts(journal: Path) -> int:
+    """How often workers with that journal have started."""
+    return journal.read_text().count(" start") if journal.exists() else 0
+
+
+def kill_one_at_a_time(app: App, name: str, count: int, every: float) -> int:
+    """Kills workers by turns; returns how many there were to kill."""
+    killed = 0
+    for n in range(count):
+        pids = app.worker_pids(name)
+        if pids:
+            kill([pids[n % len(pids)]])
+            killed += 1
+        time.sleep(every)  # The rhythm is the fault that is injected.
+    return killed
+
+
+# ------------------------------------------------------------------ W1, W2: killed
+
+
+def test_killing_one_of_three_every_half_second_fails_no_get(nodey: Nodey) -> None:
+    app = nodey(config=evil(instances=3))
+    calm = Baseline(app)
+    with Load(app.port, echo("/evil", posts=0)) as load:
+        until(lambda: load.done() > 100, 5, "the load has begun")
+        killed = kill_one_at_a_time(app, "evil", 20, 0.5)
+    load.outcome.require("ok", at_least=500)
+    assert killed == 20
+    app.wait_workers(3, "evil")
+    calm.check()
+    assert len(re.findall(r"signal 9|SIGKILL", app.log())) >= killed
+
+
+def test_killing_all_workers_at_once_answers_the_queued_requests(nodey: Nodey) -> None:
+    app = nodey(config=evil(instances=3))
+    before = app.worker_pids("evil")
+    kill(before)
+    load = Load(app.port, echo("/evil", posts=0), connections=16, requests=64).start()
+    load.join().require("ok", at_least=64)
+    app.wait_workers(3, "evil", without=before)
+
+
+def test_killing_a_whole_pool_leaves_another_pool_alone(nodey: Nodey) -> None:
+    app = nodey(config=evil(instances=2) + evil("other", instances=2))
+    with Load(app.port, echo("/other"), connections=8) as load:
+        until(lambda: load.done() > 50, 5, "the load has begun")
+        for _ in range(5):
+            before = app.wait_workers(2, "evil")
+            kill(before)
+            app.wait_workers(2, "evil", without=before)
+    load.outcome.require("ok", at_least=100)
+
+
+def test_a_post_that_its_worker_died_with_is_a_502_and_is_not_repeated(
+        nodey: Nodey, tmp_path: Path) -> None:
+    journal = tmp_path / "journal"
+    app = nodey(config=evil(words=(f"journal={journal}",), instances=2))
+    id = new_id()
+    answer = app.request("POST", f"/evil?do=exit&code=3&id={id}", b"x")
+    assert answer.status == 502, answer
+    assert answer.headers["content-type"].startswith("application/problem+json")
+    assert "exit" in answer.json()["detail"], answer
+    assert journal.read_text().count(id) == 1
+
+
+def test_a_get_that_its_worker_died_with_is_repeated_once(nodey: Nodey, tmp_path: Path) -> None:
+    journal = tmp_path / "journal"
+    app = nodey(config=evil(words=(f"journal={journal}",), instances=2))
+    id = new_id()
+    answer = app.get(f"/evil?do=exitonce&flag={tmp_path}/flag&id={id}")
+    assert (answer.status, answer.text) == (200, id)
+    assert journal.read_text().count(id) == 2
+    id = new_id()
+    answer = app.get(f"/evil?do=exit&id={id}")
+    assert answer.status == 502, answer
+    assert journal.read_text().count(id) == 2, "a poisonous request must not go round the pool"
+
+
+def test_a_request_is_told_of_its_workers_death_at_once(nodey: Nodey) -> None:
+    app = nodey(config=evil(instances=1))
+    with app.open_request("POST", "/evil?do=hang", b"x") as connection:
+        time.sleep(0.2)  # It cannot be seen from outside when the worker has the line.
+        begun = time.monotonic()
+        kill(app.worker_pids("evil"))
+        assert connection.read_response().status == 502
+    assert time.monotonic() - begun < slow(0.5)
+
+
+def test_exit_code_0_in_the_middle_of_work_is_a_502_and_a_new_worker(nodey: Nodey) -> None:
+    app = nodey(config=evil(instances=1))
+    before = app.worker_pids("evil")
+    assert app.post("/evil?do=exit&code=0").status == 502
+    app.wait_workers(1, "evil", without=before)
+    assert app.get("/evil?id=7").text == "7"
+
+
+# ------------------------------------------------------------------ W3, W4: frozen
+
+
+def test_a_frozen_idle_worker_misses_its_pings_and_is_replaced(nodey: Nodey) -> None:
+    app = nodey(config=evil(words=("features=ping",), instances=2, ping_interval="200ms",
+                            ping_timeout="500ms", ping_kill="1500ms"))
+    before = app.worker_pids("evil")
+    frozen = before[0]
+    kill([frozen], signal.SIGSTOP)
+    wait_gone([frozen], 6, "the frozen worker")
+    after = app.wait_workers(2, "evil")
+    assert before[1] in after, "the healthy one was replaced as well"
+    app.wait_log(r"evil#\d.*(ping|answer|frozen|unhealthy)")
+
+
+def test_a_worker_that_misses_its_pings_gets_no_new_work(nodey: Nodey) -> None:
+    app = nodey(config=evil(words=("features=ping", "concurrency=8"), instances=2,
+                            ping_interval="100ms", ping_timeout="300ms", ping_kill="30s"))
+    before = app.worker_pids("evil")
+    kill([before[0]], signal.SIGSTOP)
+    app.wait_log(r"evil#\d.*(ping|answer|frozen|unhealthy)", timeout=5)
+    load = Load(app.port, echo("/evil", posts=0), connections=8, requests=200, timeout=5).start()
+    load.join().require("ok", at_least=200)
+    kill([before[0]], signal.SIGCONT)
+    until(lambda: app.get("/evil?id=1").headers["x-pid"] == str(before[0]), 10,
+          "the worker that answers pings again gets work again")
+
+
+def test_a_frozen_busy_worker_costs_a_504_and_is_replaced(nodey: Nodey) -> None:
+    app = nodey(config=evil(instances=1, timeout="1s", kill_after="500ms",
+                            stop_grace_period="500ms"))
+    before = app.worker_pids("evil")
+    with app.open_request("GET", "/evil?do=hang") as connection:
+        begun = time.monotonic()
+        kill(before, signal.SIGSTOP)
+        assert connection.read_response().status == 504
+        assert time.monotonic() - begun < slow(2)
+    wait_gone(before, 5, "the frozen worker")
+    assert app.get("/evil?id=9").text == "9"
+
+
+def test_a_worker_that_thaws_after_its_504_hands_nobody_the_late_answer(nodey: Nodey) -> None:
+    app = nodey(config=evil(instances=1, timeout="500ms", kill_after="30s", queue_timeout="20s"))
+    before = app.worker_pids("evil")
+    late = new_id()
+    with app.open_request("POST", f"/evil?do=slow&ms=100&id={late}", b"late") as connection:
+        kill(before, signal.SIGSTOP)
+        assert connection.read_response().status == 504
+        kill(before, signal.SIGCONT)
+    load = Load(app.port, echo("/evil"), connections=4, requests=50).start()
+    load.join().require("ok", at_least=50)
+    assert app.worker_pids("evil") == before
+
+
+# ------------------------------------------------------------------ W6, W7: crash loops
+
+
+def test_a_crash_loop_ends_in_failed_with_few_forks_and_a_reason_at_once(
+        nodey: Nodey, tmp_path: Path) -> None:
+    journal = tmp_path / "journal"
+    app = nodey(config=doomed("dud", "exit", "7", f"journal={journal}", instances=1,
+                              max_restarts=4, backoff_min="10ms", backoff_max="50ms",
+                              failed_retry="60s") + evil(instances=1))
+    app.wait_log(r"dud.*failed", timeout=15)
+    forks = starts(journal)
+    assert 2 <= forks <= 8, f"{forks} forks for max_restarts = 4"
+    begun = time.monotonic()
+    answer = app.get("/dud")
+    assert answer.status == 503, answer
+    assert time.monotonic() - begun < slow(0.5), "a failed pool must refuse at once"
+    assert "7" in answer.json()["detail"], f"the exit code is the reason: {answer}"
+    assert app.get("/evil?id=5").text == "5"
+    cpu = procs.cpu_seconds(app.pid)
+    time.sleep(1)
+    assert starts(journal) == forks, "a failed pool must rest until failed_retry"
+    assert procs.cpu_seconds(app.pid) - cpu < 0.1, "a failed pool must cost nothing"
+
+
+def test_a_failed_pool_is_tried_again_after_a_while(nodey: Nodey, tmp_path: Path) -> None:
+    journal = tmp_path / "journal"
+    app = nodey(config=doomed("dud", "exit", "7", f"journal={journal}", instances=1,
+                              max_restarts=2, backoff_min="10ms", backoff_max="20ms",
+                              failed_retry="1s") + evil(instances=1))
+    app.wait_log(r"dud.*failed", timeout=15)
+    forks = starts(journal)
+    until(lambda: starts(journal) > forks, 5, "a new try")
+
+
+def test_the_backoff_grows_between_the_restarts(nodey: Nodey, tmp_path: Path) -> None:
+    journal = tmp_path / "journal"
+    app = nodey(config=doomed("dud", "exit", "1", f"journal={journal}", instances=1,
+                              max_restarts=5, backoff_min="100ms", backoff_max="30s")
+                + evil(instances=1))
+    app.wait_log(r"dud.*failed", timeout=30)
+    times = [float(line.split()[2]) for line in journal.read_text().splitlines()]
+    gaps = [later - earlier for earlier, later in zip(times, times[1:])]
+    assert len(gaps) >= 3
+    assert gaps[0] < gaps[-1] and gaps[-1] >= 0.3, f"gaps between the starts: {gaps}"
+
+
+def test_a_worker_that_keeps_dying_young_still_serves_between_its_deaths(nodey: Nodey) -> None:
+    app = nodey(config=doomed("flap", "after", "0.4", instances=2, backoff_min="20ms",
+                              backoff_max="200ms"))
+    load = Load(app.port, echo("/flap", posts=0), connections=4, seconds=slow(4)).start()
+    outcome = load.join()
+    outcome.require("ok", "bad")
+    counts = outcome.counts()
+    assert counts["ok"] > 20 * counts["bad"], counts
+
+
+# ------------------------------------------------------------------ W8, W9: start and stop
+
+
+def test_a_worker_that_never_says_ready_is_ended_and_tried_again(
+        nodey: Nodey, tmp_path: Path) -> None:
+    journal = tmp_path / "journal"
+    app = nodey(config=doomed("mute", "mute", f"journal={journal}", instances=1, ready="frame",
+                              start_timeout="500ms", stop_grace_period="500ms",
+                              queue_timeout="300ms", backoff_min="10ms") + evil(instances=1))
+    app.wait_log(r"mute#0.*(start_timeout|ready)", timeout=10)
+    until(lambda: starts(journal) >= 2, 10, "a second try")
+    answer = app.get("/mute")
+    assert answer.status == 503, answer
+    assert app.get("/evil?id=3").text == "3"
+
+
+def test_no_request_reaches_a_worker_before_it_is_ready(nodey: Nodey) -> None:
+    app = nodey(config=evil(words=("start=1",), instances=1, backoff_min="10ms"))
+    before = app.worker_pids("evil")
+    kill(before)
+    begun = time.monotonic()
+    assert app.get("/evil?id=1").text == "1"
+    assert 0.8 <= time.monotonic() - begun < slow(8)
+
+
+def test_the_end_of_a_worker_that_ignores_sigterm_is_bounded(nodey: Nodey) -> None:
+    app = nodey(config=evil(words=("noterm=1",), instances=2, stop_grace_period="1s"))
+    assert app.get("/evil?id=1").text == "1"
+    begun = time.monotonic()
+    assert app.stop(timeout=8) == 0
+    assert time.monotonic() - begun < slow(4)
+
+
+def test_a_hung_request_on_a_worker_that_ignores_sigterm_frees_its_place(nodey: Nodey) -> None:
+    app = nodey(config=evil(instances=1, timeout="500ms", kill_after="300ms",
+                            stop_grace_period="500ms", queue_timeout="20s"))
+    before = app.worker_pids("evil")
+    assert app.get("/evil?do=noterm").status == 504
+    assert app.get("/evil?id=2", timeout=20).text == "2"
+    wait_gone(before, 5, "the worker that ignores SIGTERM")
+
+
+# ------------------------------------------------------------------ W11, W12: grandchildren
+
+
+@pytest.mark.parametrize("how", ["group", "session", "daemon"])
+def test_a_grandchild_cannot_hold_the_door(nodey: Nodey, how: str) -> None:
+    app = nodey(config=evil(instances=1))
+    assert app.get("/evil?id=1").text == "1"
+    calm = Baseline(app)
+    before = app.worker_pids("evil")
+    grandchild = int(app.get(f"/evil?do=grandchild&how={how}").text)
+    assert procs.alive(grandchild)
+    begun = time.monotonic()
+    kill(before)
+    app.wait_workers(1, "evil", without=before, seconds=5)
+    assert app.get("/evil?id=2").text == "2"
+    assert time.monotonic() - begun < slow(2.5), "the grandchild delayed the replacement"
+    wait_gone([grandchild], 3, "the grandchild")
+    calm.check()
+
+
+def test_a_living_workers_children_are_left_alone(nodey: Nodey) -> None:
+    app = nodey(config=evil(instances=2))
+    left, right = app.worker_pids("evil")
+    answer = app.get("/evil?do=grandchild&how=daemon")
+    owner, grandchild = int(answer.headers["x-pid"]), int(answer.text)
+    other = right if owner == left else left
+    kill([other])
+    app.wait_workers(2, "evil", without=[other])
+    assert app.get("/evil?id=2").text == "2"
+    assert procs.alive(grandchild), "it belongs to a worker that lives"
+
+
+# ------------------------------------------------------------------ W15: cannot be started
+
+
+def failed_answer(nodey: Nodey, section: str) -> tuple[App, str]:
+    """What a request to the pool `bad` is told, beside a healthy pool."""
+    app = nodey(config=section + evil(instances=1))
+    assert app.get("/evil?id=3").text == "3"
+    app.wait_log(r"bad\b")
+    answer = until(lambda: answer_503(app), 10, "a 503 with a reason")
+    return app, answer
+
+
+def answer_503(app: App) -> str:
+    answer = app.get("/bad", timeout=15)
+    assert answer.status == 503, answer
+    return answer.json().get("detail", "")
+
+
+SOON = {"instances": 1, "max_restarts": 1, "backoff_min": "10ms", "backoff_max": "20ms",
+        "queue_timeout": "500ms"}
+
+
+def test_a_missing_command_is_named_with_its_cause(nodey: Nodey) -> None:
+    app, answer = failed_answer(nodey, pool("bad", "/no/such/program", **SOON))
+    app.wait_log(r"bad.*/no/such/program.*[Nn]o such file")
+    assert "/no/such/program" in answer and "o such file" in answer, answer
+
+
+def test_a_command_without_permission_is_named_with_its_cause(
+        nodey: Nodey, tmp_path: Path) -> None:
+    script = tmp_path / "plain.txt"
+    script.write_text("#!/bin/sh\n")
+    app, answer = failed_answer(nodey, pool("bad", str(script), **SOON))
+    app.wait_log(r"bad.*plain\.txt.*[Pp]ermission denied")
+    assert "plain.txt" in answer and "ermission denied" in answer, answer
+
+
+def test_a_missing_interpreter_is_told_from_a_missing_script(
+        nodey: Nodey, tmp_path: Path) -> None:
+    script = tmp_path / "odd.sh"
+    script.write_text("#!/no/such/interpreter\n")
+    script.chmod(0o755)
+    app, answer = failed_answer(nodey, pool("bad", str(script), **SOON))
+    app.wait_log(r"bad.*odd\.sh")
+    assert "odd.sh" in answer, answer
+
+
+def test_a_command_that_exits_127_is_not_taken_for_a_missing_one(nodey: Nodey) -> None:
+    app, answer = failed_answer(nodey, pool("bad", "/bin/sh", "-c", "exit 127", **SOON))
+    assert "127" in answer and "o such file" not in answer, answer
+
+
+def test_a_missing_working_folder_is_named(nodey: Nodey) -> None:
+    app = nodey(config=evil("bad", cwd="no/such/folder", **SOON) + evil(instances=1), wait=False,
+                exit_code=None)
+    # Either the configuration is refused, or the pool fails; both must say what is missing.
+    app.wait_log(r"no/such/folder.*([Nn]o such file|not exist)", timeout=15)
+
+
+def test_a_start_up_error_frame_is_the_cause_that_is_shown(nodey: Nodey) -> None:
+    app, answer = failed_answer(nodey, doomed("bad", "error", "DATABASE_URL is not set", **SOON))
+    app.wait_log(r"bad.*DATABASE_URL is not set")
+    assert "DATABASE_URL is not set" in answer, answer
+
+
+def test_a_worker_of_another_protocol_version_is_named_and_not_restarted_for_ever(
+        nodey: Nodey) -> None:
+    app, answer = failed_answer(nodey, doomed("bad", "protocol", **SOON))
+    app.wait_log(r"bad.*protocol")
+
+
+# ------------------------------------------------------------------ planned ends
+
+
+def test_max_requests_recycles_under_load_without_a_failure(nodey: Nodey) -> None:
+    app = nodey(config=evil(instances=3, max_requests=40))
+    calm = Baseline(app)
+    before = app.worker_pids("evil")
+    load = Load(app.port, echo("/evil", largest=4096), connections=16, requests=1500).start()
+    load.join().require("ok", at_least=1500)
+    assert not set(before) & set(app.wait_workers(3, "evil")), "no worker was recycled"
+    assert not re.search(r"evil#\d.*(crash|failed|backoff|back-off)", app.log())
+    calm.check()
+
+
+def test_max_requests_is_not_exceeded(nodey: Nodey) -> None:
+    app = nodey(config=evil(instances=2, max_requests=10))
+    for _ in range(100):
+        answer = app.get("/evil?do=count")
+        assert answer.status == 200 and 1 <= int(answer.text) <= 10, answer
+
+
+def test_ttl_recycles_under_load_without_a_failure(nodey: Nodey) -> None:
+    app = nodey(config=evil(instances=3, ttl="1s"))
+    before = app.worker_pids("evil")
+    load = Load(app.port, echo("/evil", largest=4096), connections=16, seconds=slow(4)).start()
+    load.join().require("ok", at_least=200)
+    assert not set(before) & set(app.wait_workers(3, "evil")), "no worker was recycled"
+
+
+def test_a_worker_gets_no_new_work_once_it_was_told_to_end(nodey: Nodey, tmp_path: Path) -> None:
+    journal = tmp_path / "journal"
+    app = nodey(config=evil(words=(f"journal={journal}", "concurrency=4"), instances=3, ttl="700ms"))
+    mix = blend(echo("/evil", posts=0), evil_shot("/evil", "do=slow&ms=200", {200}, kind="slow"), 0.2)
+    load = Load(app.port, mix, connections=12, seconds=slow(4)).start()
+    load.join().require("ok", at_least=100)
+    late = load.outcome.counts()["late"]
+    assert late == 0, f"{late} requests were given to workers that had been told to end"
+    assert starts(journal) > 6, "no worker was recycled"
+
+
+# ------------------------------------------------------------------ W17: for ever
+
+
+def test_a_hundred_restarts_leave_nothing_behind(nodey: Nodey) -> None:
+    app = nodey(config=evil(instances=4, backoff_min="1ms", backoff_max="10ms",
+                            max_restarts=1000))
+    for id in range(20):
+        assert app.get(f"/evil?id={id}").text == str(id)
+    pids = app.wait_workers(4, "evil")
+    calm = Baseline(app)
+    for _ in range(25):
+        kill(pids)
+        pids = app.wait_workers(4, "evil", without=pids)
+        assert app.get("/evil?id=1").text == "1"
+    calm.check(memory=4 << 20)
+
+
+def test_restarts_while_spawning_leave_nothing_behind(nodey: Nodey) -> None:
+    """W16: killed at any moment between the fork and the first frame."""
+    app = nodey(config=evil(instances=2, backoff_min="1ms", backoff_max="10ms",
+                            max_restarts=1000) + evil("other", instances=1))
+    assert app.get("/evil?id=1").text == "1"
+    calm = Baseline(app)
+    stop = threading.Event()
+
+    def kill_on_sight() -> None:
+        while not stop.is_set():
+            kill([pid for pid in procs.children(app.pid)
+                  if procs.environ(pid).get("NODEY_WORKER") == "evil"])
+            stop.wait(0.003)
+
+    killer = threading.Thread(target=kill_on_sight)
+    killer.start()
+    try:
+        load = Load(app.port, echo("/other"), connections=4, seconds=3).start()
+        load.join().require("ok", at_least=100)
+    finally:
+        stop.set()
+        killer.join()
+    app.wait_workers(2, "evil")
+    until(lambda: app.get("/evil?id=1").status == 200, 20, "the pool serves again")
+    calm.check()
+    assert os.path.isdir(f"/proc/{app.pid}")
