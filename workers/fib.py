@@ -18,10 +18,10 @@ def checked(num: object) -> int:
 
 
 @nodey.get("/fib", description="nth Fibonacci number")
-def get_fib(req: nodey.Request) -> dict:
+def get_fib(req: nodey.Request) -> dict[str, object]:
     return {"fib": fib(checked(req.query.get("num", 10)))}
 
 
 @nodey.token("Fib")
-def answer_fib(args: dict) -> int:
+def answer_fib(args: dict[str, int]) -> int:
     return fib(checked(args["num"]))

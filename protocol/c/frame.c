@@ -175,6 +175,8 @@ static const struct grammar *grammar_of(const struct json_value *type)
     return &unknown_grammar;
 }
 
+static const struct frame_id no_id = {.kind = FRAME_ID_NONE, .raw = {"null", 4}};
+
 /* ids are echoed as they were written, so their length is counted as written too. */
 static bool read_id(const struct json_value *v, struct frame_id *id)
 {
@@ -186,7 +188,7 @@ static bool read_id(const struct json_value *v, struct frame_id *id)
     else if (v->type == JSON_STRING && json_inner(v).len <= FRAME_ID_MAX)
         id->kind = FRAME_ID_STRING;
     else
-        *id = (struct frame_id){.raw = SLICE("null")};
+        *id = no_id;
     return id->kind != FRAME_ID_NONE;
 }
 
@@ -325,7 +327,7 @@ static enum frame_verdict broken(struct frame *f, const char *fault)
         .type = f->type,
         .dirty = f->dirty,
         .id = f->id,
-        .for_id.raw = SLICE("null"),
+        .for_id = no_id,
         .fault = fault,
     };
     return FRAME_BROKEN;
@@ -335,7 +337,7 @@ static enum frame_verdict stray(struct frame *f, const char *fault)
 {
     broken(f, fault);
     f->kind = FRAME_UNKNOWN;
-    f->id = (struct frame_id){.raw = SLICE("null")};
+    f->id = no_id;
     return FRAME_STRAY;
 }
 
@@ -346,7 +348,9 @@ static enum frame_verdict read_by(const struct grammar *g, const struct members 
     if (m->twice & BIT(M_ID))
         return broken(f, "two ids in one frame");
     const char *fault = check_id(g->ids, f->id.kind);
-    if (!fault)
+    if (fault)
+        f->id = no_id;
+    else
         fault = apply_rules(g, m, f);
     return fault ? broken(f, fault) : FRAME_OK;
 }
@@ -523,8 +527,8 @@ static void frame_init(struct frame *f)
 {
     *f = (struct frame){
         .kind = FRAME_UNKNOWN,
-        .id.raw = SLICE("null"),
-        .for_id.raw = SLICE("null"),
+        .id = no_id,
+        .for_id = no_id,
     };
 }
 
@@ -624,5 +628,5 @@ struct frame_id frame_salvage_id(struct slice line)
     struct slice text = skip_space(line);
     if (text.len && text.ptr[0] == '{')
         salvage(text, &f);
-    return frame_answers(&f) ? f.id : (struct frame_id){.raw = SLICE("null")};
+    return frame_answers(&f) ? f.id : no_id;
 }

@@ -69,4 +69,5 @@ module.exports = Object.assign(nodey, {
     HTTPError,
     response,
     log: logger(() => serving.getStore()),
+    default: nodey, // what TypeScript makes of `import nodey` without esModuleInterop
 });

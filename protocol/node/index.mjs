@@ -1,4 +1,4 @@
-/* The same objects for `import`; `delete` is no name for a variable, hence `del`. */
+/* The same objects for `import`. */
 import nodey from './index.cjs';
 
 export default nodey;
@@ -6,4 +6,5 @@ export const {
     get, post, put, patch, head, options, all, route, set, token, ask, start,
     Nodey, NodeyError, HTTPError, response, log,
 } = nodey;
-export const del = nodey.delete;
+const del = nodey.delete; // no name for a variable
+export { del as delete };

@@ -21,6 +21,8 @@ void base64_encode(struct buf *b, struct slice bytes)
 {
     const unsigned char *in = (const unsigned char *)bytes.ptr;
     size_t size = (bytes.len + 2) / 3 * 4;
+    if (size == 0)
+        return;
     char *out = buf_reserve(b, size);
     for (size_t left = bytes.len; left > 0; in += 3, out += 4) {
         uint32_t group = (uint32_t)in[0] << 16;
@@ -83,6 +85,8 @@ bool base64_decode(struct buf *b, struct slice text)
     if (!base64_valid(text))
         return false;
     size_t size = base64_decoded_size(text);
+    if (size == 0)
+        return true;
     unsigned char *out = (unsigned char *)buf_reserve(b, size);
     const char *in = text.ptr;
     for (size_t left = size; left > 0; in += 4, out += 3) {

@@ -18,7 +18,7 @@ char *buf_reserve(struct buf *b, size_t extra)
         b->cap = MAX(cap, b->len + extra);
         b->ptr = xrealloc(b->ptr, b->cap);
     }
-    return b->ptr + b->len;
+    return b->ptr ? b->ptr + b->len : b->ptr; /* NULL + 0 is undefined */
 }
 
 void buf_append(struct buf *b, const void *bytes, size_t len)

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "base/json_text.h"
+#include "base/word.h"
 
 static bool fail(struct json_scan *s, const char *fault)
 {
@@ -213,7 +214,7 @@ static bool scan_container(struct json_scan *s)
 
 void json_scan_init(struct json_scan *s, struct slice text)
 {
-    *s = (struct json_scan){.ptr = text.ptr, .end = text.ptr + text.len};
+    *s = (struct json_scan){.ptr = text.ptr, .end = text_end(text)};
 }
 
 bool json_scan_value(struct json_scan *s, struct json_value *out)
@@ -298,7 +299,11 @@ struct slice json_inner(const struct json_value *v)
 
 bool json_to_u64(const struct json_value *v, uint64_t max, uint64_t *out)
 {
-    return v->type == JSON_NUMBER && slice_to_u64(v->raw, max, out);
+    uint64_t n;
+    if (v->type != JSON_NUMBER || !slice_to_u64(v->raw, UINT64_MAX, &n) || n > max)
+        return false;
+    *out = n;
+    return true;
 }
 
 bool json_to_double(const struct json_value *v, double *out)

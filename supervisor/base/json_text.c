@@ -86,7 +86,7 @@ void json_unescape(const struct json_value *v, struct buf *out)
 {
     struct slice text = json_inner(v);
     const char *p = text.ptr, *end = text.ptr + text.len;
-    buf_reserve(out, text.len);
+    buf_reserve(out, text.len + 1);
     while (p < end) {
         const char *stop = v->escaped ? memchr(p, '\\', (size_t)(end - p)) : NULL;
         stop = stop ? stop : end;
@@ -104,7 +104,7 @@ bool json_unescape_latin1(const struct json_value *v, struct buf *out)
 {
     struct slice text = json_inner(v);
     const char *p = text.ptr, *end = text.ptr + text.len;
-    char *start = buf_reserve(out, text.len), *to = start;
+    char *start = buf_reserve(out, text.len + 1), *to = start;
     while (p < end) {
         unsigned char c = (unsigned char)*p;
         uint32_t point = c;
@@ -145,15 +145,30 @@ static void add_escape(struct buf *out, unsigned char c)
     out->len += 6;
 }
 
+/* Nearly every name and value of a request line. */
+static void write_plain(struct buf *out, struct slice text)
+{
+    char *to = buf_reserve(out, text.len + 2);
+    to[0] = '"';
+    if (text.len)
+        memcpy(to + 1, text.ptr, text.len);
+    to[text.len + 1] = '"';
+    out->len += text.len + 2;
+}
+
 /*
  * Both writers: copies runs that need no change, `latin1` says what a byte from 0x80 is.
  */
 static void write_string(struct buf *out, struct slice text, bool latin1)
 {
-    const char *p = text.ptr, *end = text.ptr + text.len, *run = p;
+    const char *end = text_end(text), *p = json_skip_plain(text.ptr, end), *run = text.ptr;
+    if (p == end) {
+        write_plain(out, text);
+        return;
+    }
     buf_reserve(out, text.len + 2);
     buf_addc(out, '"');
-    while ((p = json_skip_plain(p, end)) < end) {
+    for (; p < end; p = json_skip_plain(p, end)) {
         unsigned char c = (unsigned char)*p;
         bool keep = false;
         size_t len = 1;
@@ -210,7 +225,7 @@ static const char *skip_clean(const char *p, const char *end, size_t *len)
 
 void json_write_clean(struct buf *out, struct slice raw)
 {
-    const char *p = raw.ptr, *end = raw.ptr + raw.len;
+    const char *p = raw.ptr, *end = text_end(raw);
     for (;;) {
         size_t len;
         const char *bad = skip_clean(p, end, &len);
@@ -225,12 +240,12 @@ void json_write_clean(struct buf *out, struct slice raw)
 bool json_clean(struct slice raw)
 {
     size_t len;
-    return skip_clean(raw.ptr, raw.ptr + raw.len, &len) == raw.ptr + raw.len;
+    return skip_clean(raw.ptr, text_end(raw), &len) == text_end(raw);
 }
 
 size_t json_count_escapes(struct slice utf8)
 {
-    const char *p = utf8.ptr, *end = utf8.ptr + utf8.len;
+    const char *p = utf8.ptr, *end = text_end(utf8);
     size_t count = 0;
     while (p < end) {
         if (end - p >= WORD_SIZE && !word_below(word_load(p), 0x20)) {

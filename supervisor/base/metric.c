@@ -18,7 +18,7 @@ bool bucket_take(struct bucket *b, double rate, uint64_t now_ms)
 {
     if (b->last_ms == 0)
         b->tokens = rate * 2;
-    else
+    else if (now_ms > b->last_ms)
         b->tokens += rate * (double)(now_ms - b->last_ms) / 1000;
     b->last_ms = now_ms ? now_ms : 1;
     b->tokens = MIN(b->tokens, rate * 2);

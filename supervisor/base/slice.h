@@ -90,7 +90,7 @@ static inline bool slice_to_u64(struct slice a, uint64_t max, uint64_t *out)
         return false;
     for (size_t i = 0; i < a.len; i++) {
         unsigned digit = (unsigned char)a.ptr[i] - (unsigned)'0';
-        if (digit > 9 || n > max / 10 || n * 10 > max - digit)
+        if (digit > 9 || digit > max || n > (max - digit) / 10)
             return false;
         n = n * 10 + digit;
     }

@@ -16,7 +16,7 @@ static const char *skip_ascii(const char *p, const char *end)
 
 bool utf8_valid(struct slice text)
 {
-    const char *p = text.ptr, *end = text.ptr + text.len;
+    const char *p = text.ptr, *end = text_end(text);
     bool valid = true;
     while (valid && (p = skip_ascii(p, end)) < end)
         p += utf8_step(p, end, &valid);
@@ -87,7 +87,7 @@ void utf8_add_mended(struct buf *out, struct slice text)
         buf_add(out, text);
         return;
     }
-    const char *p = text.ptr, *end = text.ptr + text.len;
+    const char *p = text.ptr, *end = text_end(text);
     while (p < end) {
         bool valid;
         size_t len = utf8_step(p, end, &valid);

@@ -6,13 +6,17 @@
  */
 #pragma once
 
-#include <string.h>
-
-#include "base/base.h"
+#include "base/slice.h"
 
 enum { WORD_SIZE = 8 };
 
 #define WORD_OF(byte) (UINT64_C(0x0101010101010101) * (unsigned char)(byte))
+
+/* Where a text ends.  An empty one may have no address, and C forbids even NULL + 0. */
+static inline const char *text_end(struct slice text)
+{
+    return text.len ? text.ptr + text.len : text.ptr;
+}
 
 /* The first byte in memory becomes the lowest of the word. */
 static inline uint64_t word_load(const char *p)

@@ -76,7 +76,8 @@ static int fail_unknown(const struct reader *r, const struct toml_node *node)
     if (has_key(&section_server, node->key))
         return reader_fail(r, node->key_at,
                            "%s stands outside its section: put it under [server]", key);
-    if (node->type != TOML_TABLE && node->type != TOML_ARRAY)
+    bool list = node->type == TOML_ARRAY && node->items.first;
+    if (node->type != TOML_TABLE && !(list && node->items.first->type == TOML_TABLE))
         return reader_fail(r, node->key_at, "unknown key %s outside of a section", key);
     struct nearest nearest = nearest_init(node->key);
     for (size_t i = 0; i < ARRAY_LEN(names); i++)

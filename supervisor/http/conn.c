@@ -107,12 +107,6 @@ void conn_hurry(struct conn *c)
         set_deadline(c, idle_ms(c));
 }
 
-/* What the kernel has taken of all that was ever written. */
-static uint64_t taken(const struct conn *c)
-{
-    return stream_position(&c->stream) - stream_queued(&c->stream);
-}
-
 static void on_send_check(struct timer *timer)
 {
     struct conn *c = container_of(timer, struct conn, send);
@@ -120,8 +114,8 @@ static void on_send_check(struct timer *timer)
     uint64_t now = loop_now(c->front->loop);
     if (stream_queued(&c->stream) == 0)
         return;
-    if (taken(c) != c->send_taken) {
-        c->send_taken = taken(c);
+    if (stream_taken(&c->stream) != c->send_taken) {
+        c->send_taken = stream_taken(&c->stream);
         c->send_since_ms = now;
     }
     uint64_t waited = now - c->send_since_ms;
@@ -139,7 +133,7 @@ static void watch_sending(struct conn *c)
 {
     if (stream_queued(&c->stream) == 0) {
         c->send_since_ms = loop_now(c->front->loop);
-        c->send_taken = taken(c);
+        c->send_taken = stream_taken(&c->stream);
     }
     if (!timer_runs(&c->send))
         timer_start(c->front->loop, &c->send, c->front->limits.send_timeout_ms, on_send_check);

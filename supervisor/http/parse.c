@@ -52,6 +52,17 @@ static bool check_version(struct slice version, struct refusal *why)
     return refuse(why, 400, "The request line does not end with a space and an HTTP version.");
 }
 
+/* What can be said of a request line before it is whole, and so must be said first. */
+static bool check_beginning(struct slice line, const struct http_limits *limits,
+                            struct refusal *why)
+{
+    if (line.len && !token_valid((struct slice){line.ptr, 1}))
+        return refuse(why, 400, "The request does not begin with a method.");
+    if (line.len > limits->target_bytes + METHOD_MAX + VERSION_LEN)
+        return refuse(why, 414, "The request line is longer than this server accepts.");
+    return true;
+}
+
 static bool check_request_line(struct slice line, const struct http_limits *limits,
                                struct refusal *why)
 {
@@ -107,10 +118,9 @@ static bool check_line(struct slice line, uint32_t lines, const struct http_limi
 static bool check_partial(struct slice rest, const struct head_scan *scan,
                           const struct http_limits *limits, struct refusal *why)
 {
-    if (scan->lines == 0 && rest.len && !token_valid((struct slice){rest.ptr, 1}))
-        return refuse(why, 400, "The request does not begin with a method.");
-    if (scan->lines == 0 && rest.len > limits->target_bytes + METHOD_MAX + VERSION_LEN)
-        return refuse(why, 414, "The request line is longer than this server accepts.");
+    struct slice sure = {rest.ptr, rest.len > 1 ? rest.len - 1 : rest.len}; /* may end in CR */
+    if (scan->lines == 0 && !check_beginning(sure, limits, why))
+        return false;
     if (scan->at + rest.len < limits->head_bytes)
         return true;
     return scan->lines == 0
@@ -127,11 +137,8 @@ enum scan_verdict head_scan(struct head_scan *scan, struct slice bytes,
         if (!lf)
             return check_partial(rest, scan, limits, why) ? SCAN_MORE : SCAN_REFUSED;
         struct slice line = {rest.ptr, (size_t)(lf - rest.ptr)};
-        if (scan->at + line.len + 1 > limits->head_bytes) {
-            IGNORE(
-                check_partial(line, scan, limits, why)); /* it is too long, and that says how */
+        if (!check_partial(line, scan, limits, why)) /* the same, however it was cut */
             return SCAN_REFUSED;
-        }
         if (line.len == 0 || line.ptr[line.len - 1] != '\r') {
             refuse(why, 400, "A line ends with a bare LF.");
             return SCAN_REFUSED;
@@ -217,7 +224,6 @@ static bool refuse_llhttp(enum llhttp_errno code, struct refusal *why)
     case HPE_INVALID_METHOD:
     case HPE_INVALID_CONSTANT: /* a method of RTSP */
         return refuse(why, 501, "This server does not know the request's method.");
-    case HPE_PAUSED_H2_UPGRADE:
     case HPE_INVALID_VERSION:
         return refuse(why, 505, "This server speaks HTTP/1.1 and HTTP/1.0.");
     case HPE_INVALID_URL:

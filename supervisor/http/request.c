@@ -71,7 +71,7 @@ static struct slice cut_scheme(struct slice target)
     if (target.len > secure.len &&
         slice_eq_nocase((struct slice){target.ptr, secure.len}, secure))
         return slice_from(target, secure.len);
-    return (struct slice){0};
+    return SLICE("");
 }
 
 /* "http://host/path": leaves the path and sets the host. */

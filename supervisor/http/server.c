@@ -15,11 +15,20 @@ struct door {
 struct http_server {
     struct front front;
     struct list doors;
-    struct task report; /* calls `drained` */
+    struct timer report; /* calls `drained`; a timer keeps the loop running until then */
     void (*drained)(void *);
     void *arg;
     bool freed;
 };
+
+static void on_report(struct timer *timer)
+{
+    struct http_server *server = container_of(timer, struct http_server, report);
+    void (*drained)(void *) = server->drained;
+    server->drained = NULL;
+    if (drained)
+        drained(server->arg);
+}
 
 /* Something has ended: was it the last thing that was waited for? */
 static void check_ended(struct http_server *server)
@@ -30,22 +39,13 @@ static void check_ended(struct http_server *server)
         front_deinit(&server->front);
         xfree(server);
     } else if (server->drained) {
-        loop_defer(server->front.loop, &server->report);
+        timer_start(server->front.loop, &server->report, 0, on_report);
     }
 }
 
 static void on_left(struct front *front)
 {
     check_ended(container_of(front, struct http_server, front));
-}
-
-static void on_report(struct task *task)
-{
-    struct http_server *server = container_of(task, struct http_server, report);
-    void (*drained)(void *) = server->drained;
-    server->drained = NULL;
-    if (drained)
-        drained(server->arg);
 }
 
 static void on_incoming(struct listener *listener)
@@ -74,7 +74,6 @@ struct http_server *http_server_new(struct loop *loop, const struct http_options
     struct http_server *server = xcalloc(1, sizeof(*server));
     front_init(&server->front, loop, options, on_left);
     list_init(&server->doors);
-    task_init(&server->report, on_report);
     return server;
 }
 
@@ -130,7 +129,7 @@ void http_server_free(struct http_server *server)
 {
     if (!server)
         return;
-    task_cancel(&server->report);
+    timer_stop(server->front.loop, &server->report);
     server->drained = NULL;
     server->front.draining = true;
     close_doors(server);

@@ -1,5 +1,6 @@
 #include "loop/listener.h"
 
+#include <errno.h>
 #include <poll.h>
 #include <stdio.h>
 #include <sys/stat.h>
@@ -112,16 +113,19 @@ static void remove_stale(const char *path)
         return;
     struct sockaddr_un at = {.sun_family = AF_UNIX};
     snprintf(at.sun_path, sizeof(at.sun_path), "%s", path);
-    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     if (fd < 0)
         return;
-    if (connect(fd, (struct sockaddr *)&at, sizeof(at)))
+    if (connect(fd, (struct sockaddr *)&at, sizeof(at)) && errno == ECONNREFUSED)
         unlink(path);
     close(fd);
 }
 
 static int open_unix(struct listener *l, const char *path, struct err *err)
 {
+    if (strlen(path) >= sizeof(((struct sockaddr_un *)0)->sun_path))
+        return err_set(err, UV_ENAMETOOLONG, "cannot listen on unix:%s: the path is too long",
+                       path);
     remove_stale(path);
     l->is_unix = true;
     int rc = uv_pipe_init(&l->loop->uv, &l->uv.pipe, 0);

@@ -32,12 +32,17 @@ static void update_spin(struct loop *loop)
     }
 }
 
-static void on_before_sleep(uv_prepare_t *handle)
+static void end_turn(struct loop *loop)
 {
-    struct loop *loop = container_of(handle, struct loop, before_sleep);
     run_tasks(loop);
     flush_streams(loop);
     run_tasks(loop); /* a flush that failed reports through a task */
+}
+
+static void on_before_sleep(uv_prepare_t *handle)
+{
+    struct loop *loop = container_of(handle, struct loop, before_sleep);
+    end_turn(loop);
     update_spin(loop);
 }
 
@@ -75,11 +80,14 @@ int loop_deinit(struct loop *loop)
     return uv_loop_close(&loop->uv);
 }
 
+/* What the last handle deferred while it closed is done too: no turn follows that would. */
 void loop_run(struct loop *loop)
 {
     assert(!loop->running);
     loop->running = true;
-    uv_run(&loop->uv, UV_RUN_DEFAULT);
+    while (uv_run(&loop->uv, UV_RUN_DEFAULT) == 0 &&
+           !(list_empty(&loop->tasks) && list_empty(&loop->dirty)))
+        end_turn(loop);
     loop->running = false;
 }
 
@@ -114,10 +122,6 @@ void task_cancel(struct task *task)
     list_del(&task->node);
 }
 
-/*
- * Tasks run before the loop sleeps, and a turn that only closes handles would not
- * come by there: a stopped loop must not be asked for more.
- */
 void loop_defer(struct loop *loop, struct task *task)
 {
     if (list_empty(&task->node))

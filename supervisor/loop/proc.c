@@ -1,6 +1,7 @@
 #include "loop/proc.h"
 
 #include <assert.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
@@ -15,6 +16,7 @@ enum {
     PIPE_BYTES = 256 * 1024,
     DRAIN_LOOK_MS = 10, /* between two looks whether the pipes are empty */
     DRAIN_LIMIT_MS = 1000,
+    BROKEN_MS = 20, /* a pipe ended and the child has not: that much later it is told */
 };
 
 /* ------------------------------------------------------------------- ending */
@@ -90,14 +92,28 @@ static size_t on_in(struct stream *s, struct slice bytes)
     return bytes.len; /* it is never read */
 }
 
+static void on_still_lives(struct timer *timer)
+{
+    struct proc *p = container_of(timer, struct proc, drain);
+    p->ops->broken(p, p->broken);
+}
+
+/* The pipes of a child that ends are closed a moment before its exit is known. */
+static void pipe_broke(struct proc *p, const char *which)
+{
+    if (p->reaped || timer_runs(&p->drain))
+        return;
+    p->broken = which;
+    timer_start(p->loop, &p->drain, BROKEN_MS, on_still_lives);
+}
+
 static void on_out_ended(struct stream *s, int status)
 {
     struct proc *p = container_of(s, struct proc, out);
     (void)status;
     p->out_ended = true;
     finish_if_done(p);
-    if (!p->reaped)
-        p->ops->broken(p, "output");
+    pipe_broke(p, "output");
 }
 
 static void on_err_ended(struct stream *s, int status)
@@ -110,10 +126,8 @@ static void on_err_ended(struct stream *s, int status)
 
 static void on_in_ended(struct stream *s, int status)
 {
-    struct proc *p = container_of(s, struct proc, in);
     (void)status;
-    if (!p->reaped)
-        p->ops->broken(p, "input");
+    pipe_broke(container_of(s, struct proc, in), "input");
 }
 
 static void on_in_drained(struct stream *s)
@@ -255,8 +269,10 @@ void proc_end_input(struct proc *p)
 
 void proc_signal(struct proc *p, int signal)
 {
-    if (!p->reaped)
-        kill(-p->pid, signal);
+    if (p->reaped)
+        return;
+    if (kill(-p->pid, signal) && errno == ESRCH) /* it has not made its group yet */
+        kill(p->pid, signal);
 }
 
 void proc_close(struct proc *p)

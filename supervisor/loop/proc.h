@@ -56,6 +56,7 @@ struct proc {
     struct stream err;
     struct life life;
     struct timer drain; /* after the exit: until what it wrote has been read */
+    const char *broken; /* before it: the pipe that ended, which `drain` tells of */
     struct task finish;
     uint64_t drain_until;
     struct proc_exit exit;

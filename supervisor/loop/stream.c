@@ -23,6 +23,12 @@ static void report(struct stream *s, int status)
     loop_defer(s->loop, &s->fail);
 }
 
+/* It ended by more than the other side's having said all. */
+static bool failed(const struct stream *s)
+{
+    return s->ended && s->status != UV_EOF;
+}
+
 static void on_fail(struct task *task)
 {
     struct stream *s = container_of(task, struct stream, fail);
@@ -244,7 +250,7 @@ static void on_written(uv_write_t *req, int status)
         goto drop;
     if (status)
         report(s, status);
-    else if (stream_queued(s) == 0)
+    else if (stream_queued(s) == 0 && !failed(s))
         emptied(s);
 drop:
     life_drop(&s->life);
@@ -289,8 +295,13 @@ void stream_flush(struct stream *s)
     if (from < s->out.len)
         queue_rest(s, from);
     relax(s);
-    if (s->queued == 0 && !s->ended)
+    if (s->queued == 0 && !failed(s))
         emptied(s);
+}
+
+uint64_t stream_taken(const struct stream *s)
+{
+    return s->written + s->queued - uv_stream_get_write_queue_size(&s->uv.stream);
 }
 
 void stream_shutdown(struct stream *s)

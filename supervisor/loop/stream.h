@@ -50,7 +50,7 @@ struct stream {
     struct task fail;  /* reports `status` */
     size_t in_limit;   /* keep at most this much, then stop reading */
     size_t queued;     /* handed to libuv and not yet written */
-    uint64_t written;  /* bytes that the kernel took, all time */
+    uint64_t written;  /* bytes of finished writes, all time */
     int status;        /* why `ended` is to be called */
     bool reading;
     bool ended;
@@ -93,6 +93,9 @@ static inline uint64_t stream_position(const struct stream *s)
 {
     return s->written + s->queued + s->out.len;
 }
+
+/* Bytes that the kernel has taken, those of a write that is still under way included. */
+uint64_t stream_taken(const struct stream *);
 
 /* Writes out what is queued, then ends the write side (FIN, or closes a pipe). */
 void stream_shutdown(struct stream *);

@@ -69,13 +69,16 @@ static void on_clock(uv_timer_t *clock)
 {
     struct loop *loop = container_of(clock, struct loop, clock);
     uint64_t now = uv_now(&loop->uv);
-    while (loop->heap_len && loop->heap[0]->key_ms <= now) {
+    /* One that starts itself anew with no delay waits for the next turn: others want theirs. */
+    size_t left = loop->heap_len;
+    while (left && loop->heap_len && loop->heap[0]->key_ms <= now) {
         struct timer *t = loop->heap[0];
         if (t->due_ms > now) { /* it has been pushed on since it was placed */
             t->key_ms = t->due_ms;
             sift_down(loop, 0);
             continue;
         }
+        left--;
         heap_remove(loop, t);
         t->fire(t);
     }

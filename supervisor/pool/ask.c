@@ -203,11 +203,14 @@ static const struct call_ops ask_ops = {.write = on_write, .done = on_done};
 
 /* ------------------------------------------------------------------- asking */
 
+/* The work it is asked for; when the worker does not say, the newest it works on. */
 static struct slot *asked_for(const struct worker *w, const struct frame *frame)
 {
     if (frame->for_id.kind == FRAME_ID_NUMBER)
         return idmap_get(&w->open, frame->for_id.number);
-    return w->ready.concurrency == 1 ? worker_current(w) : NULL;
+    if (w->ready.concurrency > 1 || list_empty(&w->slots))
+        return NULL;
+    return worker_newest(w);
 }
 
 /* What the frame asks for, but no longer than the work it is asked for may take. */
@@ -338,14 +341,20 @@ void ask_cancelled(struct worker *w, const struct frame_id *id)
     }
 }
 
+static struct ask *first_for(const struct slot *slot)
+{
+    list_each (at, &slot->worker->asks) {
+        struct ask *a = container_of(at, struct ask, node);
+        if (a->for_slot == slot)
+            return a;
+    }
+    return NULL;
+}
+
+/* From the start each time: cancelling one may, around a circle of asks, end others. */
 void ask_cancel_for(struct slot *slot)
 {
-    if (!slot->asking)
-        return;
-    list_each_safe (at, &slot->worker->asks) {
-        struct ask *a = container_of(at, struct ask, node);
-        if (a->for_slot != slot)
-            continue;
+    for (struct ask *a; slot->asking && (a = first_for(slot));) {
         withdraw(a, "disconnect");
         refuse(a, "cancelled", "what it was asked for is no longer wanted");
     }

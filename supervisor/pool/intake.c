@@ -81,13 +81,9 @@ static void fail_slot(struct worker *w, struct slot *slot, const char *why)
  * anything else is a confused worker that would hand one client another's bytes.  Only
  * a cancelled line may be refused out of order.
  */
-static bool plausible(const struct worker *w, const struct slot *slot, const struct frame *f)
+static bool plausible(const struct slot *slot, const struct frame *f)
 {
-    if (w->ready.concurrency > 1)
-        return slot_started(slot);
-    if (slot->cancelled && f->kind == FRAME_ERROR)
-        return true;
-    return slot == worker_current(w) && slot_started(slot);
+    return slot_started(slot) || (slot->cancelled && f->kind == FRAME_ERROR);
 }
 
 static struct slot *slot_of(const struct worker *w, const struct frame_id *id)
@@ -101,7 +97,7 @@ static unsigned take_broken(struct worker *w, const struct frame *f, struct slic
 {
     struct frame_id id = f ? f->id : frame_salvage_id(line);
     struct slot *slot = f && !frame_answers(f) ? NULL : slot_of(w, &id);
-    bool known = slot && plausible(w, slot, &(struct frame){.kind = FRAME_RESPONSE});
+    bool known = slot && plausible(slot, &(struct frame){.kind = FRAME_RESPONSE});
     if (known) {
         char why[320];
         snprintf(why, sizeof(why), "sent a broken frame: %s", what);
@@ -134,7 +130,7 @@ static unsigned take_answer(struct worker *w, const struct frame *f, struct slic
         bad_line(w, "an answer to nothing that is open", line);
         return 0;
     }
-    if (!plausible(w, slot, f)) {
+    if (!plausible(slot, f)) {
         bad_line(w, "an answer out of order, to what cannot have been started", line);
         return 0;
     }
@@ -208,10 +204,13 @@ static void take_ready(struct worker *w, struct slice line)
     w->ready = ready;
     w->level0 = ready.features == 0;
     say_hello(w);
-    if (first)
+    if (first) {
         worker_became_ready(w);
-    else
-        w->pool->pools->observer->ready(w->pool->pools->observer, w->pool, w);
+        return;
+    }
+    struct pools *pools = w->pool->pools;
+    pools->observer->ready(pools->observer, w->pool, w);
+    ask_tokens_changed(pools);
 }
 
 void intake_level0(struct worker *w)
@@ -248,7 +247,7 @@ static unsigned take_frame(struct worker *w, const struct frame *f, struct slice
     case FRAME_ERROR:
         return take_error(w, f, line);
     case FRAME_READY:
-        if (w->state < WORKER_DRAINING)
+        if (w->state < WORKER_DRAINING && !w->ending)
             take_ready(w, f->text);
         break;
     case FRAME_ASK:
@@ -316,10 +315,12 @@ static void end_batch(struct worker *w, unsigned answers)
     if (!answers)
         return;
     uint64_t now = loop_clock_ns();
+    loop_spin(w->pool->pools->loop); /* whoever got them may have more to ask */
     pace_note(&w->pace, (double)(now - w->batch_ns) / 1000 / answers, answers);
     w->batch_ns = now;
     w->served += answers;
     w->stalled = false;
+    worker_watch_stuck(w);
     worker_update_load(w);
     worker_check_drained(w);
     if (w->recycle_at && w->served >= w->recycle_at)

@@ -115,34 +115,11 @@ static void on_timeout(struct timer *timer)
         return;
     }
     struct worker *w = slot->worker;
-    uint64_t id = slot->id;
     bool begun = slot_started(slot);
     slot_abandon(slot, "timeout");
     call_fail(c, &too_slow);
     if (begun)
-        worker_overdue(w, id);
-}
-
-const struct call_failure *pool_submit(struct pool *pool, struct call *c, uint64_t timeout_ms)
-{
-    const struct worker_config *config = pool->config;
-    if (pool->pools->stopping)
-        return &going_down;
-    if (is_down(pool)) {
-        pool->refusal = no_instance(pool);
-        return &pool->refusal;
-    }
-    bool full = pool->waiting >= config->queue || pool->waiting_bytes + c->size > QUEUE_BYTES;
-    if (c->kind == CALL_REQUEST && full)
-        return &queue_full;
-    uint64_t timeout = timeout_ms ? timeout_ms : config->timeout;
-    pool->retry_budget = MIN(pool->retry_budget + RETRY_SHARE, RETRY_BURST);
-    c->pool = pool;
-    c->deadline_ms = loop_now(pool->pools->loop) + timeout;
-    timer_start(pool->pools->loop, &c->timer, MIN(timeout, config->queue_timeout), on_timeout);
-    enter_queue(pool, c, /* at_head= */ false);
-    pool_dispatch(pool);
-    return NULL;
+        worker_overdue(w);
 }
 
 void pool_requeue(struct pool *pool, struct call *c)
@@ -211,9 +188,9 @@ static bool dispatch_ask(struct pool *pool)
 {
     struct call *c = list_first(&pool->asks, struct call, node);
     struct worker *w = pick_free(pool);
-    bool nested = !w;
-    if (nested)
-        w = pick_nested(pool);
+    bool nested = !w && (w = pick_nested(pool));
+    if (!w)
+        w = pick_ahead(pool);
     if (!w)
         return false;
     give(pool, w, c, nested);
@@ -237,6 +214,35 @@ void pool_dispatch(struct pool *pool)
         continue;
     while (!list_empty(&pool->requests) && list_empty(&pool->asks) && dispatch_request(pool))
         continue;
+}
+
+/* A queue that is full because it may hold nothing is no reason to refuse. */
+static bool takes_at_once(struct pool *pool)
+{
+    return pool->waiting == 0 && list_empty(&pool->asks) &&
+           (pick_free(pool) || pick_ahead(pool));
+}
+
+const struct call_failure *pool_submit(struct pool *pool, struct call *c, uint64_t timeout_ms)
+{
+    const struct worker_config *config = pool->config;
+    if (pool->pools->stopping)
+        return &going_down;
+    if (is_down(pool)) {
+        pool->refusal = no_instance(pool);
+        return &pool->refusal;
+    }
+    bool full = pool->waiting >= config->queue || pool->waiting_bytes + c->size > QUEUE_BYTES;
+    if (c->kind == CALL_REQUEST && full && !takes_at_once(pool))
+        return &queue_full;
+    uint64_t timeout = timeout_ms ? timeout_ms : config->timeout;
+    pool->retry_budget = MIN(pool->retry_budget + RETRY_SHARE, RETRY_BURST);
+    c->pool = pool;
+    c->deadline_ms = loop_now(pool->pools->loop) + timeout;
+    timer_start(pool->pools->loop, &c->timer, MIN(timeout, config->queue_timeout), on_timeout);
+    enter_queue(pool, c, /* at_head= */ false);
+    pool_dispatch(pool);
+    return NULL;
 }
 
 /* ---------------------------------------------------------------- lost calls */
@@ -343,12 +349,15 @@ void pool_worker_ended(struct worker *w, const char *how, bool was_draining)
 {
     struct pool *pool = w->pool;
     struct instance *instance = &pool->instances[w->instance];
-    if (pool->pools->stopping || was_draining) {
+    /* One that died just before it was told to drain has a successor as well. */
+    bool replaced = instance->current != w && instance->next != w;
+    if (pool->pools->stopping || was_draining || replaced) {
         if (instance->current == w)
             instance->current = NULL;
         if (instance->next == w)
             instance->next = NULL;
         pool_tell(pool, w, LOG_DEBUG, "ended (%s)", how);
+        pool_dispatch(pool); /* what it had not begun has come back */
         return;
     }
     if (instance->next == w) {

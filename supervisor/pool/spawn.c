@@ -241,9 +241,12 @@ void worker_drain(struct worker *w, uint64_t limit_ms, const char *why)
 {
     if (w->state == WORKER_STOPPED || (w->state == WORKER_DRAINING && limit_ms))
         return;
-    snprintf(w->cause, sizeof(w->cause), "%s", why);
-    if (!w->spawned)
+    if (!w->spawned) {
         worker_stopped(w, why);
+        return;
+    }
+    if (why != w->cause)
+        snprintf(w->cause, sizeof(w->cause), "%s", why);
     if (!worker_alive(w))
         return;
     health_stop(w);

@@ -52,20 +52,27 @@ static bool pipe_has_room(const struct worker *w)
     return stream_queued(&w->proc.in) < PIPE_HIGH;
 }
 
+/* Its oldest unanswered line; there is one. */
+static struct slot *first_slot(const struct worker *w)
+{
+    return list_first(&w->slots, struct slot, node);
+}
+
 static bool below_limit(const struct worker *w)
 {
     return w->slot_count < w->ready.concurrency;
 }
 
+/* `ending` in a state that serves: it has been killed and is not reaped yet. */
 bool worker_has_room(const struct worker *w)
 {
-    return w->state == WORKER_READY && pipe_has_room(w);
+    return w->state == WORKER_READY && !w->ending && pipe_has_room(w);
 }
 
 unsigned worker_ahead(const struct worker *w)
 {
-    if (w->state != WORKER_BUSY || w->ready.concurrency != 1 || w->stalled || w->nested_count ||
-        !pipe_has_room(w))
+    if (w->state != WORKER_BUSY || w->ready.concurrency != 1 || w->stalled || w->ending ||
+        w->nested_count || first_slot(w)->asking || !pipe_has_room(w))
         return 0;
     unsigned declared = (unsigned)MIN(w->ready.prefetch, w->pool->config->prefetch);
     unsigned ahead = balance_prefetch(&w->pace, declared);
@@ -84,26 +91,24 @@ void worker_update_load(struct worker *w)
 
 /* -------------------------------------------------------------------- slots */
 
-struct slot *worker_current(const struct worker *w)
+struct slot *worker_oldest(const struct worker *w)
 {
-    if (list_empty(&w->slots))
-        return NULL;
-    if (w->nested_count) /* the innermost ask lies on top */
-        for (struct list *at = w->slots.prev; at != &w->slots; at = at->prev)
-            if (container_of(at, struct slot, node)->nested)
-                return container_of(at, struct slot, node);
-    return list_first(&w->slots, struct slot, node);
+    list_each (at, &w->slots)
+        if (!container_of(at, struct slot, node)->nested)
+            return container_of(at, struct slot, node);
+    return NULL;
 }
 
 /* The line has left for the pipe, whole. */
 static bool slot_delivered(const struct slot *slot)
 {
-    return slot->end <= slot->worker->proc.in.written;
+    return slot->end <= stream_taken(&slot->worker->proc.in);
 }
 
 /*
- * A one-at-a-time worker answers in order, so what lies behind its oldest unanswered
- * line has not begun; others may have begun whatever reached them.
+ * A one-at-a-time worker takes requests in order, so what lies behind its oldest
+ * unanswered one has not begun; nested asks it may take at any time, and others may
+ * have begun whatever reached them.
  */
 bool slot_started(const struct slot *slot)
 {
@@ -112,20 +117,33 @@ bool slot_started(const struct slot *slot)
         return false;
     if (w->ready.concurrency > 1 || slot->nested)
         return true;
-    return list_first(&w->slots, struct slot, node) == slot;
+    return worker_oldest(w) == slot;
 }
 
+struct slot *worker_newest(const struct worker *w)
+{
+    struct slot *last = list_last(&w->slots, struct slot, node);
+    if (w->nested_count == 0)
+        return worker_oldest(w);
+    while (!last->nested)
+        last = container_of(last->node.prev, struct slot, node);
+    return last;
+}
+
+/*
+ * Of a stack of calls only the top can run: one below it whose answer has come must
+ * not keep the worker from what the top waits for.
+ */
 bool worker_waits_in_ask(const struct worker *w)
 {
-    if (!serves(w) || !worker_has(w, FEATURE_NESTED) || !pipe_has_room(w) ||
+    if (!serves(w) || w->ending || !worker_has(w, FEATURE_NESTED) || !pipe_has_room(w) ||
         list_empty(&w->slots))
         return false;
-    list_each (at, &w->slots) {
-        const struct slot *slot = container_of(at, struct slot, node);
-        bool begun = w->ready.concurrency > 1 || slot->nested || at == w->slots.next;
-        if (begun && slot->asking == 0)
+    if (w->ready.concurrency == 1)
+        return worker_newest(w)->asking > 0;
+    list_each (at, &w->slots)
+        if (container_of(at, struct slot, node)->asking == 0)
             return false;
-    }
     return true;
 }
 
@@ -135,7 +153,7 @@ static void watch_stall(struct worker *w)
 {
     if (w->slot_count < 2 || w->stalled || timer_runs(&w->stall))
         return;
-    w->stall_id = worker_current(w)->id;
+    w->stall_id = first_slot(w)->id;
     timer_start(w->pool->pools->loop, &w->stall, STALL_MS, on_stall);
 }
 
@@ -149,6 +167,7 @@ void worker_give(struct worker *w, struct call *call, bool nested)
     slot->id = ++pools->next_id;
     slot->nested = nested;
     slot->sent_ns = loop_clock_ns();
+    slot->deadline_ms = call->deadline_ms;
     call->slot = slot;
     uint64_t left = call->deadline_ms > now ? call->deadline_ms - now : 1;
     call->ops->write(call, w, slot->id, left, nested, worker_out(w));
@@ -175,6 +194,29 @@ void slot_close(struct slot *slot)
     xfree(slot);
 }
 
+static void on_stuck(struct timer *timer)
+{
+    struct worker *w = container_of(timer, struct worker, stuck);
+    if (idmap_get(&w->open, w->stuck_id))
+        worker_give_up(w, "it does not answer, long after the deadline of a request");
+}
+
+void worker_watch_stuck(struct worker *w)
+{
+    if (w->ready.concurrency != 1 || !w->slot_count || !worker_alive(w))
+        return;
+    const struct slot *slot = first_slot(w);
+    if (slot->call)
+        return;
+    if (timer_runs(&w->stuck) && w->stuck_id == slot->id)
+        return;
+    struct loop *loop = w->pool->pools->loop;
+    uint64_t now = loop_now(loop);
+    uint64_t left = slot->deadline_ms > now ? slot->deadline_ms - now : 0;
+    w->stuck_id = slot->id;
+    timer_start(loop, &w->stuck, left + w->pool->config->kill_after, on_stuck);
+}
+
 void slot_abandon(struct slot *slot, const char *reason)
 {
     struct worker *w = slot->worker;
@@ -186,6 +228,7 @@ void slot_abandon(struct slot *slot, const char *reason)
         frame_write_cancel(worker_out(w), slot->id, reason);
         slot->cancelled = true;
     }
+    worker_watch_stuck(w);
 }
 
 /* -------------------------------------------------------------------- stall */
@@ -197,12 +240,12 @@ void slot_abandon(struct slot *slot, const char *reason)
  */
 static void move_waiting(struct worker *w)
 {
-    const struct slot *current = worker_current(w);
     for (struct list *at = w->slots.prev, *before; at != &w->slots; at = before) {
         struct slot *slot = container_of(at, struct slot, node);
         before = at->prev;
         struct call *call = slot->call;
-        if (slot == current || slot->nested || !call || !call->idempotent)
+        bool working = w->ready.concurrency == 1 && slot_started(slot);
+        if (slot == first_slot(w) || working || slot->nested || !call || !call->idempotent)
             continue;
         slot_abandon(slot, "moved");
         pool_requeue(w->pool, call);
@@ -212,10 +255,9 @@ static void move_waiting(struct worker *w)
 static void on_stall(struct timer *timer)
 {
     struct worker *w = container_of(timer, struct worker, stall);
-    struct slot *current = worker_current(w);
     if (!serves(w) || w->slot_count < 2)
         return;
-    if (current->id != w->stall_id || w->pool->config->instances < 2) {
+    if (first_slot(w)->id != w->stall_id || w->pool->config->instances < 2) {
         watch_stall(w);
         return;
     }
@@ -234,21 +276,13 @@ void worker_became_ready(struct worker *w)
     pool_worker_ready(w);
 }
 
-static void on_stuck(struct timer *timer)
+void worker_overdue(struct worker *w)
 {
-    struct worker *w = container_of(timer, struct worker, stuck);
-    if (idmap_get(&w->open, w->stuck_id))
-        worker_give_up(w, "it does not answer, long after the deadline of a request");
-}
-
-void worker_overdue(struct worker *w, uint64_t slot_id)
-{
-    if (w->ready.concurrency != 1 || timer_runs(&w->stuck))
+    if (w->ready.concurrency != 1)
         return;
     w->stalled = true;
     move_waiting(w);
-    w->stuck_id = slot_id;
-    timer_start(w->pool->pools->loop, &w->stuck, w->pool->config->kill_after, on_stuck);
+    pool_dispatch(w->pool);
 }
 
 void worker_give_up(struct worker *w, const char *why)

@@ -47,8 +47,9 @@ struct slot {
     uint64_t id;
     uint64_t end; /* position in the input pipe after its line */
     uint64_t sent_ns;
-    unsigned asking; /* asks it waits for */
-    bool nested;     /* given while the worker waited in an ask */
+    uint64_t deadline_ms; /* of its call, also when that is over */
+    unsigned asking;      /* asks it waits for */
+    bool nested;          /* given while the worker waited in an ask */
     bool cancelled;
 };
 
@@ -78,7 +79,7 @@ struct worker {
     struct timer stall;  /* prefetched calls wait behind a slow one */
     uint64_t stall_id;
     bool stalled;
-    struct timer stuck; /* a deadline passed: its last chance to answer */
+    struct timer stuck; /* nobody waits for it any more: its last chance to answer */
     uint64_t stuck_id;
     struct timer ping;
     uint64_t ping_id; /* 0 = none is out */
@@ -109,8 +110,11 @@ bool worker_waits_in_ask(const struct worker *);
 /* May the process have begun with this? */
 bool slot_started(const struct slot *);
 
-/* The innermost thing a one-at-a-time worker works on, or NULL. */
-struct slot *worker_current(const struct worker *);
+/* Its oldest unanswered line that is no nested ask, or NULL. */
+struct slot *worker_oldest(const struct worker *);
+
+/* The top of a one-at-a-time worker's stack: its newest nested ask, or else its oldest line. */
+struct slot *worker_newest(const struct worker *);
 
 /* The slot is answered or given up: it is freed. */
 void slot_close(struct slot *);
@@ -147,11 +151,15 @@ void worker_kill(struct worker *, const char *why);
 /* Something is wrong with it: another takes over at once, and it is ended. */
 void worker_give_up(struct worker *, const char *why);
 
+/* A deadline passed while it worked: what waits behind that goes elsewhere. */
+void worker_overdue(struct worker *);
+
 /*
- * A deadline passed while it worked on this slot.  A one-at-a-time worker gets
- * kill_after to answer after all and is then given up.
+ * When nobody waits any more for what a one-at-a-time worker works on: it gets the
+ * rest of that call's time and kill_after to answer after all, and is then given up.
+ * Else it would be lost for ever.
  */
-void worker_overdue(struct worker *, uint64_t slot_id);
+void worker_watch_stuck(struct worker *);
 
 /* A draining worker ends as soon as nothing of it is open. */
 void worker_check_drained(struct worker *);

@@ -261,7 +261,7 @@ def test_an_ask_at_start_up_waits_for_the_peer(nodey: Nodey) -> None:
 
 def test_asks_and_requests_to_the_same_pool_both_get_through(nodey: Nodey) -> None:
     app = nodey({"workers/p.py": python_asker("p")},
-                script("p") + evil(words=("tokens=Mirror",), instances=2))
+                script("p") + evil(words=("tokens=Mirror", "features=ask"), instances=2))
     failures: list[object] = []
 
     def ask_often() -> None:

@@ -186,14 +186,15 @@ MISTAKES = {
     "an unknown key": ('[workers.fib]\nscript = "fib.py"\ninstnces = 2\n',
                        r'nodey\.toml:3:\d+: .*instnces.*"instances"'),
     "a syntax error": ("[workers.fib\n", r"nodey\.toml:1:\d+: "),
-    "an unknown section": ('[sever]\nlisten = "127.0.0.1:0"\n', r'nodey\.toml:1:\d+: .*"server"'),
+    "an unknown section": ('[sever]\nlisten = "127.0.0.1:0"\n', r'nodey\.toml:1:\d+: .*"sever".*\[server\]'),
     "a bare duration": ('[workers.fib]\nscript = "fib.py"\ntimeout = 5\n',
                         r"nodey\.toml:3:\d+: .*timeout"),
     "a wrong type": ('[workers.fib]\nscript = "fib.py"\ninstances = "two"\n',
                      r"nodey\.toml:3:\d+: .*instances.*whole number"),
     "a missing script": ('[workers.fib]\nscript = "none.py"\n',
                          r"nodey\.toml:2:\d+: .*none\.py.*[Nn]o such file"),
-    "a route to nobody": ('[workers.fib]\nscript = "fib.py"\n\n[[routes]]\npath = "/x"\nto = "fub"\n',
+    "a route to nobody": ('[workers.fib]\nscript = "fib.py"\n\n'
+                          '[[routes]]\npath = "/x"\nto = "fub"\n',
                           r"nodey\.toml:\d+:\d+: .*fub.*fib"),
 }
 

@@ -36,6 +36,7 @@ def free_port() -> int:
 # ------------------------------------------------------------------ S1: SIGKILL
 
 
+@pytest.mark.long
 def test_sigkill_leaves_nothing_behind_20_of_20_times(nodey: Nodey) -> None:
     for _ in range(20):
         app = nodey(config=evil(instances=2) + evil("deaf", words=("noterm=1",), instances=1))
@@ -161,6 +162,15 @@ def test_the_shutdown_timeout_bounds_the_end(nodey: Nodey) -> None:
         begun = time.monotonic()
         app.stop(timeout=8)
     assert 1.5 < time.monotonic() - begun < slow(5)
+
+
+def test_a_worker_stuck_with_what_was_given_up_does_not_delay_the_end(nodey: Nodey) -> None:
+    app = nodey(config=evil(instances=2, timeout="300ms", kill_after="500ms",
+                            stop_grace_period="500ms"))
+    assert app.post("/evil?do=hang").status == 504
+    begun = time.monotonic()
+    assert app.stop(timeout=30) == 0
+    assert time.monotonic() - begun < slow(4), "nobody waits for that answer any more"
 
 
 def test_idle_keep_alive_connections_do_not_delay_the_end(nodey: Nodey) -> None:

@@ -42,6 +42,7 @@ def kill_one_at_a_time(app: App, name: str, count: int, every: float) -> int:
 # ------------------------------------------------------------------ W1, W2: killed
 
 
+@pytest.mark.long
 def test_killing_one_of_three_every_half_second_fails_no_get(nodey: Nodey) -> None:
     app = nodey(config=evil(instances=3))
     calm = Baseline(app)
@@ -123,7 +124,8 @@ def test_exit_code_0_in_the_middle_of_work_is_a_502_and_a_new_worker(nodey: Node
 
 def test_a_frozen_idle_worker_misses_its_pings_and_is_replaced(nodey: Nodey) -> None:
     app = nodey(config=evil(words=("features=ping",), instances=2, ping_interval="200ms",
-                            ping_timeout="500ms", ping_kill="1500ms"))
+                            ping_timeout="500ms", ping_kill="1500ms",
+                            stop_grace_period="500ms"))
     before = app.worker_pids("evil")
     frozen = before[0]
     kill([frozen], signal.SIGSTOP)
@@ -142,8 +144,10 @@ def test_a_worker_that_misses_its_pings_gets_no_new_work(nodey: Nodey) -> None:
     load = Load(app.port, echo("/evil", posts=0), connections=8, requests=200, timeout=5).start()
     load.join().require("ok", at_least=200)
     kill([before[0]], signal.SIGCONT)
-    until(lambda: app.get("/evil?id=1").headers["x-pid"] == str(before[0]), 10,
-          "the worker that answers pings again gets work again")
+    app.wait_log("healthy")
+    load = Load(app.port, evil_shot("/evil", "do=slow&ms=20", {200}), requests=64).start()
+    served = {record.headers["x-pid"] for record in load.join().records}
+    assert served == set(map(str, before)), "who answers pings again must get work again"
 
 
 def test_a_frozen_busy_worker_costs_a_504_and_is_replaced(nodey: Nodey) -> None:
@@ -346,7 +350,7 @@ def test_a_missing_interpreter_is_told_from_a_missing_script(
     script.chmod(0o755)
     app, answer = failed_answer(nodey, pool("bad", str(script), **SOON))
     app.wait_log(r"bad.*odd\.sh")
-    assert "odd.sh" in answer, answer
+    assert "odd.sh" in answer and "interpreter" in answer, answer
 
 
 def test_a_command_that_exits_127_is_not_taken_for_a_missing_one(nodey: Nodey) -> None:
@@ -387,11 +391,17 @@ def test_max_requests_recycles_under_load_without_a_failure(nodey: Nodey) -> Non
     calm.check()
 
 
-def test_max_requests_is_not_exceeded(nodey: Nodey) -> None:
-    app = nodey(config=evil(instances=2, max_requests=10))
+def test_max_requests_bounds_what_a_process_serves(nodey: Nodey) -> None:
+    """Not to the request: the old one serves on until its successor is ready."""
+    app = nodey(config=evil(instances=1, max_requests=10))
+    served = []
     for _ in range(100):
         answer = app.get("/evil?do=count")
-        assert answer.status == 200 and 1 <= int(answer.text) <= 10, answer
+        served.append(int(answer.text))
+        if served[-1] >= 10:
+            successor = app.wait_workers(1, "evil", without=[int(answer.headers["x-pid"])])
+            assert procs.alive(successor[0])
+    assert max(served) < 20 and served.count(1) >= 5, served
 
 
 def test_ttl_recycles_under_load_without_a_failure(nodey: Nodey) -> None:
@@ -404,8 +414,10 @@ def test_ttl_recycles_under_load_without_a_failure(nodey: Nodey) -> None:
 
 def test_a_worker_gets_no_new_work_once_it_was_told_to_end(nodey: Nodey, tmp_path: Path) -> None:
     journal = tmp_path / "journal"
-    app = nodey(config=evil(words=(f"journal={journal}", "concurrency=4"), instances=3, ttl="700ms"))
-    mix = blend(echo("/evil", posts=0), evil_shot("/evil", "do=slow&ms=200", {200}, kind="slow"), 0.2)
+    app = nodey(config=evil(words=(f"journal={journal}", "concurrency=4"), instances=3,
+                            ttl="700ms"))
+    mix = blend(echo("/evil", posts=0), evil_shot("/evil", "do=slow&ms=200", {200}, kind="slow"),
+                0.2)
     load = Load(app.port, mix, connections=12, seconds=slow(4)).start()
     load.join().require("ok", at_least=100)
     late = load.outcome.counts()["late"]

@@ -249,6 +249,8 @@ static void mistakes_are_told_with_their_place(void **state)
         {"listen = \":80\"\n",
          "nodey.toml:1:1: \"listen\" stands outside its section: put it under [server]"},
         {"hello = 1\n", "nodey.toml:1:1: unknown key \"hello\" outside of a section"},
+        {"hosts = [\"a\"]\n", "nodey.toml:1:1: unknown key \"hosts\" outside of a section"},
+        {"hosts = []\n", "nodey.toml:1:1: unknown key \"hosts\" outside of a section"},
         {"server = 1\n", "nodey.toml:1:1: server must be a section: write [server]"},
         {"[[server]]\n", "nodey.toml:1:3: server must be a section: write [server]"},
         {"[[workers]]\n",

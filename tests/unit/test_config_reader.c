@@ -221,6 +221,8 @@ static void mistakes_are_told_in_one_sentence_with_their_place(void **state)
         {"pause = \"30\"", "1:9", "pause needs a unit: write \"30s\" or \"30ms\"",
          "the string \"30\""},
         {"wait = \"2s\"", "1:8", "wait must be 0..1s", "the string \"2s\""},
+        {"wait = \"99999999999999999999d\"", "1:8", "wait must be 0..1s",
+         "the string \"99999999999999999999d\""},
         {"spin = 50", "1:8", "spin needs a unit: write \"50us\" or \"50ms\"", "the number 50"},
         {"spin = \"1s\"", "1:8", "spin must be 0..10ms", "the string \"1s\""},
         {"spin = \"x\"", "1:8", "spin must be a duration such as \"50us\" or \"1ms\"",

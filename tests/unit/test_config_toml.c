@@ -198,6 +198,7 @@ static void keys_may_not_be_dotted_for_ever(void **state)
         {"[[", "a.", "a]]\n"},
         {"x = { ", "a.", "a = 1 }\n"},
         {"", "\"a\" . ", "a = 1\n"},
+        {"t = [\"\"\"a\"\"\"\", { ", "a.", "a = 1 }]\n"},
         {"", "'a'.", "a = 1\n"},
         {"t = '''\n'' '''\n", "a.", "a = 1\n"},
         {"t = \"\\\"\" # \"\n", "a.", "a = 1\n"},
@@ -249,6 +250,50 @@ static void dots_outside_of_keys_are_free(void **state)
     arena_deinit(&f.arena);
 }
 
+static void letters_beyond_ascii_are_text_or_a_mistake(void **state)
+{
+    static const struct {
+        const char *text;
+        const char *begins; /* NULL: nothing is wrong */
+    } cases[] = {
+        {"\"\xc3\xa4\" = '\xc3\xa4' # \xc3\xa4\n", NULL},
+        {"\xef\xbb\xbfx = \"\"\"\xe2\x82\xac\\\n \xe2\x82\xac\"\"\"\n", NULL},
+        {"x = \xc3\xa4", "x.toml:1:5: "},
+        {"x = '\xc3\xa4'\xc3\xa4", "x.toml:1:8: "},
+        {"x = 1\n[\xc3\xa4y]", "x.toml:2:2: "},
+        {"x = 1979-05-272:\xef\xbb\xbe", "x.toml:1:"},
+        {"x = '''\n\n''' \xff", "x.toml:3:"},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        struct fixture f = {0};
+        const char *begins = cases[i].begins ? cases[i].begins : "";
+        bool parsed = parse(&f, cases[i].text);
+        print_message("%s\n", f.err.text);
+        assert_memory_equal(f.err.text, begins, strlen(begins));
+        assert_int_equal(parsed, cases[i].begins == NULL);
+        arena_deinit(&f.arena);
+    }
+}
+
+/* Texts on which toml++ 3.3 left to itself ends the process, and unfinished strings. */
+static void what_the_parser_takes_for_granted_is_a_mistake_like_any_other(void **state)
+{
+    static const char *const texts[] = {
+        "[=",   "[[=routes]]",  "[[[a]]]",    "x = +12:00:00", "x = \"a\\",
+        "x=' ", "x = \"\"\"\\", "x = \"\\\n", "x = '''",       "x = \"\"\"\"",
+    };
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(texts); i++) {
+        struct fixture f = {0};
+        assert_null(parse(&f, texts[i]));
+        print_message("%s\n", f.err.text);
+        assert_memory_equal(f.err.text, "x.toml:", 7);
+        arena_deinit(&f.arena);
+    }
+}
+
 static void more_than_4_mib_is_not_even_parsed(void **state)
 {
     struct fixture f = {0};
@@ -276,6 +321,8 @@ int main(void)
         cmocka_unit_test(values_may_not_nest_for_ever),
         cmocka_unit_test(keys_may_not_be_dotted_for_ever),
         cmocka_unit_test(dots_outside_of_keys_are_free),
+        cmocka_unit_test(letters_beyond_ascii_are_text_or_a_mistake),
+        cmocka_unit_test(what_the_parser_takes_for_granted_is_a_mistake_like_any_other),
         cmocka_unit_test(more_than_4_mib_is_not_even_parsed),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -231,6 +231,15 @@ static void the_nearest_word_is_a_typo_away(void **state)
     }
 }
 
+static void among_equally_near_words_the_first_is_meant(void **state)
+{
+    struct nearest n = nearest_init(SLICE("queux"));
+    (void)state;
+    nearest_offer(&n, "queuy");
+    nearest_offer(&n, "queue");
+    assert_string_equal(n.best, "queuy");
+}
+
 static void a_swap_of_neighbours_is_one_mistake(void **state)
 {
     static const struct {
@@ -296,6 +305,7 @@ int main(void)
         cmocka_unit_test(words_are_split_as_a_shell_splits_them),
         cmocka_unit_test(a_list_of_every_possible_word_fits),
         cmocka_unit_test(the_nearest_word_is_a_typo_away),
+        cmocka_unit_test(among_equally_near_words_the_first_is_meant),
         cmocka_unit_test(a_swap_of_neighbours_is_one_mistake),
         cmocka_unit_test(very_long_words_have_no_neighbours),
         cmocka_unit_test(quoted_text_is_printable_and_short),

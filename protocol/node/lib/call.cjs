@@ -21,6 +21,7 @@ class Call {
         this.deadline = frame.timeout === undefined ? Infinity : nowMs + frame.timeout;
         this.cancelled = false;
         this.isOpen = false;
+        this.key = null; // in the table of open calls
         this.ended = false;
         this.controller = null;
     }
@@ -143,6 +144,12 @@ class Request {
         } catch (cause) {
             throw new HTTPError(400, `the body is not JSON: ${cause.message}`, { cause });
         }
+    }
+
+    /* For console.log(req): getters do not show by themselves. */
+    [Symbol.for('nodejs.util.inspect.custom')]() {
+        const { method, path, query, params, headers, ip } = this;
+        return { method, path, query, params, headers, ip, body: this.text() };
     }
 }
 

@@ -35,7 +35,7 @@ function end(call, line) {
     call.ended = true;
     wire.send(line);
     if (!call.isOpen) return;
-    open.delete(call.id ?? call);
+    open.delete(call.key);
     if (open.size === 0) onIdle();
 }
 
@@ -100,7 +100,9 @@ function settle(call, value) {
 function hold(call, promise, then) {
     if (!call.isOpen) {
         call.isOpen = true;
-        open.set(call.id ?? call, call);
+        // A person may type an id twice, or none: both calls are open all the same.
+        call.key = call.id === null || open.has(call.id) ? call : call.id;
+        open.set(call.key, call);
     }
     promise.then(then, (error) => fail(call, error));
 }

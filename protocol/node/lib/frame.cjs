@@ -75,8 +75,8 @@ function requestFault(frame) {
     if (frame.params !== undefined && !areTexts(frame.params)) {
         return 'params must be an object of strings';
     }
-    if (frame.timeout !== undefined && !(frame.timeout >= 0)) {
-        return 'timeout must be milliseconds';
+    if (frame.timeout !== undefined && !(typeof frame.timeout === 'number' && frame.timeout >= 0)) {
+        return 'timeout must be a number of milliseconds';
     }
     return bodyFault(frame);
 }

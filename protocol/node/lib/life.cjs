@@ -98,7 +98,7 @@ function pong(id) {
     const { rss, heapUsed } = process.memoryUsage();
     const frame = { type: 'pong', id, inflight: calls.open.size, rss, heap: heapUsed };
     if (lag) {
-        frame.lag = Math.max(0, lag.max / 1e6 - LAG_RESOLUTION_MS);
+        frame.lag = Math.max(0, Math.round(lag.max / 1e6 - LAG_RESOLUTION_MS));
         lag.reset();
     } else {
         lag = require('node:perf_hooks').monitorEventLoopDelay({ resolution: LAG_RESOLUTION_MS });
@@ -254,6 +254,10 @@ function setOptions({ concurrency = options.concurrency }) {
     if (!Number.isInteger(concurrency) || concurrency < 1 || concurrency > MAX_CONCURRENCY) {
         throw new RangeError(`start: concurrency is ${concurrency}; it must be 1 to ${MAX_CONCURRENCY}`);
     }
+    if (started && concurrency !== options.concurrency) {
+        log.complain(`start: too late for concurrency ${concurrency}: this worker is ready with ${options.concurrency}`);
+        return;
+    }
     options.concurrency = concurrency;
 }
 
@@ -261,7 +265,6 @@ function setOptions({ concurrency = options.concurrency }) {
 function start(given = {}) {
     setOptions(given);
     if (mode === 'detached') return Promise.resolve();
-    if (started && given.concurrency !== undefined) declareAgain();
     return (startPromise ??= new Promise((resolve) => {
         setImmediate(() => {
             begin();

@@ -82,6 +82,7 @@ class Router {
         const routes = this.#exact.get(path);
         const exact = routes && pick(routes, method);
         if (exact) return { target: exact.target, params: NO_PARAMS };
+        if (path[0] !== '/') return null; // OPTIONS *
         const search = { method, segments: path.slice(1).split('/').map(decode), values: [],
             found: null, allow: new Set() };
         if (visit(this.#root, 0, search)) return search.found;

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import signal
+from itertools import count
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from .threads import Pool
     from .worker import Worker
 
-from . import hand, startup
+from . import hand
 from .codec import Malformed, ask_line, cancel_line, decode, encode, error_line
 from .errors import Error, error_of, failure_line, log_text, one_line
 from .frames import checked, closed_frame, pong_line, within_limit
@@ -41,7 +42,7 @@ class AsyncEngine:
         self.loop: asyncio.AbstractEventLoop | None = None
         self._early = worker.engine
         self._asks: dict[int, asyncio.Future[dict[str, Any]]] = {}
-        self._last_ask = 0
+        self._ask_ids = count(1)
         self._tasks: dict[asyncio.Task[None], dict[str, Any]] = {}
         self._in_threads: list[dict[str, Any]] = []
         self._cancelled: list[dict[str, Any]] = []
@@ -56,8 +57,6 @@ class AsyncEngine:
 
     def serve(self) -> None:
         """Serves until the end of input, drain, shutdown or SIGTERM."""
-        if startup.in_exit_hook:
-            log_text("async handlers are served from the exit hook; end the script with nodey.start()")
         old = signal.getsignal(signal.SIGINT)
         if self.channel.supervised:
             signal.signal(signal.SIGINT, lambda number, frame: None)
@@ -137,6 +136,14 @@ class AsyncEngine:
             self._flush_planned = True
             self.loop.call_soon(self._flush)
 
+    def _post(self, line: str) -> None:
+        """_send() for those who may be in another thread, with a loop of their own."""
+        assert self.loop is not None
+        if asyncio.get_running_loop() is self.loop:
+            self._send(line)
+        else:
+            self.loop.call_soon_threadsafe(self._send, line)
+
     def _flush(self) -> None:
         self._flush_planned = False
         self.channel.flush()
@@ -152,8 +159,8 @@ class AsyncEngine:
             if type(frame) is Malformed:
                 self._send(error_line(frame.id, "invalid_argument", frame.message))
                 continue
-            kind = frame.get("type", "request")
-            if kind == "request" or kind == "ask":
+            kind = frame.get("type")
+            if kind is None or kind == "ask":
                 task = asyncio.ensure_future(self._serve(frame))
                 self._tasks[task] = frame
                 task.add_done_callback(self._forget)
@@ -161,7 +168,10 @@ class AsyncEngine:
                 self._control(kind, frame)
 
     def _forget(self, task: asyncio.Task[None]) -> None:
-        del self._tasks[task]
+        frame = self._tasks.pop(task)
+        if task.cancelled():
+            # Here, because a task that is cancelled before its first step runs no code.
+            self._send(error_line(frame.get("id"), "cancelled", "cancelled"))
 
     def _control(self, kind: str, frame: dict[str, Any]) -> None:
         if kind == "answer" or kind == "error":
@@ -223,7 +233,7 @@ class AsyncEngine:
         try:
             self._send(await self._line_for(frame))
         except asyncio.CancelledError:
-            self._send(error_line(frame.get("id"), "cancelled", "cancelled"))
+            raise
         except BaseException as exc:
             # A handler ends the process (sys.exit); its request is still answered.
             text = f"the handler ended: {one_line(exc)}"
@@ -280,22 +290,20 @@ class AsyncEngine:
     async def ask_async(self, token: str, args: Any, timeout: float | None) -> Any:
         if not self.channel.supervised:
             return await self._ask_here(token, args)
-        assert self.loop is not None
-        self._last_ask += 1
-        id = self._last_ask
+        id = next(self._ask_ids)
         line = ask_line(id, self.serving_id(), token, timeout, args)
         if self._closed:
             raise error_of(closed_frame(id))
         future = self._asks[id] = asyncio.get_running_loop().create_future()
-        self.loop.call_soon_threadsafe(self._send, line)
+        self._post(line)
         try:
             frame = await asyncio.wait_for(future, timeout)
         except asyncio.TimeoutError:
-            self.loop.call_soon_threadsafe(self._send, cancel_line(id, "timeout"))
+            self._post(cancel_line(id, "timeout"))
             text = f"no answer to {token!r} within {timeout} s"
             raise Error("deadline_exceeded", text) from None
         except asyncio.CancelledError:
-            self.loop.call_soon_threadsafe(self._send, cancel_line(id, "disconnect"))
+            self._post(cancel_line(id, "disconnect"))
             raise
         finally:
             del self._asks[id]

@@ -1,10 +1,10 @@
 """startup: a script that declares handlers and ends is a worker.
 
-There are two ways to get there.  `python -m nodey script.py` runs the script and then
-serves: the plain way.  `python script.py` leaves only the interpreter's exit hook to
-start from, which has to find out for itself whether the script came to its end, and in
-which new threads cannot be started on Python 3.12 and later; nodey.start() as the
-script's last line avoids both.
+Nobody calls us when a script has come to its end, so we ask to be called: from Python
+3.12 on by sys.monitoring, when the script's own code returns.  Older versions have only
+exit hooks, which have to find out whether the script came to its end or was left by
+sys.exit().  (From 3.12 on an exit hook is no place to serve from: no thread can be
+started there any more.)
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import sys
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from types import FrameType, TracebackType
+    from types import CodeType, FrameType, TracebackType
     from typing import Any
 
 from .channel import channel
@@ -25,9 +25,8 @@ from .errors import Error, one_line, traceback_text
 
 _serve: Callable[[], None] | None = None
 _script: FrameType | None = None
-_by_runner = False
+_started = False
 _failed = False
-in_exit_hook = False
 
 
 def serve_at_end(serve: Callable[[], None]) -> None:
@@ -36,18 +35,24 @@ def serve_at_end(serve: Callable[[], None]) -> None:
     if _serve is not None:
         return
     _serve = serve
-    if _by_runner:
-        return
     _script = _main_frame()
-    if channel.supervised:
-        sys.excepthook = _report_and(sys.excepthook)
+    if _script is None:
+        return
     atexit.register(_at_exit)
+    if sys.version_info >= (3, 12):
+        _call_at_return(_script.f_code)
+    else:
+        import threading
+
+        # Before user threads are waited for, which may never end.
+        threading._register_atexit(_at_exit)  # type: ignore[attr-defined, unused-ignore]
 
 
 def finished() -> None:
     """Serving has begun, so nothing is left to do at the end."""
-    global _script
+    global _script, _started
     _script = None
+    _started = True
 
 
 def _main_frame() -> FrameType | None:
@@ -60,40 +65,75 @@ def _main_frame() -> FrameType | None:
     return None
 
 
+def _call_at_return(code: CodeType) -> None:
+    """Serves when this code, which is running, returns."""
+    monitoring = sys.monitoring  # type: ignore[attr-defined, unused-ignore]
+    free = [tool for tool in (3, 4) if monitoring.get_tool(tool) is None]
+    if not free:
+        return  # The exit hook remains.
+    tool = free[0]
+
+    def on_return(code: CodeType, offset: int, value: object) -> None:
+        monitoring.set_local_events(tool, code, 0)
+        monitoring.free_tool_id(tool)
+        if _script is not None and not _is_helper_process():
+            status = _serve_now()
+            if status:
+                sys.exit(status)
+
+    monitoring.use_tool_id(tool, "nodey")
+    monitoring.register_callback(tool, monitoring.events.PY_RETURN, on_return)
+    monitoring.set_local_events(tool, code, monitoring.events.PY_RETURN)
+
+
 def _came_to_its_end(frame: FrameType) -> bool:
     """Whether a finished module returned, rather than being left by an exception.
 
-    Of sys.exit() the exit hook is told nothing.  But the frame remembers the last
+    An exit hook is told nothing of sys.exit().  But the frame remembers its last
     instruction, and a module returns only at its end.
     """
     import opcode
 
-    last = opcode.opname[frame.f_code.co_code[frame.f_lasti]]
-    return last.startswith("RETURN") or last.startswith("INSTRUMENTED_RETURN")
+    return "RETURN" in opcode.opname[frame.f_code.co_code[frame.f_lasti]]
 
 
 def _at_exit() -> None:
-    global in_exit_hook, _script
-    script, _script = _script, None
-    if script is None or _serve is None or _failed or _is_helper_process():
+    script = _script
+    if script is None or _failed or _is_helper_process():
         return
     if not _came_to_its_end(script):
+        finished()
         report_failure(Error("failed_precondition", "the script exited before it could serve"))
         return
-    in_exit_hook = True
-    code = run(_serve)
-    if code:
+    if sys.version_info < (3, 12):
+        _undo_the_end(script)
+    status = _serve_now()
+    if status:
         # An exit hook cannot set the exit status otherwise.
         sys.stderr.flush()
-        os._exit(code)
+        os._exit(status)
 
 
-def run(serve: Callable[[], None]) -> int:
+def _undo_the_end(script: FrameType) -> None:
+    """Before Python 3.12: makes the exit hook a place to serve from, like the script."""
+    # These two flags are all that keeps handlers from using threads here.
+    for name, flag in (
+        ("threading", "_SHUTTING_DOWN"),
+        ("concurrent.futures.thread", "_shutdown"),
+    ):
+        if name in sys.modules:
+            setattr(sys.modules[name], flag, False)
+    # Taken away when a script ends; multiprocessing needs it to import the script.
+    script.f_globals.setdefault("__file__", script.f_code.co_filename)
+
+
+def _serve_now() -> int:
     """Serves and returns the exit status; a failure to start is reported."""
+    assert _serve is not None
     try:
-        serve()
+        _serve()
     except SystemExit as exc:
-        # A handler called sys.exit(): its request has been answered.
+        # A handler called sys.exit(); its request has been answered.
         return exc.code if isinstance(exc.code, int) else 0 if exc.code is None else 1
     except KeyboardInterrupt:
         return 130
@@ -110,6 +150,17 @@ def _is_helper_process() -> bool:
     return process is not None and process.parent_process() is not None
 
 
+def loaded_files() -> list[str]:
+    """The source files that make up the worker, without the libraries."""
+    libraries = (sys.prefix, sys.base_prefix, os.path.dirname(os.path.abspath(__file__)))
+    files = [
+        os.path.abspath(file)
+        for file in (getattr(module, "__file__", None) for module in list(sys.modules.values()))
+        if isinstance(file, str)
+    ]
+    return sorted({file for file in files if not file.startswith(libraries)})
+
+
 # -------------------------------------------------------------------- failures
 
 
@@ -122,55 +173,23 @@ def report_failure(exc: BaseException) -> None:
     if not channel.supervised:
         return
     stack = traceback_text(exc) if exc.__traceback__ is not None else None
-    message = str(exc) if isinstance(exc, (Error, SystemExit)) else one_line(exc)
+    message = str(exc) if isinstance(exc, Error) else one_line(exc)
     channel.write(error_line(None, "failed_precondition", message, stack=stack))
 
 
-def _report_and(show: Callable[..., Any]) -> Callable[..., Any]:
+def report_uncaught() -> None:
+    """Has an exception that ends the script before it serves reported."""
+    show = sys.excepthook
+
     def hook(
         kind: type[BaseException], exc: BaseException, traceback: TracebackType | None
     ) -> None:
-        if _script is not None:
+        if not _started:
             report_failure(exc)
         show(kind, exc, traceback)
 
-    return hook
+    sys.excepthook = hook
 
 
-# ------------------------------------------------------------------ the runner
-
-
-def run_script(path: str, arguments: list[str]) -> int:
-    """Runs a script as the main module, serves what it declared, returns the status."""
-    global _by_runner
-    from types import ModuleType
-
-    _by_runner = True
-    sys.argv = [path, *arguments]
-    sys.path.insert(0, os.path.dirname(os.path.abspath(path)))
-    module = ModuleType("__main__")
-    module.__dict__.update(__file__=path, __builtins__=__builtins__)
-    sys.modules["__main__"] = module
-    try:
-        with open(path, "rb") as file:
-            code = compile(file.read(), path, "exec")
-        exec(code, module.__dict__)
-    except SystemExit as exc:
-        if exc.code not in (None, 0):
-            report_failure(exc)
-        raise
-    except BaseException as exc:
-        report_failure(exc)
-        raise
-    return 0 if _serve is None else run(_serve)
-
-
-def loaded_files() -> list[str]:
-    """The source files that make up the worker, without the libraries."""
-    libraries = (sys.prefix, sys.base_prefix, os.path.dirname(os.path.abspath(__file__)))
-    files = [
-        os.path.abspath(file)
-        for file in (getattr(module, "__file__", None) for module in list(sys.modules.values()))
-        if isinstance(file, str)
-    ]
-    return sorted({file for file in files if not file.startswith(libraries)})
+if channel.supervised:
+    report_uncaught()

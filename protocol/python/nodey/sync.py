@@ -16,6 +16,7 @@ import _thread
 import os
 import select
 from collections import deque
+from itertools import count
 from time import monotonic, perf_counter
 
 TYPE_CHECKING = False
@@ -71,7 +72,7 @@ class SyncEngine:
         self.main = _thread.get_ident()
         self.signals: Signals | None = None
         self._cancelled: set[Any] = set()
-        self._last_ask = 0
+        self._ask_ids = count(1)
         self._idle = Waiter()
         self._reading = _thread.allocate_lock()
         self._sleepers: list[Waiter] = []
@@ -282,8 +283,8 @@ class SyncEngine:
         if type(frame) is Malformed:
             self.channel.write(error_line(frame.id, "invalid_argument", frame.message))
             return
-        kind = frame.get("type", "request")
-        if kind == "request" or (kind == "ask" and not frame.get("nested")):
+        kind = frame.get("type")
+        if kind is None or (kind == "ask" and not frame.get("nested")):
             self.queue.append(frame)
         elif kind == "ask":
             self.nested.append(frame)
@@ -302,7 +303,8 @@ class SyncEngine:
             log_text(f"a frame of the unknown type {kind!r} is ignored")
 
     def _answer(self, id: Any, frame: dict[str, Any]) -> None:
-        waiter = self.asks.get(id) if type(id) is int else None
+        # Taken out, because the first answer counts.
+        waiter = self.asks.pop(id, None) if type(id) is int else None
         if waiter is not None:
             waiter.answer = frame
             waiter.ring()
@@ -342,8 +344,7 @@ class SyncEngine:
     def ask(self, token: str, args: Any, timeout: float | None) -> Any:
         if not self.channel.supervised:
             return hand.ask(self.worker, token, args)
-        self._last_ask += 1
-        id = self._last_ask
+        id = next(self._ask_ids)
         line = ask_line(id, self.serving_id(), token, timeout, args)
         waiter = self.asks[id] = Waiter()
         try:
@@ -352,7 +353,7 @@ class SyncEngine:
             self.channel.write(line)
             self._pump(waiter, None if timeout is None else monotonic() + timeout)
         finally:
-            del self.asks[id]
+            self.asks.pop(id, None)
         if waiter.answer is None:
             self.channel.write(cancel_line(id, "timeout"))
             raise Error("deadline_exceeded", f"no answer to {token!r} within {timeout} s")

@@ -83,6 +83,7 @@ class ThreadEngine(SyncEngine):
         self.prefetch = 0
         self._pool = Pool(threads)
         self._local = threading.local()
+        self._finishing = False
         if isinstance(early, SyncEngine):
             self.take_over(early)
 
@@ -112,7 +113,7 @@ class ThreadEngine(SyncEngine):
             self.running[:] = [other for other in self.running if other is not frame]
         self._cancelled.discard(frame.get("id"))
         self.channel.write(line)
-        if self.ended and not self.running and self.signals is not None:
+        if self._finishing and not self.running and self.signals is not None:
             self.signals.wake()
 
     def _line_for(self, frame: dict[str, Any]) -> str:
@@ -124,6 +125,7 @@ class ThreadEngine(SyncEngine):
         return within_limit(line, self.channel.max_line, frame, handler)
 
     def _finish(self) -> None:
+        self._finishing = True
         # What runs may still ask, and be asked (`nested`).
         while self.running:
             self._wait(self._idle, lambda: bool(self.queue or self.nested or not self.running))

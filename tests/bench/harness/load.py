@@ -38,7 +38,8 @@ def run(argv: list[str], seconds: float) -> str:
 
 
 def _percentile_ms(text: str, percent: int) -> float:
-    found = re.search(rf"^\s+{percent}%\s+([\d.]+)(us|ms|s|m)$", text, re.MULTILINE)
+    # A unit of one letter is padded with a blank.
+    found = re.search(rf"^\s+{percent}%\s+([\d.]+)(us|ms|s|m) ?$", text, re.MULTILINE)
     if found is None:
         raise BenchError(f"wrk printed no {percent} % latency")
     return float(found[1]) * UNITS_MS[found[2]]

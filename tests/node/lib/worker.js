@@ -80,7 +80,7 @@ class Worker {
         this.stdin = new net.Socket({ fd: input.write, readable: false, writable: true });
         this.stdin.on('error', () => {}); // the worker may have gone
         this.stderr = '';
-        const out = new net.Socket({ fd: output.read, readable: true, writable: false });
+        const out = this.stdout = new net.Socket({ fd: output.read, readable: true, writable: false });
         const err = new net.Socket({ fd: errors.read, readable: true, writable: false });
         out.setEncoding('utf8').on('data', (text) => this.#take(text));
         err.setEncoding('utf8').on('data', (text) => (this.stderr += text));
@@ -120,6 +120,11 @@ class Worker {
     /** Closes the worker's stdin. */
     close() {
         this.stdin.destroySoon();
+    }
+
+    /** Closes our end of the worker's output, as a supervisor does that dies. */
+    closeOutput() {
+        this.stdout.destroy();
     }
 
     /** The next line that it printed, or null at the end of its output. */

@@ -1,0 +1,141 @@
+"""process: a worker as a child process, and the test in the supervisor's place."""
+
+from __future__ import annotations
+
+import json
+import os
+import selectors
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any, Dict, List, Optional
+
+ROOT = Path(__file__).resolve().parents[2]
+SDK = ROOT / "protocol" / "python"
+WORKERS = Path(__file__).resolve().parent / "workers"
+
+DEADLINE = 10.0 * float(os.environ.get("NODEY_SLOW", "1"))
+
+
+class NoFrame(AssertionError):
+    """The worker printed nothing (more) in time."""
+
+
+def environment(mode: str, name: str, extra: Dict[str, str]) -> Dict[str, str]:
+    env = {key: value for key, value in os.environ.items() if not key.startswith("NODEY")}
+    env["PYTHONPATH"] = str(SDK)
+    if mode == "supervised":
+        env.update(NODEY="1", NODEY_PROTOCOL="1", NODEY_WORKER=name, NODEY_INSTANCE="0")
+    env.update(extra)
+    return env
+
+
+class Worker:
+    """A running script.  Use as a context manager: it is killed at the end."""
+
+    def __init__(
+        self,
+        script: Path,
+        mode: str = "supervised",
+        private_fd: bool = True,
+        env: Optional[Dict[str, str]] = None,
+        stdin: Any = subprocess.PIPE,
+    ) -> None:
+        given = environment(mode, script.stem, env or {})
+        read_end, write_end = os.pipe()
+        fds = ()
+        if private_fd and mode == "supervised":
+            given["NODEY_FD"] = str(write_end)
+            fds = (write_end,)
+        self.process = subprocess.Popen(
+            [sys.executable, str(script)],
+            stdin=stdin,
+            stdout=write_end,
+            stderr=subprocess.PIPE,
+            env=given,
+            pass_fds=fds,
+        )
+        os.close(write_end)
+        self.out = read_end
+        self._buffer = b""
+        self._selector = selectors.DefaultSelector()
+        self._selector.register(self.out, selectors.EVENT_READ)
+
+    def __enter__(self) -> Worker:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.process.kill()
+        self.process.communicate()
+        self._selector.close()
+        os.close(self.out)
+
+    def ready(self) -> Any:
+        """Reads the `ready` frame."""
+        frame = self.next()
+        assert frame["type"] == "ready", frame
+        return frame
+
+    def write(self, text: str) -> None:
+        assert self.process.stdin is not None
+        self.process.stdin.write(text.encode("utf-8", "surrogatepass"))
+        self.process.stdin.flush()
+
+    def send(self, *frames: Any) -> None:
+        """Sends frames (or lines) in one write."""
+        lines = [frame if isinstance(frame, str) else json.dumps(frame) for frame in frames]
+        self.write("".join(line + "\n" for line in lines))
+
+    def get(self, path: str, id: Any = 1, **members: Any) -> None:
+        """Sends a GET request."""
+        path, mark, query = path.partition("?")
+        if mark:
+            members["query"] = query
+        self.send({"id": id, "method": "GET", "path": path, **members})
+
+    def next(self, timeout: float = DEADLINE) -> Any:
+        """The next frame; raises NoFrame at the end of output or of time."""
+        end = time.monotonic() + timeout
+        while b"\n" not in self._buffer:
+            if not self._selector.select(max(end - time.monotonic(), 0)):
+                raise NoFrame(f"no frame within {timeout} s; so far {self._buffer!r}")
+            chunk = os.read(self.out, 65536)
+            if not chunk:
+                raise NoFrame(f"the output has ended; left over: {self._buffer!r}")
+            self._buffer += chunk
+        line, self._buffer = self._buffer.split(b"\n", 1)
+        return json.loads(line)
+
+    def next_of(self, count: int) -> List[Any]:
+        return [self.next() for _ in range(count)]
+
+    def silent_for(self, seconds: float) -> bool:
+        """Whether no frame comes for a while."""
+        return b"\n" not in self._buffer and not self._selector.select(seconds)
+
+    def close_input(self) -> None:
+        assert self.process.stdin is not None
+        self.process.stdin.close()
+        self.process.stdin = None
+
+    def end(self) -> int:
+        """Closes the input and returns the exit status; nothing may be left over."""
+        if self.process.stdin is not None:
+            self.close_input()
+        return self.wait()
+
+    def wait(self) -> int:
+        """The exit status, once the worker has ended without a further frame."""
+        try:
+            extra = self.next()
+        except NoFrame as end:
+            assert "has ended; left over: b''" in str(end), str(end)
+        else:
+            raise AssertionError(f"a frame too many: {extra}")
+        return self.process.wait(DEADLINE)
+
+    def errors(self) -> str:
+        """All of standard error; only after the end."""
+        assert self.process.stderr is not None
+        return self.process.stderr.read().decode()

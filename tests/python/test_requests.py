@@ -1,0 +1,200 @@
+"""Requests and routes, as handlers see them."""
+
+from __future__ import annotations
+
+import pytest
+from nodey import Error, HTTPError
+from nodey.handler import Handler
+from nodey.request import Request, parse_query
+from nodey.router import Router
+
+
+def request(**members):
+    return Request({"id": 1, "method": "GET", "path": "/", **members}, {})
+
+
+def test_query_parameters() -> None:
+    assert parse_query("a=1&b=2&a=3") == {"a": ["1", "3"], "b": ["2"]}
+    assert parse_query("") == {}
+    assert parse_query("a&&b=") == {"a": [""], "b": [""]}
+    assert parse_query("q=a+b%20c&%C3%A9=%ff") == {"q": ["a b c"], "é": ["\ufffd"]}
+    assert request(query="a=1&a=2").query == {"a": "1"}
+
+
+def test_headers_in_any_case() -> None:
+    headers = request(headers={"x-a": "1", "accept": ["a", "b"], "cookie": ["a=1", "b=2"]}).headers
+    assert headers["X-A"] == "1" and "x-A" in headers and "y" not in headers
+    assert headers["Accept"] == "a, b" and headers.getlist("ACCEPT") == ["a", "b"]
+    assert headers.getlist("none") == [] and headers.get("none") is None
+    assert headers["cookie"] == "a=1; b=2"
+    assert list(headers) == ["x-a", "accept", "cookie"] and len(headers) == 3
+
+
+def test_cookies() -> None:
+    assert request(headers={"cookie": 'a=1; b="two"; a=3; odd; c=x=y'}).cookies == {
+        "a": "1",
+        "b": "two",
+        "c": "x=y",
+    }
+    assert request().cookies == {}
+
+
+def test_bodies() -> None:
+    assert request().body == b"" and request().text == ""
+    assert request(body="é").body == "é".encode() and request(body="é").text == "é"
+    assert request(body64="/w==").body == b"\xff" and request(body64="/w==").text == "\ufffd"
+    assert request(json=[1, "é"]).body == '[1,"é"]'.encode()
+    assert request(body=' {"a":1}\n').json() == {"a": 1}
+    assert request(json=None).json() is None
+    for bad in (request(), request(body="{"), request(body="NaN"), request(body="1 2")):
+        with pytest.raises(Error) as caught:
+            bad.json()
+        assert caught.value.code == "invalid_argument"
+
+
+def router(*patterns: str) -> Router:
+    made = Router()
+    for pattern in patterns:
+        method, path = pattern.split(" ")
+        made.add(method.replace("ANY", ""), path, Handler(lambda: None, pattern))
+    return made
+
+
+FOUND = [
+    ("GET /", "GET /", {}),
+    ("GET /users/me", "GET /users/me", {}),
+    ("GET /users/42", "GET /users/:id", {"id": "42"}),
+    ("GET /users/a%2Fb%20c", "GET /users/:id", {"id": "a/b c"}),
+    ("POST /users/me", "POST /users/:id", {"id": "me"}),
+    ("HEAD /users/me", "GET /users/me", {}),
+    ("HEAD /users/1/posts", "HEAD /users/:id/posts", {"id": "1"}),
+    ("GET /files", "GET /files/*", {"*": ""}),
+    ("GET /files/", "GET /files/*", {"*": ""}),
+    ("GET /files/a/b%20c", "GET /files/*", {"*": "a/b c"}),
+    ("GET /named/x/y", "GET /named/*rest", {"rest": "x/y"}),
+    ("GET /caf%C3%A9", "GET /café", {}),
+    ("GET /%75sers/me", "GET /users/me", {}),
+    ("PURGE /any/1", "ANY /any/:x", {"x": "1"}),
+    ("GET /any/1", "GET /any/:y", {"y": "1"}),
+    ("OPTIONS *", "OPTIONS *", {}),
+]
+PATTERNS = [
+    "GET /files/*",
+    "GET /users/:id",
+    "POST /users/:id",
+    "GET /users/me",
+    "GET /",
+    "GET /users/:id/posts",
+    "HEAD /users/:id/posts",
+    "GET /named/*rest",
+    "GET /café",
+    "GET /any/:y",
+    "ANY /any/:x",
+    "OPTIONS *",
+]
+
+
+@pytest.mark.parametrize("line, pattern, params", FOUND)
+def test_the_most_specific_route_wins(line, pattern, params) -> None:
+    method, path = line.split(" ")
+    handler, found = router(*PATTERNS).find(method, path)
+    assert f"({pattern})" in handler.name
+    assert found == params
+
+
+@pytest.mark.parametrize("path", ["/none", "/users", "/users/", "/users/1/2", "//", "*x", ""])
+def test_a_path_that_is_nowhere(path) -> None:
+    with pytest.raises(Error) as caught:
+        router("GET /users/:id", "GET /").find("GET", path)
+    assert caught.value.code == "not_found"
+
+
+def test_a_wrong_method_names_the_right_ones() -> None:
+    with pytest.raises(HTTPError) as caught:
+        router("GET /a", "POST /a", "PUT /:x").find("DELETE", "/a")
+    assert caught.value.status == 405
+    assert caught.value.headers == {"allow": "GET, HEAD, POST, PUT"}
+
+
+@pytest.mark.parametrize("path", ["users", "/a/*/b", "/:"])
+def test_a_malformed_route_is_refused(path) -> None:
+    with pytest.raises(ValueError):
+        router(f"GET {path}")
+
+
+def test_a_route_that_is_taken_is_refused() -> None:
+    with pytest.raises(ValueError, match="already served"):
+        router("GET /a", "GET /a")
+
+
+
+def test_params_of_the_supervisor_and_of_the_worker(write) -> None:
+    worker = write(
+        """
+        import nodey
+        @nodey.get("/users/:id")
+        def user(req): return req.params
+        """
+    )
+    worker.ready()
+    worker.get("/users/a%20b")
+    assert worker.next()["json"] == {"id": "a b"}
+    worker.get("/users/1", params={"*": "users/1"})
+    assert worker.next()["json"] == {"*": "users/1", "id": "1"}
+    worker.send({"id": 2, "method": "POST", "path": "/users/1"})
+    frame = worker.next()
+    assert frame["status"] == 405 and frame["headers"]["allow"] == "GET, HEAD"
+    assert worker.end() == 0
+
+
+def test_a_request_for_a_token_gives_it_the_body_or_the_query(write) -> None:
+    worker = write(
+        """
+        import nodey
+        @nodey.token("Echo")
+        def echo(args): return {"args": args}
+        """
+    )
+    worker.ready()
+    post = {"id": 1, "method": "POST", "path": "/x", "token": "Echo"}
+    worker.send({**post, "body": '{"a":1}'})
+    assert worker.next() == {"id": 1, "json": {"args": {"a": 1}}}
+    worker.send({**post, "json": [1]})
+    assert worker.next() == {"id": 1, "json": {"args": [1]}}
+    worker.get("/x?a=1", token="Echo")
+    assert worker.next() == {"id": 1, "json": {"args": {"a": "1"}}}
+    worker.send({**post, "body": "{"})
+    assert worker.next()["code"] == "invalid_argument"
+    worker.send({**post, "token": "Nope"})
+    assert worker.next()["code"] == "unimplemented"
+    assert worker.end() == 0
+
+
+def test_handlers_with_and_without_an_argument(write) -> None:
+    worker = write(
+        """
+        import functools, nodey
+        def plain(function):
+            @functools.wraps(function)
+            def wrapper(*args): return function(*args)
+            return wrapper
+        class Api:
+            def none(self): return "none"
+            def one(self, req): return req.path
+            def __call__(self, req): return "call"
+        api = Api()
+        nodey.get("/none")(api.none)
+        nodey.get("/one")(api.one)
+        nodey.get("/call")(api)
+        nodey.get("/partial")(functools.partial(lambda a, req: a, "partial"))
+        @nodey.get("/wrapped")
+        @plain
+        def wrapped(): return "wrapped"
+        """
+    )
+    worker.ready()
+    for name in ("none", "call", "partial", "wrapped"):
+        worker.get(f"/{name}")
+        assert worker.next()["body"] == name
+    worker.get("/one")
+    assert worker.next()["body"] == "/one"
