@@ -193,7 +193,7 @@ $(B)/gen/%.o: $(B)/gen/%.c Makefile | $(B)/.libraries
 # Its source is no prerequisite, because `make up` may be about to install it.
 $(LLHTTP): $(B)/llhttp/%.o: Makefile | $(B)/.libraries
 	$(call say,CC,$(LLHTTP_SOURCE)/$*.c)
-	$(Q)mkdir -p $(@D) && $(COMPILE) -w -c -o $@ $(LLHTTP_SOURCE)/$*.c
+	$(Q)mkdir -p $(@D) && $(COMPILE) -DLLHTTP_STRICT_MODE=1 -w -c -o $@ $(LLHTTP_SOURCE)/$*.c
 
 $(B)/%.o: %.c Makefile | $(B)/.libraries
 	$(call say,CC,$<)

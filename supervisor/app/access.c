@@ -49,16 +49,21 @@ static void add_request_line(struct buf *line, const struct http_request *req)
     buf_deinit(&text);
 }
 
-/* NCSA combined, as Apache and nginx write it, with the request id at the end. */
-static void add_combined(struct buf *line, const struct http_request *req, unsigned status,
-                         uint64_t body_bytes)
+static void add_client(struct buf *line, struct slice ip)
 {
     char when[40];
     time_t now = time(NULL);
     struct tm tm;
     strftime(when, sizeof(when), "%d/%b/%Y:%H:%M:%S %z", localtime_r(&now, &tm));
-    buf_add(line, req->ip);
+    buf_add(line, ip);
     buf_addf(line, " - - [%s] ", when);
+}
+
+/* NCSA combined, as Apache and nginx write it, with the request id at the end. */
+static void add_combined(struct buf *line, const struct http_request *req, unsigned status,
+                         uint64_t body_bytes)
+{
+    add_client(line, req->ip);
     add_request_line(line, req);
     buf_addf(line, " %u %llu ", status, (unsigned long long)body_bytes);
     add_or_dash(line, header(req, "referer"));
@@ -75,12 +80,17 @@ static void add_member(struct buf *line, const char *name, struct slice value)
     json_write(line, value);
 }
 
-static void add_json(struct buf *line, const struct http_request *req, unsigned status,
-                     uint64_t body_bytes, uint64_t took_us)
+static void add_time(struct buf *line)
 {
     struct timespec ts;
     clock_gettime(CLOCK_REALTIME, &ts);
     buf_addf(line, "{\"time\":%lld.%03ld", (long long)ts.tv_sec, ts.tv_nsec / 1000000);
+}
+
+static void add_json(struct buf *line, const struct http_request *req, unsigned status,
+                     uint64_t body_bytes, uint64_t took_us)
+{
+    add_time(line);
     add_member(line, "id", req->id);
     add_member(line, "ip", req->ip);
     add_member(line, "method", req->method);
@@ -102,6 +112,23 @@ void access_note(struct access *a, const struct http_request *req, unsigned stat
         add_json(&line, req, status, body_bytes, took_us);
     else
         add_combined(&line, req, status, body_bytes);
+    sink_write(a->sink, buf_slice(&line));
+    buf_deinit(&line);
+}
+
+void access_note_refused(struct access *a, struct slice ip, const struct refusal *why)
+{
+    struct buf line = {0};
+    if (a->kind == ACCESS_JSON) {
+        add_time(&line);
+        add_member(&line, "ip", ip);
+        buf_addf(&line, ",\"status\":%u", why->status);
+        add_member(&line, "refused", slice_of(why->detail));
+        buf_adds(&line, "}\n");
+    } else {
+        add_client(&line, ip);
+        buf_addf(&line, "\"-\" %u 0 \"-\" \"-\" -\n", why->status);
+    }
     sink_write(a->sink, buf_slice(&line));
     buf_deinit(&line);
 }

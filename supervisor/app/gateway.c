@@ -329,13 +329,22 @@ static void on_answered(struct http_handler *handler, struct exchange *x, unsign
     access_note(g->access, exchange_request(x), status, body_bytes, took_us);
 }
 
+static void on_refused(struct http_handler *handler, struct slice ip, const struct refusal *why)
+{
+    struct gateway *g = container_of(handler, struct gateway, handler);
+    access_note_refused(g->access, ip, why);
+}
+
 void gateway_init(struct gateway *g, struct loop *loop, struct routes *routes,
                   struct access *access)
 {
     *g = (struct gateway){.loop = loop, .routes = routes, .access = access};
     g->handler.request = on_request;
     g->handler.gone = on_gone;
-    g->handler.answered = access->kind == ACCESS_OFF ? NULL : on_answered;
+    if (access->kind == ACCESS_OFF)
+        return;
+    g->handler.answered = on_answered;
+    g->handler.refused = on_refused;
 }
 
 void gateway_deinit(struct gateway *g)

@@ -86,7 +86,7 @@ int check_server(const struct reader *r, const struct toml_node *table,
     const struct toml_node *proxies = toml_get(table, "trusted_proxies");
     for (size_t i = 0; proxies && i < server->trusted_proxies.count; i++) {
         const char *proxy = server->trusted_proxies.items[i];
-        if (!is_network(proxy))
+        if (!is_network(proxy) && strcmp(proxy, "unix") != 0)
             return reader_fail(r, place_of_item(proxies, i),
                                "trusted_proxies must hold addresses such as \"10.0.0.1\" or "
                                "\"10.0.0.0/8\", not %s",

@@ -54,7 +54,7 @@ static void heap_remove(struct loop *loop, struct timer *t)
 static void on_clock(uv_timer_t *clock);
 
 /* libuv's timer stands at the earliest key; firing early is harmless, late is not. */
-static void arm(struct loop *loop)
+static void arm(struct loop *loop, uint64_t least_ms)
 {
     if (loop->heap_len == 0) {
         uv_timer_stop(&loop->clock);
@@ -62,7 +62,7 @@ static void arm(struct loop *loop)
     }
     uint64_t now = uv_now(&loop->uv);
     uint64_t key = loop->heap[0]->key_ms;
-    uv_timer_start(&loop->clock, on_clock, key > now ? key - now : 0, 0);
+    uv_timer_start(&loop->clock, on_clock, MAX(key > now ? key - now : 0, least_ms), 0);
 }
 
 static void on_clock(uv_timer_t *clock)
@@ -82,7 +82,7 @@ static void on_clock(uv_timer_t *clock)
         heap_remove(loop, t);
         t->fire(t);
     }
-    arm(loop);
+    arm(loop, 1); /* 0 would be this turn once more */
 }
 
 void timer_start(struct loop *loop, struct timer *t, uint64_t delay_ms,
@@ -103,7 +103,7 @@ void timer_start(struct loop *loop, struct timer *t, uint64_t delay_ms,
     place(loop, loop->heap_len++, t);
     sift_up(loop, t->at - 1);
     if (t->at == 1)
-        arm(loop);
+        arm(loop, 0);
 }
 
 /* libuv's timer is left where it stands: it fires once for nothing at worst. */
@@ -113,5 +113,5 @@ void timer_stop(struct loop *loop, struct timer *t)
         return;
     heap_remove(loop, t);
     if (loop->heap_len == 0)
-        arm(loop);
+        arm(loop, 0);
 }
