@@ -124,20 +124,30 @@ static bool resolves(const char *folder)
     return found;
 }
 
+/* Ours, of another version: as long as that one's folder is there it would still do. */
+static bool is_outdated(const struct sdk *sdk, const char *link, const char *target)
+{
+    char text[4096];
+    ssize_t n = readlink(link, text, sizeof(text) - 1);
+    size_t root = strlen(sdk->node) - strlen(embedded_version) - strlen("/node");
+    text[n > 0 ? n : 0] = '\0';
+    return strncmp(text, sdk->node, root) == 0 && strcmp(text, target) != 0;
+}
+
 static void link_beside(const struct sdk *sdk, const char *script)
 {
     char *folder = xstrndup(script, (size_t)(strrchr(script, '/') - script));
-    if (!resolves(folder)) {
-        char *modules = xasprintf("%s/node_modules", folder);
-        char *link = xasprintf("%s/nodey", modules);
-        char *target = xasprintf("%s/nodey", sdk->node);
+    char *modules = xasprintf("%s/node_modules", folder);
+    char *link = xasprintf("%s/nodey", modules);
+    char *target = xasprintf("%s/nodey", sdk->node);
+    if (is_outdated(sdk, link, target) || !resolves(folder)) {
         IGNORE(mkdir(modules, 0777));  /* symlink() tells */
         unlink(link);                  /* left by another version */
         IGNORE(symlink(target, link)); /* then the script says that it finds no nodey */
-        xfree(target);
-        xfree(link);
-        xfree(modules);
     }
+    xfree(target);
+    xfree(link);
+    xfree(modules);
     xfree(folder);
 }
 

@@ -27,3 +27,10 @@ bool bucket_take(struct bucket *b, double rate, uint64_t now_ms)
     b->tokens -= 1;
     return true;
 }
+
+bool window_over(struct window *w, unsigned limit, uint64_t span_ms, uint64_t now_ms)
+{
+    if (w->count == 0 || now_ms - w->since_ms >= span_ms)
+        *w = (struct window){.since_ms = now_ms};
+    return ++w->count > limit;
+}

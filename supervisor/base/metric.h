@@ -27,3 +27,12 @@ struct bucket {
 
 /* True when one more is allowed now. */
 bool bucket_take(struct bucket *, double rate, uint64_t now_ms);
+
+/* Counts what happens within spans of time, one after the other. */
+struct window {
+    uint64_t since_ms;
+    unsigned count;
+};
+
+/* One more has happened: true when that makes more than `limit` within the span. */
+bool window_over(struct window *, unsigned limit, uint64_t span_ms, uint64_t now_ms);

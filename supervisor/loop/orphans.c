@@ -53,8 +53,13 @@ static bool has_entry(struct slice environ_text, const char *entry)
     return false;
 }
 
-/* It has been orphaned, but by a step on the way: the child it descends from lives. */
-static bool has_living_ancestor(const struct loop *loop, pid_t pid)
+/*
+ * Orphaned by a step on the way it may be, while the child it descends from lives.  Not
+ * known: it becomes another program just now, and its environment is not in place.
+ */
+enum kin { KIN_LIVING, KIN_NOBODY, KIN_NOT_KNOWN };
+
+static enum kin kin_of(const struct loop *loop, pid_t pid)
 {
     char *text = xmalloc(ENVIRON_MAX);
     size_t len = read_environ(pid, text, ENVIRON_MAX);
@@ -66,30 +71,31 @@ static bool has_living_ancestor(const struct loop *loop, pid_t pid)
         found |= getpgid(pid) == p->pid || has_entry((struct slice){text, len}, entry);
     }
     xfree(text);
-    return found;
+    return found ? KIN_LIVING : len ? KIN_NOBODY : KIN_NOT_KNOWN;
 }
 
 /* -------------------------------------------------------------------- sweep */
 
-/* Its pid is safe to signal: a child of ours keeps it until we reap it. */
-static bool end_orphan(struct loop *loop, pid_t pid)
+/*
+ * True when there is reason to look again.  Its pid is safe to signal: a child of ours
+ * keeps it until we reap it.
+ */
+static bool end_orphan(struct loop *loop, pid_t pid, bool again)
 {
-    if (is_child(loop, pid) || has_living_ancestor(loop, pid))
+    enum kin kin = is_child(loop, pid) ? KIN_LIVING : kin_of(loop, pid);
+    if (kin == KIN_LIVING)
         return false;
+    if (kin == KIN_NOT_KNOWN && !again)
+        return true;
     kill(pid, SIGKILL);
     waitpid(pid, NULL, WNOHANG);
     return true;
 }
 
-static void on_again(struct timer *timer)
-{
-    orphans_sweep(container_of(timer, struct orphans, again)->loop);
-}
+static void on_again(struct timer *timer);
 
-void orphans_sweep(struct loop *loop)
+static void sweep(struct loop *loop, bool again)
 {
-    if (!loop->orphans)
-        return;
     char path[64];
     snprintf(path, sizeof(path), "/proc/self/task/%ld/children", (long)getpid());
     FILE *children = fopen(path, "re");
@@ -98,10 +104,21 @@ void orphans_sweep(struct loop *loop)
     bool found = false;
     long pid;
     while (fscanf(children, "%ld", &pid) == 1)
-        found |= end_orphan(loop, (pid_t)pid);
+        found |= end_orphan(loop, (pid_t)pid, again);
     fclose(children);
     if (found) /* their own children are orphans now */
         timer_start(loop, &loop->orphans->again, SWEEP_AGAIN_MS, on_again);
+}
+
+static void on_again(struct timer *timer)
+{
+    sweep(container_of(timer, struct orphans, again)->loop, true);
+}
+
+void orphans_sweep(struct loop *loop)
+{
+    if (loop->orphans)
+        sweep(loop, false);
 }
 
 /* --------------------------------------------------------------------- reap */

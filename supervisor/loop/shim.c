@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "base/json.h"
@@ -36,6 +37,10 @@ static void reset_signals(void)
     for (int sig = 1; sig < NSIG; sig++)
         if (sig != SIGKILL && sig != SIGSTOP)
             signal(sig, SIG_DFL);
+    /* Two signals libc keeps to itself and refuses, but they are inherited like others. */
+    unsigned long by_default[8] = {0};
+    for (int sig = 32; sig <= 33; sig++)
+        syscall(SYS_rt_sigaction, sig, by_default, NULL, NSIG / 8);
 }
 
 int shim_main(int argc, char **argv)

@@ -10,7 +10,8 @@ enum {
     SALVAGE_BYTES = 256,
     SHOWN_BYTES = 200,
     ERR_LINE_MAX = 8192,
-    BAD_PER_SECOND = 10, /* with a burst: about a hundred in ten seconds */
+    BAD_MAX = 100, /* unreadable lines within BAD_SPAN_MS: then it is replaced */
+    BAD_SPAN_MS = 10000,
     DROPS_REPORT_MS = 1000,
 };
 
@@ -51,7 +52,7 @@ static void bad_line(struct worker *w, const char *what, struct slice line)
         buf_adds(&text, "...");
     wrote(w, LOG_WARN, "stdout", buf_slice(&text));
     buf_deinit(&text);
-    if (!bucket_take(&w->bad, BAD_PER_SECOND, now) && worker_alive(w))
+    if (window_over(&w->bad, BAD_MAX, BAD_SPAN_MS, now) && worker_alive(w))
         worker_give_up(w, "it keeps writing lines that cannot be read");
 }
 
@@ -103,6 +104,9 @@ static unsigned take_broken(struct worker *w, const struct frame *f, struct slic
         snprintf(why, sizeof(why), "sent a broken frame: %s", what);
         fail_slot(w, slot, why);
     }
+    if (f && f->kind == FRAME_ASK && f->id.kind >= FRAME_ID_NUMBER) /* somebody waits for it */
+        frame_write_error(worker_out(w), f->id.raw, "invalid_argument", slice_of(what),
+                          (struct slice){0});
     bad_line(w, what, line);
     return known;
 }
@@ -363,13 +367,21 @@ size_t intake_out(struct worker *w, struct slice bytes)
 
 /* ------------------------------------------------------------- error output */
 
+/* What it died of: a line that names an error says more than what follows it. */
+static void keep_words(struct worker *w, struct slice line)
+{
+    bool names_error = memmem(line.ptr, line.len, "rror", 4) != NULL;
+    if (names_error || !strstr(w->last_words, "rror"))
+        snprintf(w->last_words, sizeof(w->last_words), SLICE_FMT, SLICE_ARG(line));
+}
+
 static void err_line(struct worker *w, struct slice line)
 {
     if (line.len && line.ptr[line.len - 1] == '\r')
         line.len--;
     if (line.len == 0)
         return;
-    snprintf(w->last_words, sizeof(w->last_words), SLICE_FMT, SLICE_ARG(line));
+    keep_words(w, line);
     wrote(w, LOG_INFO, "stderr", line);
 }
 

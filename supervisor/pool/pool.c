@@ -74,13 +74,19 @@ static bool serving(const struct pool *pool)
            !list_empty(&pool->states[WORKER_UNHEALTHY]);
 }
 
+/* It crashes so often before it is ready that nobody waits for it any more. */
+static bool is_hopeless(const struct pool *pool, const struct instance *instance)
+{
+    return instance->restart.unready >= MIN((uint64_t)SETTLE_AFTER, pool->policy.max_restarts);
+}
+
 /* It has no instance and is not about to have one. */
 static bool is_down(const struct pool *pool)
 {
     if (serving(pool))
         return false;
     for (size_t i = 0; i < pool->config->instances; i++)
-        if (pool->instances[i].current && pool->instances[i].restart.unready < SETTLE_AFTER)
+        if (pool->instances[i].current && !is_hopeless(pool, &pool->instances[i]))
             return false;
     return true;
 }
@@ -369,7 +375,7 @@ void pool_worker_ended(struct worker *w, const char *how, bool was_draining)
     } else {
         instance->current = after_crash(w, how);
     }
-    if (instance->restart.unready >= SETTLE_AFTER)
+    if (is_hopeless(pool, instance))
         settle(pool);
     if (is_down(pool)) {
         struct call_failure failure = no_instance(pool);

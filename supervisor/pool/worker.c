@@ -197,7 +197,11 @@ void slot_close(struct slot *slot)
 static void on_stuck(struct timer *timer)
 {
     struct worker *w = container_of(timer, struct worker, stuck);
-    if (idmap_get(&w->open, w->stuck_id))
+    if (!idmap_get(&w->open, w->stuck_id))
+        return;
+    if (w->state == WORKER_DRAINING) /* it has been waited for long enough */
+        worker_drain(w, 0, w->cause);
+    else
         worker_give_up(w, "it does not answer, long after the deadline of a request");
 }
 

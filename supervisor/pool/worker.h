@@ -87,7 +87,7 @@ struct worker {
     bool ending;           /* its input has been closed */
     bool discarding;       /* the rest of an overlong line */
     size_t scanned;        /* bytes of the unfinished line known to hold no LF */
-    struct bucket bad;     /* unreadable lines */
+    struct window bad;     /* unreadable lines */
     struct bucket chatter; /* log lines */
     uint64_t dropped;      /* log lines over the rate, not yet reported */
     struct timer drops;    /* reports them */

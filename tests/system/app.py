@@ -13,6 +13,7 @@ from signal import SIGCONT, SIGKILL, SIGTERM
 from typing import IO, Mapping, Optional, Sequence
 
 import procs
+from checks import Baseline
 from client import Connection, Response, exchange_bytes, request_bytes
 from timing import slow, until
 
@@ -222,6 +223,11 @@ class App:
 
         return until(check, seconds, f"{count} workers {name or ''} other than {without}; "
                                      f"now {self.worker_pids(name)}")
+
+    def calm(self, workers: int) -> Baseline:
+        """What it holds now that so many workers have been started."""
+        self.wait_workers(workers)
+        return Baseline(self)
 
     def fds(self) -> int:
         return procs.fds(self.pid)

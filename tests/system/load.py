@@ -72,13 +72,17 @@ def echo(path: str, kind: str = "good", posts: float = 0.5, largest: int = 65536
 
 
 def evil(path: str, query: str, statuses: Iterable[int], method: str = "GET",
-         kind: str = "evil") -> Mix:
-    """Requests that make the worker misbehave; the statuses are what may come of it."""
+         kind: str = "evil", expect: Callable[[str], Optional[bytes]] = str.encode) -> Mix:
+    """Requests that make the worker misbehave; the statuses are what may come of it.
+
+    `expect` is the body of a 200 for an id: the id itself, as an echo answers.
+    """
     allowed = frozenset(statuses)
 
     def mix(rng: random.Random) -> Shot:
         id = new_id()
-        return Shot(id, kind, method, f"{path}?id={id}&{query}", statuses=allowed)
+        return Shot(id, kind, method, f"{path}?id={id}&{query}", expect=expect(id),
+                    statuses=allowed)
 
     return mix
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from pathlib import Path
 from typing import Callable
 from urllib.parse import quote
 
@@ -257,6 +258,16 @@ def test_an_ask_at_start_up_waits_for_the_peer(nodey: Nodey) -> None:
     app = nodey({"workers/early.py": EARLY_ASKER, "workers/pt.py": SLOW_STARTER},
                 script("early") + script("pt", tokens=["PyUpper"]))
     assert app.get("/early").json() == {"value": "EARLY"}
+
+
+def test_a_worker_that_knows_no_asks_gets_a_post_with_the_arguments(
+        nodey: Nodey, tmp_path: Path) -> None:
+    journal = tmp_path / "journal"
+    app = nodey({"workers/p.py": python_asker("p")},
+                script("p") + evil(words=("tokens=Mirror", f"journal={journal}"), instances=1))
+    answer = app.get("/p?token=Mirror&n=5")
+    assert answer.json() == {"value": '{"n":"5"}'}, "the body that it echoes, as text"
+    assert journal.read_text().count("request") == 1
 
 
 def test_asks_and_requests_to_the_same_pool_both_get_through(nodey: Nodey) -> None:

@@ -12,7 +12,7 @@ from typing import Any, Callable
 import pytest
 
 from app import App
-from checks import Baseline, kill
+from checks import kill
 from load import Load, blend, echo, evil as evil_shot, new_id
 from timing import slow, until
 from workers import evil, script
@@ -221,7 +221,7 @@ def test_a_queued_request_whose_client_leaves_never_reaches_a_worker(
 def test_a_thousand_clients_that_leave_leave_nothing_behind(nodey: Nodey) -> None:
     app = nodey(config=evil(words=("features=cancel",), instances=2))
     assert app.get("/evil?id=1").text == "1"
-    calm = Baseline(app)
+    calm = app.calm(2)
 
     def leave_early() -> None:
         for n in range(250):

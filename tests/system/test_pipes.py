@@ -16,7 +16,7 @@ from urllib.parse import quote
 import pytest
 
 from app import App
-from checks import MEBIBYTE, Baseline
+from checks import MEBIBYTE
 from client import Hang
 from load import Load, blend, echo, evil as evil_shot, new_id
 from timing import slow, until
@@ -55,7 +55,7 @@ MISDEEDS = [
     ("do=flood&fd=1&n=5000", {200}, 8),
     ("do=flood&fd=2&n=5000", {200}, 8),
     ("do=endless&mb=4", {200}, 6),
-    ("do=heavy&kb=900", {200}, 20),
+    ("do=heavy&kb=1", {200}, 20),
 ]
 
 
@@ -63,8 +63,9 @@ def run_evil(app: App, path: str, misdeed: str, statuses: set[int], count: int,
              good: int = 400) -> None:
     """So many evil requests among good ones on the same path, and what must come of both."""
     pure = Load(app.port, echo(path, posts=0), connections=12, seconds=60)
-    bad = Load(app.port, evil_shot(path, misdeed, statuses, method="POST"), connections=2,
-               requests=count)
+    expect = (lambda id: id.encode() * 30) if "heavy" in misdeed else str.encode
+    bad = Load(app.port, evil_shot(path, misdeed, statuses, "POST", expect=expect),
+               connections=2, requests=count)
     with pure:
         until(lambda: pure.done() > 20, 5, "the good load has begun")
         bad.start().join()
@@ -79,21 +80,38 @@ def test_a_misdeed_harms_no_other_request(nodey: Nodey, misdeed: str, statuses: 
     app = nodey(config=SOON_OVER + evil(**SETTINGS))
     run_evil(app, "/evil", "do=echo", {200}, 20, good=100)
     app.wait_workers(4, "evil")
-    calm = Baseline(app)
+    calm = app.calm(4)
     run_evil(app, "/evil", misdeed, statuses, count)
     app.wait_workers(4, "evil")
     calm.check()
 
 
+@pytest.mark.parametrize("misdeed, count", [("do=neighbours", 3), ("do=unknownid", 6),
+                                            ("do=dup", 30), ("do=duplater", 30)])
+def test_answers_to_what_waits_in_the_pipe_reach_nobody(nodey: Nodey, misdeed: str,
+                                                        count: int) -> None:
+    """With prefetch the next requests' ids are open already, and nearly guessed."""
+    app = nodey(config=SOON_OVER + evil(words=("prefetch=32",), **{**SETTINGS, "instances": 2}))
+    pure = Load(app.port, echo("/evil", posts=0), connections=24, seconds=60)
+    bad = Load(app.port, evil_shot("/evil", misdeed, {200}, "POST"), connections=2,
+               requests=count)
+    with pure:
+        until(lambda: pure.done() > 500, 10, "enough for prefetch to begin")
+        bad.start().join()
+        until(lambda: pure.done() > 2000, 20, "2000 good requests")
+    bad.outcome.require("ok", at_least=count)
+    pure.outcome.require("ok", at_least=2000)
+
+
 @pytest.mark.long
 def test_all_misdeeds_at_once_leave_another_pool_untouched(nodey: Nodey) -> None:
     app = nodey(config=SOON_OVER + evil(**SETTINGS) + evil("other", instances=2))
-    calm = Baseline(app)
+    calm = app.calm(6)
 
     def any_misdeed(rng: Any) -> Any:
         misdeed, statuses, _ = rng.choice(MISDEEDS)
         # A worker that was replaced for its bad lines takes its request with it.
-        return evil_shot("/evil", misdeed, statuses | {502, 503})(rng)
+        return evil_shot("/evil", misdeed, statuses | {502, 503}, expect=lambda _: None)(rng)
 
     with Load(app.port, echo("/other"), connections=8) as other:
         mix = blend(echo("/evil", posts=0), any_misdeed, 0.1)
@@ -231,7 +249,7 @@ def test_the_error_codes_are_http_statuses(one: App) -> None:
 
 @pytest.mark.parametrize("kind", ["depth", "closed", "objects", "keys", "number"])
 def test_a_json_bomb_is_a_502(one: App, kind: str) -> None:
-    calm = Baseline(one)
+    calm = one.calm(1)
     begun = time.monotonic()
     answer = one.post(f"/evil?do=bomb&kind={kind}", b"x")
     assert answer.status == 502, answer
@@ -241,7 +259,7 @@ def test_a_json_bomb_is_a_502(one: App, kind: str) -> None:
 
 
 def test_a_line_without_an_end_is_a_502_and_bounded_in_memory(one: App) -> None:
-    calm = Baseline(one)
+    calm = one.calm(1)
     answer = one.post("/evil?do=huge&mb=100", b"x", timeout=15)
     assert answer.status == 502, answer
     assert "1048576" in answer.json()["detail"], answer
@@ -270,8 +288,9 @@ def test_more_than_100_bad_lines_replace_the_worker(one: App) -> None:
 
 @pytest.mark.parametrize("fd", [1, 2])
 def test_a_flood_of_log_lines_is_limited_and_counted(nodey: Nodey, fd: int) -> None:
-    app = nodey(config=SOON_OVER + evil(**{**SETTINGS, "instances": 1, "log_rate": 100, "timeout": "20s"}))
-    calm = Baseline(app)
+    app = nodey(config=SOON_OVER + evil(**{**SETTINGS, "instances": 1, "log_rate": 100,
+                                            "timeout": "20s"}))
+    calm = app.calm(1)
     answer = app.get(f"/evil?do=flood&fd={fd}&n=50000&id=5", timeout=20)
     assert answer.text == "5"
     app.wait_log(r"evil#0.*(dropped|suppressed|more lines|left out)", timeout=5)
@@ -280,7 +299,7 @@ def test_a_flood_of_log_lines_is_limited_and_counted(nodey: Nodey, fd: int) -> N
 
 
 def test_a_stderr_line_without_an_end_is_cut(one: App) -> None:
-    calm = Baseline(one)
+    calm = one.calm(1)
     assert one.get("/evil?do=endless&mb=16&id=6").text == "6"
     one.wait_log("e{1000}")
     assert max(map(len, one.log().splitlines())) < 10000
@@ -299,13 +318,13 @@ def test_control_characters_of_a_worker_do_not_reach_the_terminal(one: App) -> N
 def test_uploads_to_a_deaf_worker_are_bounded_in_memory(nodey: Nodey) -> None:
     app = nodey(config=SOON_OVER + evil(words=("concurrency=1000",),
                             **{**SETTINGS, "instances": 1, "timeout": "4s", "queue": 1000}))
-    calm = Baseline(app)
+    calm = app.calm(1)
     opened = [app.open_request("POST", "/evil?do=deaf", b"x")]
     body = b"u" * 700_000
 
     def upload(rng: Any) -> Any:
         shot = evil_shot("/evil", "do=echo", {200, 413, 502, 503, 504}, method="POST")(rng)
-        return replace(shot, body=body)
+        return replace(shot, body=body, expect=None)
 
     load = Load(app.port, upload, connections=200, requests=400, timeout=40).start()
     peak = 0
@@ -321,13 +340,14 @@ def test_uploads_to_a_deaf_worker_are_bounded_in_memory(nodey: Nodey) -> None:
 
 def test_clients_that_do_not_read_hold_only_their_own_answers(nodey: Nodey) -> None:
     app = nodey(config=SOON_OVER + evil(**{**SETTINGS, "instances": 2}))
-    calm = Baseline(app)
-    readers = [app.open_request("GET", "/evil?do=heavy&kb=900") for _ in range(30)]
+    calm = app.calm(2)
+    id = new_id()
+    readers = [app.open_request("GET", f"/evil?do=heavy&kb=900&id={id}") for _ in range(30)]
     load = Load(app.port, echo("/evil"), connections=4, requests=200).start()
     load.join().require("ok", at_least=200)
     calm.check_memory(30 * 2 * MEBIBYTE + 16 * MEBIBYTE)
     for reader in readers:
-        assert len(reader.read_response().body) == 900 * 1024
+        assert len(reader.read_response().body) == len(id) * 27000
         reader.close()
 
 

@@ -9,7 +9,7 @@ from typing import Callable
 
 import procs
 from app import App
-from checks import MEBIBYTE, Baseline, kill
+from checks import MEBIBYTE, kill
 from load import Load, echo
 from timing import slow, until
 from workers import evil
@@ -42,17 +42,19 @@ def limit_descriptors(app: App, spare: int) -> None:
 def test_without_descriptors_it_neither_spins_nor_dies_and_recovers(nodey: Nodey) -> None:
     app = nodey(config=evil(instances=2))
     assert app.get("/evil?id=1").text == "1"
-    calm = Baseline(app)
+    calm = app.calm(2)
     with app.connect() as early:
         assert early.request("GET", "/evil?id=2").text == "2"
         limit_descriptors(app, 20)
         opened = connect_some(app.port, 200)
+        until(lambda: app.fds() >= calm.fds + 15, 5, "its descriptors are used up")
         cpu, begun = procs.cpu_seconds(app.pid), time.monotonic()
         for id in range(20):
             assert early.request("GET", f"/evil?id={id}").text == str(id), "it was there before"
             time.sleep(0.05)
         share = (procs.cpu_seconds(app.pid) - cpu) / (time.monotonic() - begun)
         assert share < 0.3, f"{share:.0%} of a processor for waiting"
+        assert app.fds() <= calm.fds + 21, "the limit had no effect"
         close_all(opened)
     until(lambda: serves(app), 5, "new connections are served again")
     calm.check()
@@ -69,12 +71,12 @@ def test_without_descriptors_a_dead_worker_comes_back_later(nodey: Nodey) -> Non
     app = nodey(config=evil(instances=2, backoff_min="50ms", backoff_max="500ms",
                             max_restarts=1000))
     assert app.get("/evil?id=1").text == "1"
-    calm = Baseline(app)
+    calm = app.calm(2)
     limit_descriptors(app, 12)
     opened = connect_some(app.port, 100)
     before = app.worker_pids("evil")
     kill(before)
-    time.sleep(slow(1))  # Let it try, and fail, to start others.
+    app.wait_log(r"evil#\d.*could not be started.*too many open files")
     assert procs.alive(app.pid)
     close_all(opened)
     app.wait_workers(2, "evil", without=before, seconds=15)
@@ -85,7 +87,7 @@ def test_without_descriptors_a_dead_worker_comes_back_later(nodey: Nodey) -> Non
 def test_two_thousand_idle_connections_cost_little_and_disturb_nobody(nodey: Nodey) -> None:
     app = nodey(config=evil(instances=2))
     Load(app.port, echo("/evil"), connections=32, requests=300).start().join().require("ok")
-    calm = Baseline(app)
+    calm = app.calm(2)
     idle = []
     try:
         for _ in range(2000):
@@ -117,7 +119,7 @@ def test_an_idle_service_is_quiet(nodey: Nodey) -> None:
 def test_connection_churn_leaves_nothing_behind(nodey: Nodey) -> None:
     app = nodey(config=evil(instances=2))
     assert app.get("/evil?id=1").text == "1"
-    calm = Baseline(app)
+    calm = app.calm(2)
     for n in range(1500):
         sock = socket.create_connection(("127.0.0.1", app.port), timeout=slow(5))
         if n % 3 == 1:  # A reset instead of an orderly end.
@@ -134,7 +136,7 @@ def test_bodies_of_every_size_leave_nothing_behind(nodey: Nodey) -> None:
     load = Load(app.port, echo("/evil", posts=1, largest=600_000), connections=8,
                 requests=60).start()
     load.join().require("ok", at_least=60)
-    calm = Baseline(app)
+    calm = app.calm(2)
     load = Load(app.port, echo("/evil", posts=1, largest=600_000), connections=8,
                 requests=200).start()
     load.join().require("ok", at_least=200)

@@ -14,7 +14,7 @@ import pytest
 
 import procs
 from app import App
-from checks import Baseline, kill, wait_gone
+from checks import kill, wait_gone
 from load import Load, blend, echo, evil as evil_shot, new_id
 from timing import slow, until
 from workers import doomed, evil, pool
@@ -45,7 +45,7 @@ def kill_one_at_a_time(app: App, name: str, count: int, every: float) -> int:
 @pytest.mark.long
 def test_killing_one_of_three_every_half_second_fails_no_get(nodey: Nodey) -> None:
     app = nodey(config=evil(instances=3))
-    calm = Baseline(app)
+    calm = app.calm(3)
     with Load(app.port, echo("/evil", posts=0)) as load:
         until(lambda: load.done() > 100, 5, "the load has begun")
         killed = kill_one_at_a_time(app, "evil", 20, 0.5)
@@ -281,7 +281,7 @@ def test_a_hung_request_on_a_worker_that_ignores_sigterm_frees_its_place(nodey: 
 def test_a_grandchild_cannot_hold_the_door(nodey: Nodey, how: str) -> None:
     app = nodey(config=evil(instances=1))
     assert app.get("/evil?id=1").text == "1"
-    calm = Baseline(app)
+    calm = app.calm(1)
     before = app.worker_pids("evil")
     grandchild = int(app.get(f"/evil?do=grandchild&how={how}").text)
     assert procs.alive(grandchild)
@@ -382,7 +382,7 @@ def test_a_worker_of_another_protocol_version_is_named_and_not_restarted_for_eve
 
 def test_max_requests_recycles_under_load_without_a_failure(nodey: Nodey) -> None:
     app = nodey(config=evil(instances=3, max_requests=40))
-    calm = Baseline(app)
+    calm = app.calm(3)
     before = app.worker_pids("evil")
     load = Load(app.port, echo("/evil", largest=4096), connections=16, requests=1500).start()
     load.join().require("ok", at_least=1500)
@@ -434,7 +434,7 @@ def test_a_hundred_restarts_leave_nothing_behind(nodey: Nodey) -> None:
     for id in range(20):
         assert app.get(f"/evil?id={id}").text == str(id)
     pids = app.wait_workers(4, "evil")
-    calm = Baseline(app)
+    calm = app.calm(4)
     for _ in range(25):
         kill(pids)
         pids = app.wait_workers(4, "evil", without=pids)
@@ -447,7 +447,7 @@ def test_restarts_while_spawning_leave_nothing_behind(nodey: Nodey) -> None:
     app = nodey(config=evil(instances=2, backoff_min="1ms", backoff_max="10ms",
                             max_restarts=1000) + evil("other", instances=1))
     assert app.get("/evil?id=1").text == "1"
-    calm = Baseline(app)
+    calm = app.calm(3)
     stop = threading.Event()
 
     def kill_on_sight() -> None:

@@ -98,9 +98,21 @@ static void a_clock_at_zero_is_a_clock(void **state)
     assert_int_equal(take_all(&b, 10, 0), 0);
 }
 
+static void a_window_is_over_when_more_than_the_limit_happens_within_the_span(void **state)
+{
+    (void)state;
+    struct window w = {0};
+    for (unsigned i = 0; i < 3; i++)
+        assert_false(window_over(&w, 3, 1000, 5000 + i));
+    assert_true(window_over(&w, 3, 1000, 5999));
+    assert_false(window_over(&w, 3, 1000, 6000)); /* a new span */
+    assert_int_equal(w.count, 1);
+}
+
 int main(void)
 {
     static const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_window_is_over_when_more_than_the_limit_happens_within_the_span),
         cmocka_unit_test(the_first_sample_is_the_mean),
         cmocka_unit_test(the_mean_moves_by_a_sixteenth),
         cmocka_unit_test(the_peak_jumps_up_and_decays),

@@ -100,6 +100,25 @@ static void who_crashes_again_and_again_has_failed(void **state)
     assert_int_equal(later.ends, 0);
 }
 
+/* Also when that is sooner than others would be given up. */
+static void who_may_crash_but_once_has_failed_at_once(void **state)
+{
+    struct job job;
+    struct worker_config config = rig_config("a", "os._exit(1)");
+    (void)state;
+    config.max_restarts = 1;
+    struct rig *rig = rig_new();
+    struct pool *pool = rig_pool(rig, &config);
+    job_send(&job, pool, "reply()");
+    rig_until(rig, job.ends);
+    assert_int_equal(job.status, 503);
+    assert_int_equal(rig_worker(pool, 0)->state, WORKER_FAILED);
+    assert_true(pools_settled(&rig->pools));
+    job_init(&job, "reply()");
+    assert_non_null(job_submit(&job, pool, 0));
+    rig_free(rig);
+}
+
 static void who_has_failed_is_tried_again_later(void **state)
 {
     struct job job;
@@ -325,6 +344,24 @@ static void stopping_is_limited_in_time(void **state)
     rig_free(rig);
 }
 
+/* What it works on has been given up: the end need not wait for that. */
+static void stopping_waits_for_no_answer_that_nobody_wants(void **state)
+{
+    struct job stuck;
+    struct worker_config config = rig_config("a", "ready()");
+    (void)state;
+    config.kill_after = 500;
+    struct rig *rig = rig_new();
+    struct pool *pool = rig_pool(rig, &config);
+    rig_until(rig, rig->readies);
+    job_init(&stuck, "sleep(1000)");
+    assert_null(job_submit(&stuck, pool, 50));
+    rig_until(rig, stuck.ends);
+    pools_stop(&rig->pools, 600000);
+    rig_until(rig, rig->stops);
+    rig_free(rig);
+}
+
 /* One waits for its restart, one starts, one has failed, one works, one idles. */
 static struct rig *in_every_state(struct job *job)
 {
@@ -440,6 +477,7 @@ static int tests(void)
         cmocka_unit_test(a_pool_is_found_by_its_name),
         cmocka_unit_test(an_instance_that_crashes_is_started_again),
         cmocka_unit_test(who_crashes_again_and_again_has_failed),
+        cmocka_unit_test(who_may_crash_but_once_has_failed_at_once),
         cmocka_unit_test(who_has_failed_is_tried_again_later),
         cmocka_unit_test(who_does_not_become_ready_in_time_is_killed),
         cmocka_unit_test(a_command_that_does_not_exist_is_said_to),
@@ -453,6 +491,7 @@ static int tests(void)
         cmocka_unit_test(an_instance_that_dies_as_it_is_replaced_leaves_one_successor),
         cmocka_unit_test(stopping_lets_calls_finish_and_fails_those_that_wait),
         cmocka_unit_test(stopping_is_limited_in_time),
+        cmocka_unit_test(stopping_waits_for_no_answer_that_nobody_wants),
         cmocka_unit_test(stopping_ends_workers_in_every_state),
         cmocka_unit_test(killing_ends_workers_in_every_state),
         cmocka_unit_test(killing_after_stopping_ends_it_sooner),

@@ -231,9 +231,8 @@ def wait(request: Request) -> None:
 
 def split(request: Request) -> None:
     """The answer in single bytes, so also in the middle of UTF-8 characters."""
-    text = (request.query.get("id", "") + " ü✓😀").encode()
-    line = b'{"id":%d,"body":"%s"}\n' % (request.id, text)
-    for byte in line:
+    text = json.dumps(request.answer(note="ü✓😀"), ensure_ascii=False)
+    for byte in text.encode() + b"\n":
         put(bytes([byte]))
 
 
@@ -281,8 +280,8 @@ def bomb(request: Request) -> None:
 
 
 def heavy(request: Request) -> None:
-    """?kb=N: an answer of that size."""
-    emit(request.answer(body="h" * int(request.number("kb", 900)) * 1024))
+    """?kb=N: the id over and over, up to about that size."""
+    emit(request.answer(body=request.query.get("id", "") * int(request.number("kb", 900) * 30)))
 
 
 def grandchild(request: Request) -> None:

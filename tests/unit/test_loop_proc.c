@@ -1,0 +1,543 @@
+#include <errno.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "loop/orphans.h"
+#include "loop/proc.h"
+#include "loop/shim.h"
+
+#include <cmocka.h>
+
+/* One child and what it did. */
+struct child {
+    struct loop loop;
+    struct proc proc;
+    struct timer tick;
+    struct buf out;
+    struct buf err;
+    struct proc_exit exit;
+    unsigned exits;
+    unsigned gones;
+    unsigned drains;
+    char broken[16];
+    bool keep;   /* uses up nothing of its output */
+    size_t kept; /* what the stream still held of it at the exit */
+};
+
+static size_t on_out(struct proc *p, struct slice bytes)
+{
+    struct child *c = container_of(p, struct child, proc);
+    assert_int_equal(c->exits, 0);
+    if (c->keep)
+        return 0;
+    buf_add(&c->out, bytes);
+    return bytes.len;
+}
+
+static size_t on_err(struct proc *p, struct slice bytes)
+{
+    struct child *c = container_of(p, struct child, proc);
+    buf_add(&c->err, bytes);
+    return bytes.len;
+}
+
+static void on_broken(struct proc *p, const char *which)
+{
+    struct child *c = container_of(p, struct child, proc);
+    snprintf(c->broken, sizeof(c->broken), "%s", which);
+}
+
+static void on_drained(struct proc *p)
+{
+    container_of(p, struct child, proc)->drains++;
+}
+
+static void on_exited(struct proc *p, const struct proc_exit *exit)
+{
+    struct child *c = container_of(p, struct child, proc);
+    c->exits++;
+    c->exit = *exit;
+    c->kept = p->out.in.len;
+    proc_close(p);
+}
+
+static void on_gone(struct proc *p)
+{
+    container_of(p, struct child, proc)->gones++;
+}
+
+static const struct proc_ops ops = {on_out, on_err, on_broken, on_drained, on_exited, on_gone};
+
+static void on_tick(struct timer *timer)
+{
+    loop_stop(&container_of(timer, struct child, tick)->loop);
+}
+
+static void run_for(struct child *c, uint64_t ms)
+{
+    timer_start(&c->loop, &c->tick, ms, on_tick);
+    loop_run(&c->loop);
+    timer_stop(&c->loop, &c->tick);
+}
+
+#define until(c, condition)                                                                    \
+    do {                                                                                       \
+        for (int turns_ = 0; !(condition); turns_++) {                                         \
+            if (turns_ > 10000)                                                                \
+                fail_msg("never came true: %s", #condition);                                   \
+            run_for(c, 1);                                                                     \
+        }                                                                                      \
+    } while (0)
+
+static const char *const plain_env[] = {"PATH=/usr/local/bin:/usr/bin:/bin", "NODEY_LIFE=77",
+                                        "WORD=two words", NULL};
+
+static struct child *child_new(void)
+{
+    struct child *c = xcalloc(1, sizeof(*c));
+    assert_int_equal(loop_init(&c->loop), 0);
+    return c;
+}
+
+static int spawn(struct child *c, const char *const *argv, const char *cwd)
+{
+    return proc_spawn(
+        &c->proc, &c->loop,
+        &(struct proc_spec){
+            .argv = argv, .env = plain_env, .cwd = cwd, .mark = 77, .line_limit = SIZE_MAX},
+        &ops);
+}
+
+/* A child that is a shell. */
+static struct child *shell(const char *script)
+{
+    const char *argv[] = {"sh", "-c", script, NULL};
+    struct child *c = child_new();
+    assert_int_equal(spawn(c, argv, "/"), 0);
+    return c;
+}
+
+static void child_free(struct child *c)
+{
+    orphans_release(&c->loop);
+    if (c->proc.pid && !c->exits) {
+        proc_signal(&c->proc, SIGKILL);
+        until(c, c->exits);
+    }
+    loop_run(&c->loop);
+    assert_int_equal(c->gones, 1);
+    assert_true(c->exits <= 1);
+    assert_int_equal(loop_deinit(&c->loop), 0);
+    buf_deinit(&c->out);
+    buf_deinit(&c->err);
+    xfree(c);
+}
+
+static uint64_t now_ms(void)
+{
+    return loop_clock_ns() / 1000000;
+}
+
+static bool lives(pid_t pid)
+{
+    char path[64], state = 'X';
+    snprintf(path, sizeof(path), "/proc/%ld/stat", (long)pid);
+    FILE *file = fopen(path, "re");
+    if (!file)
+        return false;
+    int read = fscanf(file, "%*d %*s %c", &state);
+    fclose(file);
+    return read == 1 && state != 'Z' && state != 'X';
+}
+
+/* Polls: what it waits for belongs to no loop of this test. */
+static bool dies_within(pid_t pid, int ms)
+{
+    for (; ms > 0 && lives(pid); ms -= 5)
+        nanosleep(&(struct timespec){.tv_nsec = 5000000}, NULL);
+    return !lives(pid);
+}
+
+/* -------------------------------------------------------------------- endings */
+
+static void the_exit_status_is_told(void **state)
+{
+    (void)state;
+    struct child *c = shell("exit 7");
+    until(c, c->exits);
+    assert_int_equal(c->exit.code, 7);
+    assert_int_equal(c->exit.signal, 0);
+    assert_string_equal(c->broken, ""); /* that its pipes ended is no news */
+    child_free(c);
+}
+
+static void the_signal_is_told(void **state)
+{
+    (void)state;
+    struct child *c = shell("kill -SEGV $$");
+    until(c, c->exits);
+    assert_int_equal(c->exit.signal, SIGSEGV);
+    child_free(c);
+
+    c = shell("echo up; exec sleep 1000");
+    until(c, c->out.len);
+    proc_signal(&c->proc, SIGTERM);
+    until(c, c->exits);
+    assert_int_equal(c->exit.signal, SIGTERM);
+    proc_signal(&c->proc, SIGKILL); /* nothing: its pid may be another's now */
+    child_free(c);
+}
+
+static void all_that_it_wrote_is_read_before_the_exit_is_told(void **state)
+{
+    enum { A_MIB = 1 << 20 };
+
+    (void)state;
+    struct child *c = shell("head -c 1048576 /dev/zero; echo end; echo word >&2");
+    until(c, c->exits);
+    assert_int_equal(c->out.len, A_MIB + 4);
+    assert_memory_equal(c->out.ptr + A_MIB, "end\n", 4);
+    assert_string_equal(buf_cstr(&c->err), "word\n");
+    child_free(c);
+}
+
+static void what_it_did_not_end_with_a_line_is_kept(void **state)
+{
+    (void)state;
+    struct child *c = shell("printf unfinished");
+    c->keep = true;
+    until(c, c->exits);
+    assert_int_equal(c->kept, strlen("unfinished"));
+    child_free(c);
+}
+
+/* It inherits the pipes and lives on. */
+static void a_grandchild_cannot_hold_the_door(void **state)
+{
+    (void)state;
+    struct child *c = shell("sleep 1000 & echo $!; exit 3");
+    until(c, c->out.len);
+    uint64_t begin = now_ms();
+    until(c, c->exits);
+    assert_true(now_ms() - begin < 700);
+    assert_int_equal(c->exit.code, 3);
+    pid_t grandchild = (pid_t)atoi(buf_cstr(&c->out));
+    assert_true(lives(grandchild)); /* nobody adopted it here */
+    kill(grandchild, SIGKILL);
+    child_free(c);
+}
+
+static void a_grandchild_that_writes_on_holds_it_for_a_second_at_most(void **state)
+{
+    (void)state;
+    struct child *c = shell("yes & echo $! >&2; exit 3");
+    until(c, c->err.len);
+    pid_t grandchild = (pid_t)atoi(buf_cstr(&c->err));
+    uint64_t begin = now_ms();
+    until(c, c->exits);
+    assert_true(now_ms() - begin < 3000);
+    kill(grandchild, SIGKILL);
+    child_free(c);
+}
+
+/* -------------------------------------------------------------------- orphans */
+
+static void what_a_child_leaves_behind_is_ended(void **state)
+{
+    (void)state;
+    struct child *c = child_new();
+    const char *argv[] = {"sh", "-c", "setsid sleep 1000 >/dev/null 2>&1 & echo $!; sleep 0.05",
+                          NULL};
+    orphans_adopt(&c->loop);
+    assert_int_equal(spawn(c, argv, "/"), 0);
+    until(c, c->exits);
+    pid_t grandchild = (pid_t)atoi(buf_cstr(&c->out));
+    assert_true(grandchild > 0);
+    until(c, !lives(grandchild));
+    until(c, kill(grandchild, 0) && errno == ESRCH); /* reaped as well */
+    child_free(c);
+    prctl(PR_SET_CHILD_SUBREAPER, 0, 0, 0, 0);
+}
+
+/* At the first look it is not known whose it is: it might be on its way to a new program. */
+static void what_has_no_environment_is_ended_at_the_second_look(void **state)
+{
+    (void)state;
+    struct child *c = child_new();
+    const char *argv[] = {
+        "sh", "-c", "setsid env -i sleep 1000 >/dev/null 2>&1 & echo $!; sleep 0.05", NULL};
+    orphans_adopt(&c->loop);
+    assert_int_equal(spawn(c, argv, "/"), 0);
+    until(c, c->out.len);
+    pid_t grandchild = (pid_t)atoi(buf_cstr(&c->out));
+    while (!c->proc.reaped)
+        run_for(c, 1);
+    assert_true(lives(grandchild));
+    until(c, c->exits && !lives(grandchild));
+    child_free(c);
+    prctl(PR_SET_CHILD_SUBREAPER, 0, 0, 0, 0);
+}
+
+/* Of two children one ends; what the other has put into the background stays. */
+static void what_belongs_to_a_child_that_lives_is_left_alone(void **state)
+{
+    (void)state;
+    const char *lasting[] = {
+        "sh", "-c", "(setsid sleep 1000 >/dev/null 2>&1 & echo $!); exec sleep 1000", NULL};
+    struct child *c = child_new();
+    orphans_adopt(&c->loop);
+    assert_int_equal(spawn(c, lasting, "/"), 0);
+    until(c, c->out.len);
+    pid_t background = (pid_t)atoi(buf_cstr(&c->out));
+    orphans_sweep(&c->loop); /* as the end of another child would have it */
+    run_for(c, 50);
+    assert_true(lives(background));
+    proc_signal(&c->proc, SIGKILL);
+    until(c, c->exits);
+    until(c, !lives(background));
+    child_free(c);
+    prctl(PR_SET_CHILD_SUBREAPER, 0, 0, 0, 0);
+}
+
+/* -------------------------------------------------------------------- the start */
+
+static void a_command_that_does_not_exist_says_so_itself(void **state)
+{
+    (void)state;
+    struct child *c = child_new();
+    const char *argv[] = {"/nonexistent/\"command\"", NULL};
+    assert_int_equal(spawn(c, argv, "/"), 0);
+    until(c, c->exits);
+    assert_int_equal(c->exit.code, 126);
+    assert_string_equal(buf_cstr(&c->out),
+                        "{\"type\":\"error\",\"id\":null,\"code\":\"failed_precondition\","
+                        "\"message\":\"cannot run /nonexistent/\\\"command\\\": "
+                        "No such file or directory\"}\n");
+    child_free(c);
+}
+
+static void a_folder_that_does_not_exist_is_said_to(void **state)
+{
+    (void)state;
+    struct child *c = child_new();
+    const char *argv[] = {"true", NULL};
+    assert_int_equal(spawn(c, argv, "/nonexistent"), 0);
+    until(c, c->exits);
+    assert_int_equal(c->exit.code, 126);
+    assert_non_null(strstr(buf_cstr(&c->out), "cannot enter the folder /nonexistent"));
+    child_free(c);
+}
+
+static void the_child_gets_its_folder_environment_and_descriptor_3(void **state)
+{
+    (void)state;
+    struct child *c = child_new();
+    const char *argv[] = {"sh", "-c", "pwd; echo \"$WORD $NODEY_LIFE $HOME.\"; echo three >&3",
+                          NULL};
+    setenv("HOME", "/root", 1); /* of ours nothing is handed on */
+    assert_int_equal(spawn(c, argv, "/usr/bin"), 0);
+    until(c, c->exits);
+    assert_string_equal(buf_cstr(&c->out), "/usr/bin\ntwo words 77 .\nthree\n");
+    child_free(c);
+}
+
+/* Not even the pipes of a sibling: their end would never be seen. */
+static void a_child_has_no_descriptor_of_a_sibling(void **state)
+{
+    struct stat st;
+    char ours[64];
+    int fd;
+    (void)state;
+    struct child *first = shell("read -r line");
+    assert_int_equal(uv_fileno(&proc_in(&first->proc)->uv.handle, &fd), 0);
+    assert_int_equal(fstat(fd, &st), 0);
+    snprintf(ours, sizeof(ours), "pipe:[%lu]", (unsigned long)st.st_ino);
+    struct child *second = shell("ls -l /proc/self/fd");
+    until(second, second->exits);
+    assert_non_null(strstr(buf_cstr(&second->out), "pipe:["));
+    assert_null(strstr(buf_cstr(&second->out), ours));
+    child_free(second);
+    child_free(first);
+}
+
+static void the_child_leads_a_group_with_default_signals(void **state)
+{
+    (void)state;
+    signal(SIGPIPE, SIG_IGN);
+    struct child *c =
+        shell("grep -E 'SigIgn|SigBlk' /proc/self/status; echo $(ps -o pgid= -p $$) = $$");
+    until(c, c->exits);
+    const char *text = buf_cstr(&c->out);
+    assert_non_null(strstr(text, "SigBlk:\t0000000000000000"));
+    assert_non_null(strstr(text, "SigIgn:\t0000000000000000"));
+    char expected[64];
+    snprintf(expected, sizeof(expected), "%ld = %ld\n", (long)c->proc.pid, (long)c->proc.pid);
+    assert_non_null(strstr(text, expected));
+    child_free(c);
+}
+
+static void a_signal_reaches_the_whole_group(void **state)
+{
+    (void)state;
+    struct child *c = shell("sleep 1000 & echo $!; wait");
+    until(c, c->out.len);
+    proc_signal(&c->proc, SIGKILL);
+    until(c, c->exits);
+    assert_true(dies_within((pid_t)atoi(buf_cstr(&c->out)), 5000));
+    child_free(c);
+}
+
+static void a_signal_reaches_a_child_in_its_first_moment(void **state)
+{
+    (void)state;
+    for (int i = 0; i < 20; i++) {
+        struct child *c = shell("sleep 1000");
+        proc_signal(&c->proc, SIGKILL); /* before it can have made its group */
+        until(c, c->exits);
+        assert_int_equal(c->exit.signal, SIGKILL);
+        child_free(c);
+    }
+}
+
+/* ---------------------------------------------------------------------- pipes */
+
+static void input_is_written_and_ended(void **state)
+{
+    (void)state;
+    struct child *c = shell("cat; echo end");
+    stream_write(proc_in(&c->proc), SLICE("one\n"));
+    proc_end_input(&c->proc);
+    proc_end_input(&c->proc);
+    until(c, c->exits);
+    assert_string_equal(buf_cstr(&c->out), "one\nend\n");
+    child_free(c);
+}
+
+static void much_input_drains(void **state)
+{
+    enum { MUCH = 2 << 20 };
+
+    (void)state;
+    struct child *c = shell("sleep 0.1; wc -c");
+    char *bytes = xcalloc(1, MUCH);
+    stream_write(proc_in(&c->proc), (struct slice){bytes, MUCH});
+    run_for(c, 5);
+    assert_int_equal(c->drains, 0);
+    until(c, c->drains);
+    proc_end_input(&c->proc);
+    until(c, c->exits);
+    assert_int_equal(atoi(buf_cstr(&c->out)), MUCH);
+    xfree(bytes);
+    child_free(c);
+}
+
+static void a_child_that_closes_its_pipes_and_lives_is_told_of(void **state)
+{
+    (void)state;
+    struct child *c = shell("exec >&- 3>&-; sleep 1000");
+    until(c, c->broken[0]);
+    assert_string_equal(c->broken, "output");
+    assert_int_equal(c->exits, 0);
+    child_free(c);
+
+    c = shell("exec <&-; echo closed; sleep 1000");
+    until(c, c->out.len);
+    stream_write(proc_in(&c->proc), SLICE("into nothing\n"));
+    until(c, c->broken[0]);
+    assert_string_equal(c->broken, "input");
+    child_free(c);
+
+    c = shell("exec 2>&-; echo closed; read -r line; exit 5"); /* that is allowed */
+    until(c, c->out.len);
+    run_for(c, 60);
+    assert_string_equal(c->broken, "");
+    proc_end_input(&c->proc);
+    until(c, c->exits);
+    child_free(c);
+}
+
+/* ----------------------------------------------------------- when the parent dies */
+
+/* A parent in a process of its own; its child's pid comes through the pipe. */
+static pid_t parent_with_child(int report)
+{
+    pid_t pid = fork();
+    if (pid)
+        return pid;
+    struct child *c = shell("trap '' TERM HUP INT PIPE; sleep 1000; sleep 1000");
+    ssize_t written = write(report, &c->proc.pid, sizeof(c->proc.pid));
+    if (written > 0)
+        loop_run(&c->loop);
+    _exit(1);
+}
+
+static void a_child_does_not_outlive_its_parent(void **state)
+{
+    int ends[2];
+    pid_t child;
+    (void)state;
+    assert_int_equal(pipe(ends), 0);
+    pid_t parent = parent_with_child(ends[1]);
+    assert_int_equal(read(ends[0], &child, sizeof(child)), sizeof(child));
+    assert_true(lives(child));
+    kill(parent, SIGKILL);
+    waitpid(parent, NULL, 0);
+    assert_true(dies_within(child, 5000));
+    close(ends[0]);
+    close(ends[1]);
+}
+
+/* It died while the shim was on its way: nothing is started any more. */
+static void the_shim_starts_nothing_for_a_parent_that_is_gone(void **state)
+{
+    int status;
+    (void)state;
+    pid_t pid = fork();
+    if (pid == 0) {
+        execl("/proc/self/exe", "nodey", SHIM_VERB, "1", "/", "/bin/true", (char *)NULL);
+        _exit(1);
+    }
+    waitpid(pid, &status, 0);
+    assert_int_equal(WEXITSTATUS(status), 126);
+}
+
+int main(int argc, char **argv)
+{
+    static const struct CMUnitTest tests[] = {
+        cmocka_unit_test(the_exit_status_is_told),
+        cmocka_unit_test(the_signal_is_told),
+        cmocka_unit_test(all_that_it_wrote_is_read_before_the_exit_is_told),
+        cmocka_unit_test(what_it_did_not_end_with_a_line_is_kept),
+        cmocka_unit_test(a_grandchild_cannot_hold_the_door),
+        cmocka_unit_test(a_grandchild_that_writes_on_holds_it_for_a_second_at_most),
+        cmocka_unit_test(what_a_child_leaves_behind_is_ended),
+        cmocka_unit_test(what_has_no_environment_is_ended_at_the_second_look),
+        cmocka_unit_test(what_belongs_to_a_child_that_lives_is_left_alone),
+        cmocka_unit_test(a_command_that_does_not_exist_says_so_itself),
+        cmocka_unit_test(a_folder_that_does_not_exist_is_said_to),
+        cmocka_unit_test(the_child_gets_its_folder_environment_and_descriptor_3),
+        cmocka_unit_test(a_child_has_no_descriptor_of_a_sibling),
+        cmocka_unit_test(the_child_leads_a_group_with_default_signals),
+        cmocka_unit_test(a_signal_reaches_the_whole_group),
+        cmocka_unit_test(a_signal_reaches_a_child_in_its_first_moment),
+        cmocka_unit_test(input_is_written_and_ended),
+        cmocka_unit_test(much_input_drains),
+        cmocka_unit_test(a_child_that_closes_its_pipes_and_lives_is_told_of),
+        cmocka_unit_test(a_child_does_not_outlive_its_parent),
+        cmocka_unit_test(the_shim_starts_nothing_for_a_parent_that_is_gone),
+    };
+    if (argc > 1 && strcmp(argv[1], SHIM_VERB) == 0)
+        return shim_main(argc - 2, argv + 2);
+    signal(SIGPIPE, SIG_IGN);
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
