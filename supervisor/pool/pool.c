@@ -1,22 +1,12 @@
 #include "pool/pool.h"
 
-#include <assert.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 
 #include "pool/ask.h"
-#include "pool/balance.h"
 
-enum {
-    QUEUE_BYTES = 32 << 20, /* of waiting requests, in one pool */
-    MOVES_MAX = 10,         /* times a call that was never started may go back */
-    RETRY_BURST = 200,      /* started calls that may be tried again at once */
-    SETTLE_AFTER = 3,       /* failed starts in a row after which nobody waits for it */
-    RETRY_AFTER_S = 1,
-};
-
-static const double RETRY_SHARE = 0.1; /* of the calls may be second tries */
+enum { SETTLE_AFTER = 3 }; /* failed starts in a row after which nobody waits for it */
 
 void pool_tell(const struct pool *pool, const struct worker *w, enum log_level level,
                const char *fmt, ...)
@@ -29,43 +19,6 @@ void pool_tell(const struct pool *pool, const struct worker *w, enum log_level l
     struct pool_observer *observer = pool->pools->observer;
     observer->tell(observer, pool, w, level, text);
 }
-
-/* ------------------------------------------------------------------ failures */
-
-static struct call_failure no_instance(const struct pool *pool)
-{
-    static const char down[] = "the worker does not start";
-    return (struct call_failure){.code = "unavailable",
-                                 .status = 503,
-                                 .retry_after_s = RETRY_AFTER_S,
-                                 .text = pool->trouble[0] ? pool->trouble : down};
-}
-
-static const struct call_failure queue_full = {
-    .code = "unavailable",
-    .status = 503,
-    .retry_after_s = RETRY_AFTER_S,
-    .text = "too many requests wait for this worker",
-};
-static const struct call_failure waited_too_long = {
-    .code = "unavailable",
-    .status = 503,
-    .retry_after_s = RETRY_AFTER_S,
-    .text = "no instance of the worker was free in time",
-};
-static const struct call_failure too_slow = {
-    .code = "deadline_exceeded",
-    .status = 504,
-    .text = "the worker did not answer in time",
-};
-static const struct call_failure going_down = {
-    .code = "unavailable",
-    .status = 503,
-    .retry_after_s = RETRY_AFTER_S,
-    .text = "nodey is shutting down",
-};
-
-/* --------------------------------------------------------------------- queue */
 
 static bool serving(const struct pool *pool)
 {
@@ -81,7 +34,7 @@ static bool is_hopeless(const struct pool *pool, const struct instance *instance
 }
 
 /* It has no instance and is not about to have one. */
-static bool is_down(const struct pool *pool)
+bool pool_is_down(const struct pool *pool)
 {
     if (serving(pool))
         return false;
@@ -89,202 +42,6 @@ static bool is_down(const struct pool *pool)
         if (pool->instances[i].current && !is_hopeless(pool, &pool->instances[i]))
             return false;
     return true;
-}
-
-static void enter_queue(struct pool *pool, struct call *c, bool at_head)
-{
-    struct list *queue = c->kind == CALL_ASK ? &pool->asks : &pool->requests;
-    if (at_head)
-        list_push(queue, &c->node);
-    else
-        list_add(queue, &c->node);
-    if (c->kind == CALL_REQUEST) {
-        pool->waiting++;
-        pool->waiting_bytes += c->size;
-    }
-}
-
-void pool_left_queue(struct pool *pool, struct call *c)
-{
-    if (c->kind == CALL_REQUEST) {
-        pool->waiting--;
-        pool->waiting_bytes -= c->size;
-    }
-}
-
-static void on_timeout(struct timer *timer)
-{
-    struct call *c = container_of(timer, struct call, timer);
-    struct slot *slot = c->slot;
-    if (!slot) {
-        call_fail(c, &waited_too_long);
-        return;
-    }
-    struct worker *w = slot->worker;
-    bool begun = slot_started(slot);
-    slot_abandon(slot, "timeout");
-    call_fail(c, &too_slow);
-    if (begun)
-        worker_overdue(w);
-}
-
-void pool_requeue(struct pool *pool, struct call *c)
-{
-    c->moves++;
-    enter_queue(pool, c, /* at_head= */ true);
-}
-
-/* ------------------------------------------------------------------ dispatch */
-
-static void give(struct pool *pool, struct worker *w, struct call *c, bool nested)
-{
-    struct loop *loop = pool->pools->loop;
-    uint64_t now = loop_now(loop);
-    list_del(&c->node);
-    pool_left_queue(pool, c);
-    timer_start(loop, &c->timer, c->deadline_ms > now ? c->deadline_ms - now : 1, on_timeout);
-    worker_give(w, c, nested);
-}
-
-/* The least loaded instance that has room. */
-static struct worker *pick_free(struct pool *pool)
-{
-    struct worker *best = NULL;
-    struct balance_load best_load = {0};
-    list_each (at, &pool->states[WORKER_READY]) {
-        struct worker *w = container_of(at, struct worker, node);
-        struct balance_load load = {w->slot_count, (unsigned)w->ready.concurrency};
-        if (worker_has_room(w) && (!best || balance_less(&load, &best_load))) {
-            best = w;
-            best_load = load;
-        }
-    }
-    return best;
-}
-
-/* The busy instance in whose pipe most may still wait. */
-static struct worker *pick_ahead(struct pool *pool)
-{
-    struct worker *best = NULL;
-    unsigned most = 0;
-    list_each (at, &pool->states[WORKER_BUSY]) {
-        struct worker *w = container_of(at, struct worker, node);
-        unsigned ahead = worker_ahead(w);
-        if (ahead > most) {
-            best = w;
-            most = ahead;
-        }
-    }
-    return best;
-}
-
-static struct worker *pick_nested(struct pool *pool)
-{
-    for (int state = WORKER_READY; state <= WORKER_BUSY; state++)
-        list_each (at, &pool->states[state]) {
-            struct worker *w = container_of(at, struct worker, node);
-            if (worker_waits_in_ask(w))
-                return w;
-        }
-    return NULL;
-}
-
-/* False when no instance can take an ask now. */
-static bool dispatch_ask(struct pool *pool)
-{
-    struct call *c = list_first(&pool->asks, struct call, node);
-    struct worker *w = pick_free(pool);
-    bool nested = !w && (w = pick_nested(pool));
-    if (!w)
-        w = pick_ahead(pool);
-    if (!w)
-        return false;
-    give(pool, w, c, nested);
-    return true;
-}
-
-static bool dispatch_request(struct pool *pool)
-{
-    struct worker *w = pick_free(pool);
-    if (!w)
-        w = pick_ahead(pool);
-    if (!w)
-        return false;
-    give(pool, w, list_first(&pool->requests, struct call, node), /* nested= */ false);
-    return true;
-}
-
-void pool_dispatch(struct pool *pool)
-{
-    while (!list_empty(&pool->asks) && dispatch_ask(pool))
-        continue;
-    while (!list_empty(&pool->requests) && list_empty(&pool->asks) && dispatch_request(pool))
-        continue;
-}
-
-/* A queue that is full because it may hold nothing is no reason to refuse. */
-static bool takes_at_once(struct pool *pool)
-{
-    return pool->waiting == 0 && list_empty(&pool->asks) &&
-           (pick_free(pool) || pick_ahead(pool));
-}
-
-const struct call_failure *pool_submit(struct pool *pool, struct call *c, uint64_t timeout_ms)
-{
-    const struct worker_config *config = pool->config;
-    if (pool->pools->stopping)
-        return &going_down;
-    if (is_down(pool)) {
-        pool->refusal = no_instance(pool);
-        return &pool->refusal;
-    }
-    bool full = pool->waiting >= config->queue || pool->waiting_bytes + c->size > QUEUE_BYTES;
-    if (c->kind == CALL_REQUEST && full && !takes_at_once(pool))
-        return &queue_full;
-    uint64_t timeout = timeout_ms ? timeout_ms : config->timeout;
-    pool->retry_budget = MIN(pool->retry_budget + RETRY_SHARE, RETRY_BURST);
-    c->pool = pool;
-    c->deadline_ms = loop_now(pool->pools->loop) + timeout;
-    timer_start(pool->pools->loop, &c->timer, MIN(timeout, config->queue_timeout), on_timeout);
-    enter_queue(pool, c, /* at_head= */ false);
-    pool_dispatch(pool);
-    return NULL;
-}
-
-/* ---------------------------------------------------------------- lost calls */
-
-static bool may_try_again(struct pool *pool, struct call *c, bool begun)
-{
-    if (pool->pools->stopping)
-        return false;
-    if (!begun)
-        return c->moves < MOVES_MAX;
-    if (!c->idempotent || c->starts > 1 || pool->retry_budget < 1)
-        return false;
-    pool->retry_budget -= 1;
-    return true;
-}
-
-void pool_call_lost(struct worker *w, struct call *c, bool begun, const char *how)
-{
-    c->starts += begun;
-    if (may_try_again(w->pool, c, begun)) {
-        pool_requeue(w->pool, c);
-        return;
-    }
-    char text[384];
-    snprintf(text, sizeof(text), "worker %s ended while it handled this: %s", w->name, how);
-    call_fail(c, &(struct call_failure){.code = "internal", .status = 502, .text = text});
-}
-
-static void fail_waiting(struct pool *pool, const struct call_failure *failure)
-{
-    struct list all;
-    list_init(&all);
-    list_splice(&all, &pool->asks);
-    list_splice(&all, &pool->requests);
-    while (!list_empty(&all))
-        call_fail(list_first(&all, struct call, node), failure);
 }
 
 /* ----------------------------------------------------------------- instances */
@@ -377,10 +134,8 @@ void pool_worker_ended(struct worker *w, const char *how, bool was_draining)
     }
     if (is_hopeless(pool, instance))
         settle(pool);
-    if (is_down(pool)) {
-        struct call_failure failure = no_instance(pool);
-        fail_waiting(pool, &failure);
-    }
+    if (pool_is_down(pool))
+        pool_fail_waiting(pool);
     pool_dispatch(pool);
 }
 
@@ -450,28 +205,14 @@ void pool_replace_later(struct worker *w, const char *why)
     instance->next = worker_new(pool, w->instance, 0, false);
 }
 
-/* --------------------------------------------------------------------- pools */
-
-static void on_stopped(struct task *task)
-{
-    struct pools *pools = container_of(task, struct pools, stopped);
-    pools->observer->stopped(pools->observer);
-}
-
-void pools_init(struct pools *pools, struct loop *loop, struct pool_observer *observer)
-{
-    *pools = (struct pools){.loop = loop, .observer = observer};
-    list_init(&pools->list);
-    list_init(&pools->lost_asks);
-    task_init(&pools->stopped, on_stopped);
-}
+/* -------------------------------------------------------------------- a pool */
 
 struct pool *pool_new(struct pools *pools, const struct worker_config *config)
 {
     struct pool *pool = xcalloc(1, sizeof(*pool));
     pool->pools = pools;
     pool->config = config;
-    pool->retry_budget = RETRY_BURST;
+    pool->retry_budget = POOL_RETRY_BURST;
     pool->policy = (struct restart_policy){
         .backoff_min_ms = config->backoff_min,
         .backoff_max_ms = config->backoff_max,
@@ -493,93 +234,10 @@ void pool_start(struct pool *pool)
     pool->instances[0].current = worker_new(pool, 0, 0, false);
 }
 
-struct pool *pools_find(struct pools *pools, struct slice name)
-{
-    list_each (at, &pools->list) {
-        struct pool *pool = container_of(at, struct pool, node);
-        if (slice_is(name, pool->config->name))
-            return pool;
-    }
-    return NULL;
-}
-
 const struct ready *pool_declaration(const struct pool *pool)
 {
     for (int state = WORKER_READY; state <= WORKER_UNHEALTHY; state++)
         if (!list_empty(&pool->states[state]))
             return &list_first(&pool->states[state], struct worker, node)->ready;
     return NULL;
-}
-
-bool pools_settled(const struct pools *pools)
-{
-    list_each (at, &pools->list)
-        if (!container_of(at, struct pool, node)->settled)
-            return false;
-    return true;
-}
-
-/* Calls for each worker of a pool; it may leave its list meanwhile. */
-static void each_worker(struct pool *pool, void (*visit)(struct worker *, uint64_t),
-                        uint64_t arg)
-{
-    for (int state = 0; state < WORKER_STOPPED; state++)
-        list_each_safe (at, &pool->states[state])
-            visit(container_of(at, struct worker, node), arg);
-}
-
-static void drain_worker(struct worker *w, uint64_t limit_ms)
-{
-    if (w->state != WORKER_DRAINING)
-        worker_drain(w, limit_ms, "nodey is shutting down");
-}
-
-static void kill_worker(struct worker *w, uint64_t unused)
-{
-    (void)unused;
-    if (!w->spawned)
-        worker_stopped(w, "nodey is shutting down");
-    else
-        worker_kill(w, "nodey is shutting down");
-}
-
-static void stop_all(struct pools *pools, void (*visit)(struct worker *, uint64_t),
-                     uint64_t limit_ms)
-{
-    pools->stopping = true;
-    list_each (at, &pools->list) {
-        struct pool *pool = container_of(at, struct pool, node);
-        fail_waiting(pool, &going_down);
-        each_worker(pool, visit, limit_ms);
-    }
-    if (pools->lives == 0)
-        loop_defer(pools->loop, &pools->stopped);
-}
-
-void pools_stop(struct pools *pools, uint64_t limit_ms)
-{
-    stop_all(pools, drain_worker, limit_ms);
-}
-
-void pools_kill(struct pools *pools)
-{
-    stop_all(pools, kill_worker, 0);
-}
-
-void pool_worker_freed(struct pools *pools)
-{
-    if (--pools->lives == 0 && pools->stopping)
-        loop_defer(pools->loop, &pools->stopped);
-}
-
-void pools_deinit(struct pools *pools)
-{
-    assert(pools->lives == 0);
-    list_each_safe (at, &pools->list) {
-        struct pool *pool = container_of(at, struct pool, node);
-        list_del(&pool->node);
-        xfree(pool->instances);
-        xfree(pool);
-    }
-    ask_deinit(pools);
 }

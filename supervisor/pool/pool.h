@@ -16,6 +16,8 @@
 
 struct pools;
 
+enum { POOL_RETRY_BURST = 200 }; /* started calls that may be tried again at once */
+
 /* One place among the pool's instances. */
 struct instance {
     struct worker *current; /* NULL only while the pool stops */
@@ -118,6 +120,12 @@ const struct call_failure *pool_submit(struct pool *, struct call *, uint64_t ti
 
 /* Gives waiting calls to instances that can take them. */
 void pool_dispatch(struct pool *);
+
+/* It has no instance and is not about to have one. */
+bool pool_is_down(const struct pool *);
+
+/* Fails what waits, because the pool is down or nodey stops. */
+void pool_fail_waiting(struct pool *);
 
 /* Back to the head of its queue, after a worker could not keep it. */
 void pool_requeue(struct pool *, struct call *);

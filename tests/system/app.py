@@ -264,7 +264,7 @@ class App:
     def _leftovers(self) -> list[str]:
         """Waits for the run's processes to vanish; names and kills those that don't."""
         try:
-            until(lambda: not self.processes(), 3, "no process of the run is left")
+            until(lambda: procs.run_is_gone(self.run), 3, "no process of the run is left")
             return []
         except AssertionError:
             left = [(pid, procs.command(pid)) for pid in self.processes()]

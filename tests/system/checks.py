@@ -77,5 +77,5 @@ def wait_gone(pids: Sequence[int], seconds: float, what: str = "processes") -> N
 
 def wait_run_gone(run: str, seconds: float) -> None:
     """No process of that run is left, whatever group, session or parent it has."""
-    until(lambda: not procs.of_run(run), seconds,
+    until(lambda: procs.run_is_gone(run), seconds,
           f"no process of the run; left {[(p, procs.command(p)) for p in procs.of_run(run)]}")

@@ -8,6 +8,7 @@ cannot.  A process that vanishes while it is looked at counts as gone.
 from __future__ import annotations
 
 import os
+import time
 
 RUN = "NODEY_TEST_RUN"
 PAGE = os.sysconf("SC_PAGE_SIZE")
@@ -88,5 +89,17 @@ def command(pid: int) -> str:
 
 
 def of_run(run: str) -> list[int]:
-    """Every live process that was started, however indirectly, in that run."""
+    """Every live process that was started, however indirectly, in that run.
+
+    One in the middle of an exec shows no environment: see run_is_gone().
+    """
     return [pid for pid in pids() if environ(pid).get(RUN) == run]
+
+
+def run_is_gone(run: str) -> bool:
+    """Nothing of the run is left, seen three times, for the sake of an exec under way."""
+    for _ in range(3):
+        if of_run(run):
+            return False
+        time.sleep(0.01)
+    return True

@@ -12,6 +12,7 @@ import pytest
 
 from app import BINARY, App
 from timing import slow, until
+from workers import script
 
 Nodey = Callable[..., App]
 
@@ -145,13 +146,14 @@ def test_a_broken_script_shows_its_traceback_and_a_503_with_the_reason(nodey: No
 def test_an_exception_in_a_handler_is_a_500_and_a_traceback_in_the_log(nodey: Nodey) -> None:
     app = nodey({"workers/one.py": HELLO_PY + "\n@nodey.get('/boom')\ndef boom(req):\n"
                                               "    return 1 / 0\n",
-                 "workers/two.js": HELLO_JS + "\nnodey.get('/boom-js', () => { null.x; });\n"})
+                 "workers/two.js": HELLO_JS + "\nnodey.get('/boom-js', () => { null.x; });\n"},
+                script("one") + script("two", "js"))
     for path, error in (("/boom", "ZeroDivisionError"), ("/boom-js", "TypeError")):
         answer = app.get(path)
         assert answer.status == 500, answer
         assert error in answer.text
         app.wait_log(error)
-    before = app.worker_pids()
+    before = app.wait_workers(2)
     assert app.get("/from-python").status == 200 and app.get("/from-js").status == 200
     assert app.worker_pids() == before, "an exception must not cost the worker"
 

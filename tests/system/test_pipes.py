@@ -167,7 +167,7 @@ BAD_ANSWERS = {
     "Infinity": '{"id":$ID,"json":-Infinity}',
     "a trailing comma": '{"id":$ID,"json":{"a":1,}}',
     "an unfinished value": '{"id":$ID,"json":{"a":',
-    "two ids": '{"id":$ID,"id":$ID,"body":""}',
+    "two bodies": '{"id":$ID,"body":"a","json":1}',
     "text after the frame": '{"id":$ID,"body":"a"} b',
     "a streamed answer": '{"id":$ID,"status":200,"body":"a","more":true}',
 }
@@ -187,6 +187,12 @@ def test_an_answer_that_breaks_the_rules_is_a_502_with_a_reason(one: App) -> Non
             wrong.append((name, answer))
     assert not wrong, "\n".join(f"{name}: {answer!r} {answer.headers!r}" for name, answer in wrong)
     assert one.get("/evil?id=3").text == "3"
+
+
+def test_a_line_with_two_ids_is_nobodys_answer(one: App) -> None:
+    answer = one.post(framed('{"id":$ID,"id":$ID,"body":"x"}'), b"x")
+    assert answer.status == 504, answer
+    one.wait_log(r"evil#0.*two ids")
 
 
 def test_no_header_injection_leaves_a_byte_on_the_wire(one: App) -> None:

@@ -74,7 +74,7 @@ def test_without_descriptors_a_dead_worker_comes_back_later(nodey: Nodey) -> Non
     calm = app.calm(2)
     limit_descriptors(app, 12)
     opened = connect_some(app.port, 100)
-    before = app.worker_pids("evil")
+    before = app.wait_workers(2, "evil")
     kill(before)
     app.wait_log(r"evil#\d.*could not be started.*too many open files")
     assert procs.alive(app.pid)

@@ -40,9 +40,10 @@ def free_port() -> int:
 def test_sigkill_leaves_nothing_behind_20_of_20_times(nodey: Nodey) -> None:
     for _ in range(20):
         app = nodey(config=evil(instances=2) + evil("deaf", words=("noterm=1",), instances=1))
+        app.wait_workers(3)
         for how in ("group", "session", "daemon"):
             assert procs.alive(int(app.get(f"/evil?do=grandchild&how={how}").text))
-        assert len(app.processes()) >= 7
+        until(lambda: len(app.processes()) >= 7, 5, "all have been started")
         app.kill()
         wait_run_gone(app.run, 3)
 

@@ -17,7 +17,7 @@ from app import App
 from checks import kill, wait_gone
 from load import Load, blend, echo, evil as evil_shot, new_id
 from timing import slow, until
-from workers import doomed, evil, pool
+from workers import all_ready, doomed, evil, pool
 
 Nodey = Callable[..., App]
 
@@ -58,7 +58,7 @@ def test_killing_one_of_three_every_half_second_fails_no_get(nodey: Nodey) -> No
 
 def test_killing_all_workers_at_once_answers_the_queued_requests(nodey: Nodey) -> None:
     app = nodey(config=evil(instances=3))
-    before = app.worker_pids("evil")
+    before = all_ready(app, 3)
     kill(before)
     load = Load(app.port, echo("/evil", posts=0), connections=16, requests=64).start()
     load.join().require("ok", at_least=64)
@@ -126,7 +126,7 @@ def test_a_frozen_idle_worker_misses_its_pings_and_is_replaced(nodey: Nodey) -> 
     app = nodey(config=evil(words=("features=ping",), instances=2, ping_interval="200ms",
                             ping_timeout="500ms", ping_kill="1500ms",
                             stop_grace_period="500ms"))
-    before = app.worker_pids("evil")
+    before = all_ready(app, 2)
     frozen = before[0]
     kill([frozen], signal.SIGSTOP)
     wait_gone([frozen], 6, "the frozen worker")
@@ -138,7 +138,7 @@ def test_a_frozen_idle_worker_misses_its_pings_and_is_replaced(nodey: Nodey) -> 
 def test_a_worker_that_misses_its_pings_gets_no_new_work(nodey: Nodey) -> None:
     app = nodey(config=evil(words=("features=ping", "concurrency=8"), instances=2,
                             ping_interval="100ms", ping_timeout="300ms", ping_kill="30s"))
-    before = app.worker_pids("evil")
+    before = all_ready(app, 2)
     kill([before[0]], signal.SIGSTOP)
     app.wait_log(r"evil#\d.*(ping|answer|frozen|unhealthy)", timeout=5)
     load = Load(app.port, echo("/evil", posts=0), connections=8, requests=200, timeout=5).start()
@@ -296,7 +296,7 @@ def test_a_grandchild_cannot_hold_the_door(nodey: Nodey, how: str) -> None:
 
 def test_a_living_workers_children_are_left_alone(nodey: Nodey) -> None:
     app = nodey(config=evil(instances=2))
-    left, right = app.worker_pids("evil")
+    left, right = all_ready(app, 2)
     answer = app.get("/evil?do=grandchild&how=daemon")
     owner, grandchild = int(answer.headers["x-pid"]), int(answer.text)
     other = right if owner == left else left
@@ -383,7 +383,7 @@ def test_a_worker_of_another_protocol_version_is_named_and_not_restarted_for_eve
 def test_max_requests_recycles_under_load_without_a_failure(nodey: Nodey) -> None:
     app = nodey(config=evil(instances=3, max_requests=40))
     calm = app.calm(3)
-    before = app.worker_pids("evil")
+    before = all_ready(app, 3)
     load = Load(app.port, echo("/evil", largest=4096), connections=16, requests=1500).start()
     load.join().require("ok", at_least=1500)
     assert not set(before) & set(app.wait_workers(3, "evil")), "no worker was recycled"
@@ -406,7 +406,7 @@ def test_max_requests_bounds_what_a_process_serves(nodey: Nodey) -> None:
 
 def test_ttl_recycles_under_load_without_a_failure(nodey: Nodey) -> None:
     app = nodey(config=evil(instances=3, ttl="1s"))
-    before = app.worker_pids("evil")
+    before = all_ready(app, 3)
     load = Load(app.port, echo("/evil", largest=4096), connections=16, seconds=slow(4)).start()
     load.join().require("ok", at_least=200)
     assert not set(before) & set(app.wait_workers(3, "evil")), "no worker was recycled"

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 import sys
-from typing import Mapping, Union
+from typing import Mapping, Optional, Union
 
-from app import ROOT
+from app import ROOT, App
+from timing import until
 
 SCRIPTS = ROOT / "tests" / "workers"
 
@@ -37,6 +38,19 @@ def raw(script: str, *words: str) -> list[str]:
 def evil(name: str = "evil", words: tuple[str, ...] = (), **settings: Setting) -> str:
     """A pool of evil.py (see there what it can be told)."""
     return pool(name, *raw("evil.py", *words), **settings)
+
+
+def all_ready(app: App, count: int, path: str = "/evil") -> list[int]:
+    """Waits until so many processes of evil.py answer requests; their pids."""
+
+    def serving() -> Optional[list[int]]:
+        opened = [app.open_request("GET", f"{path}?do=slow&ms=30") for _ in range(2 * count)]
+        found = {int(connection.read_response().headers["x-pid"]) for connection in opened}
+        for connection in opened:
+            connection.close()
+        return sorted(found) if len(found) == count else None
+
+    return until(serving, 10, f"{count} workers answer at {path}")
 
 
 def doomed(name: str, *words: str, **settings: Setting) -> str:

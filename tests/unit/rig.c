@@ -118,8 +118,10 @@ int rig_main(int argc, char **argv, int (*tests)(void))
 
 struct rig *rig_new(void)
 {
-    static const char *env[] = {"PATH=/usr/local/bin:/usr/bin:/bin", NULL};
+    static char path[4096];
+    static const char *env[] = {path, NULL};
     struct rig *rig = xcalloc(1, sizeof(*rig));
+    snprintf(path, sizeof(path), "PATH=%s", getenv("PATH"));
     rig->observer = (struct pool_observer){on_tell, on_wrote, on_ready, on_settled, on_stopped};
     assert_int_equal(loop_init(&rig->loop), 0);
     pools_init(&rig->pools, &rig->loop, &rig->observer);

@@ -474,7 +474,7 @@ static pid_t parent_with_child(int report)
     pid_t pid = fork();
     if (pid)
         return pid;
-    struct child *c = shell("trap '' TERM HUP INT PIPE; sleep 1000; sleep 1000");
+    struct child *c = shell("trap '' TERM HUP INT PIPE; exec sleep 1000");
     ssize_t written = write(report, &c->proc.pid, sizeof(c->proc.pid));
     if (written > 0)
         loop_run(&c->loop);
