@@ -17,15 +17,16 @@ static void add(struct routes *r, struct slice method, struct slice path, struct
 {
     void *taken = NULL;
     struct err err;
+    enum log_level level = route.pool->announced ? LOG_DEBUG : LOG_WARN;
     struct route *kept = arena_alloc(&r->arena, sizeof(*kept));
     *kept = route;
     if (router_add(r->router, method, path, kept, &taken, &err)) {
-        pool_tell(route.pool, NULL, LOG_WARN, "%s", err.text);
+        pool_tell(route.pool, NULL, level, "%s", err.text);
         return;
     }
     const struct pool *owner = taken ? ((struct route *)taken)->pool : NULL;
     if (owner && owner != route.pool)
-        pool_tell(route.pool, NULL, LOG_WARN,
+        pool_tell(route.pool, NULL, level,
                   "route " SLICE_FMT " " SLICE_FMT " is served by %s already",
                   SLICE_ARG(method.len ? method : SLICE("*")), SLICE_ARG(path),
                   owner->config->name);

@@ -53,8 +53,8 @@ static void add_token(struct pools *pools, struct pool *pool, struct slice name)
     struct pool *owner = ask_find(pools, token);
     if (owner) {
         if (owner != pool)
-            pool_tell(pool, NULL, LOG_WARN, "token \"%s\" is answered by %s already", token,
-                      owner->config->name);
+            pool_tell(pool, NULL, pool->announced ? LOG_DEBUG : LOG_WARN,
+                      "token \"%s\" is answered by %s already", token, owner->config->name);
         xfree(token);
         return;
     }
@@ -262,6 +262,10 @@ static void on_lost(struct timer *timer)
 
 static void refuse_unknown(struct ask *a)
 {
+    if (a->pools->stopping) {
+        refuse(a, "unavailable", "nodey is shutting down");
+        return;
+    }
     char text[256];
     snprintf(text, sizeof(text),
              "no worker answers the token \"%.100s\"; one must declare it (set, token)",
@@ -303,7 +307,7 @@ void ask_retry_lost(struct pools *pools)
         struct ask *a = list_first(&lost, struct ask, call.node);
         struct pool *pool = ask_find(pools, a->token);
         list_del(&a->call.node);
-        if (!pool && !pools_settled(pools)) {
+        if (!pool && !pools->stopping && !pools_settled(pools)) {
             list_add(&pools->lost_asks, &a->call.node);
             continue;
         }

@@ -6,7 +6,10 @@
 
 #include "pool/ask.h"
 
-enum { SETTLE_AFTER = 3 }; /* failed starts in a row after which nobody waits for it */
+enum {
+    SETTLE_AFTER = 3,   /* failed starts in a row after which nobody waits for it */
+    LIFE_MIN_MS = 1000, /* of a worker that is replaced by plan */
+};
 
 void pool_tell(const struct pool *pool, const struct worker *w, enum log_level level,
                const char *fmt, ...)
@@ -164,7 +167,6 @@ void pool_worker_ready(struct worker *w)
     struct pool *pool = w->pool;
     struct instance *instance = &pool->instances[w->instance];
     instance->restart.unready = 0;
-    pool->was_ready = true;
     pool->trouble[0] = '\0';
     plan_end(w);
     pool_tell(pool, w, LOG_DEBUG, "ready");
@@ -177,6 +179,7 @@ void pool_worker_ready(struct worker *w)
     struct pool_observer *observer = pool->pools->observer;
     observer->ready(observer, pool, w);
     ask_tokens_changed(pool->pools);
+    pool->announced = true;
     fill(pool);
     settle(pool);
     pool_dispatch(pool);
@@ -202,7 +205,10 @@ void pool_replace_later(struct worker *w, const char *why)
     if (instance->current != w || instance->next || pool->pools->stopping)
         return;
     pool_tell(pool, w, LOG_DEBUG, "is to be replaced: %s", why);
-    instance->next = worker_new(pool, w->instance, 0, false);
+    /* A worker that asks for it as soon as it is ready must not become a fork bomb. */
+    uint64_t up = loop_now(pool->pools->loop) - w->ready_ms;
+    uint64_t pause = up < LIFE_MIN_MS ? LIFE_MIN_MS - up : 0;
+    instance->next = worker_new(pool, w->instance, pause, /* failed= */ false);
 }
 
 /* -------------------------------------------------------------------- a pool */

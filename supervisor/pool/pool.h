@@ -37,7 +37,7 @@ struct pool {
     size_t waiting;                    /* length of `requests` */
     uint64_t waiting_bytes;
     double retry_budget;         /* started calls that may be tried again */
-    bool was_ready;              /* some instance has been ready since the start */
+    bool announced;              /* conflicts of its declaration have been told of */
     bool settled;                /* it was ready, or failed to start several times */
     struct call_failure refusal; /* what pool_submit() returned last */
     char trouble[256];           /* why it has no instance, for a person; "" = none */

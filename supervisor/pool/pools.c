@@ -71,6 +71,7 @@ static void stop_all(struct pools *pools, void (*visit)(struct worker *, uint64_
         pool_fail_waiting(pool);
         each_worker(pool, visit, limit_ms);
     }
+    ask_retry_lost(pools);
     if (pools->lives == 0)
         loop_defer(pools->loop, &pools->stopped);
 }

@@ -246,8 +246,8 @@ static void a_worker_may_ask_to_be_replaced_and_finishes_its_work(void **state)
     (void)state;
     struct rig *rig = rig_new();
     struct pool *pool = rig_pool(rig, &config);
-    job_send(&job, pool, "put('{\"type\":\"drain\"}'); sleep(0.3); reply('done')");
-    rig_until(rig, rig->readies == 2);
+    job_send(&job, pool, "put('{\"type\":\"drain\"}'); sleep(2); reply('done')");
+    rig_until(rig, rig->readies == 2); /* a life lasts a second at least */
     assert_int_equal(job.ends, 0);
     rig_until(rig, job.ends);
     assert_string_equal(job.text, "done");
