@@ -103,6 +103,7 @@ class App:
         self.exit_code = exit_code  # what the end must be; None: not judged
         self.binary = binary
         self.port = 0
+        self._service = ""  # the name of this run that nodey gives to its workers
         self._process = subprocess.Popen(
             [str(binary), "up", "--listen", listen, *args], cwd=folder,
             env=self._environment(env or {}), stdin=subprocess.DEVNULL,
@@ -126,7 +127,12 @@ class App:
         found = self._err.search(READY.pattern, seconds)
         assert found, f"nodey did not become ready; its log:\n{self.log()}"
         self.port = int(found.group(1))
+        self._service = self._service_name()
         return self
+
+    def _service_name(self) -> str:
+        names = (procs.environ(pid).get("NODEY_RUN", "") for pid in procs.children(self.pid))
+        return next(filter(None, names), "")
 
     def returncode(self) -> Optional[int]:
         return self._process.poll()
@@ -204,6 +210,10 @@ class App:
         """Every live process of this run, the supervisor included."""
         return procs.of_run(self.run)
 
+    def helpers(self) -> list[int]:
+        """Processes of nodey itself that are not its children and not of its environment."""
+        return procs.naming(self._service) if self._service else []
+
     def worker_pids(self, name: Optional[str] = None) -> list[int]:
         """Its direct children that are workers, or those of one name."""
         found = []
@@ -264,10 +274,11 @@ class App:
     def _leftovers(self) -> list[str]:
         """Waits for the run's processes to vanish; names and kills those that don't."""
         try:
-            until(lambda: procs.run_is_gone(self.run), 3, "no process of the run is left")
+            until(lambda: procs.run_is_gone(self.run) and not self.helpers(), 3,
+                  "no process of the run is left")
             return []
         except AssertionError:
-            left = [(pid, procs.command(pid)) for pid in self.processes()]
+            left = [(pid, procs.command(pid)) for pid in self.processes() + self.helpers()]
         for pid, _ in left:
             try:
                 os.kill(pid, SIGKILL)

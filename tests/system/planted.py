@@ -6,6 +6,7 @@ to fail when what they look at is broken: see test_planted.py.
 
 from __future__ import annotations
 
+import ctypes
 import os
 import signal
 import socket
@@ -16,6 +17,7 @@ import time
 from urllib.parse import parse_qs, urlsplit
 
 FAULT = os.environ.get("FAULT", "")
+NAME = f"service-{os.getpid()}"  # as nodey's NODEY_RUN
 
 lock = threading.Lock()
 count = 0
@@ -108,6 +110,12 @@ def on_term(*_: object) -> None:
 
 
 def main() -> None:
+    if FAULT == "helper":
+        subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)", NAME], env={},
+                         start_new_session=True, stderr=subprocess.DEVNULL)
+    if FAULT in ("helper", "helped"):
+        subprocess.Popen(["sleep", "60"], env={**os.environ, "NODEY_RUN": NAME},
+                         preexec_fn=lambda: ctypes.CDLL(None).prctl(1, signal.SIGKILL))
     signal.signal(signal.SIGTERM, signal.SIG_IGN if FAULT == "stay" else on_term)
     said = {"sanitizer": "==1==ERROR: AddressSanitizer: heap-use-after-free",
             "undefined": "supervisor/base/buf.c:12:3: runtime error: shift exponent",

@@ -88,6 +88,11 @@ def command(pid: int) -> str:
     return _read(pid, "cmdline").replace(b"\0", b" ").decode(errors="replace").strip()
 
 
+def naming(text: str) -> list[int]:
+    """Every live process with that text on its command line."""
+    return [pid for pid in pids() if text in command(pid) and alive(pid)]
+
+
 def of_run(run: str) -> list[int]:
     """Every live process that was started, however indirectly, in that run.
 

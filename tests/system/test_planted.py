@@ -58,6 +58,7 @@ def test_a_faultless_stand_in_passes_every_check(planted: Planted) -> None:
     load(app).require("ok", at_least=60)
     calm.check(extra_fds=4)
     assert app.finish() == []
+    assert planted("helped").finish() == []
 
 
 @pytest.mark.parametrize("fault, outcome", [
@@ -124,7 +125,8 @@ def test_a_leak_is_found(planted: Planted, fault: str) -> None:
 
 
 @pytest.mark.parametrize("fault, problem", [
-    ("orphan", "left over"), ("code", "exit code is 3"), ("sanitizer", "a defect shows"),
+    ("orphan", "left over"), ("helper", "left over"), ("code", "exit code is 3"),
+    ("sanitizer", "a defect shows"),
     ("undefined", "a defect shows"), ("assertion", "a defect shows"),
 ])
 def test_a_bad_end_is_found(planted: Planted, fault: str,

@@ -18,7 +18,7 @@ import pytest
 
 import procs
 from app import BINARY, App
-from checks import wait_run_gone
+from checks import kill, wait_gone, wait_run_gone
 from client import Connection, Cut
 from load import Load, Outcome, blend, echo, evil as evil_shot
 from timing import slow, until
@@ -55,6 +55,19 @@ def test_sigkill_while_workers_are_being_spawned_leaves_nothing_behind(nodey: No
         time.sleep(rng.uniform(0, 0.15))  # Any moment of the start will do.
         app.kill()
         wait_run_gone(app.run, 3)
+
+
+def test_sigkill_ends_the_workers_even_without_nodeys_helper(nodey: Nodey) -> None:
+    """Two nets: the kernel's for the workers, and a process that sees to the rest."""
+    app = nodey(config=evil(instances=2) + evil("deaf", words=("noterm=1",), instances=1))
+    workers = app.wait_workers(3)
+    helpers = app.helpers()
+    assert helpers, "nothing would end what the workers leave behind"
+    kill(helpers)
+    wait_gone(helpers, 3)
+    assert app.get("/evil?id=1").text == "1"
+    app.kill()
+    wait_gone(workers, 1)
 
 
 def test_sigkill_under_load_leaves_nothing_behind(nodey: Nodey) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from pathlib import Path
 from typing import Mapping, Optional, Union
 
 from app import ROOT, App
@@ -56,3 +57,8 @@ def all_ready(app: App, count: int, path: str = "/evil") -> list[int]:
 def doomed(name: str, *words: str, **settings: Setting) -> str:
     """A pool of doomed.py (see there)."""
     return pool(name, *raw("doomed.py", *words), **settings)
+
+
+def starts(journal: Path) -> int:
+    """How often workers with that journal have started."""
+    return journal.read_text().count(" start") if journal.exists() else 0
