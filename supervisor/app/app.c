@@ -14,8 +14,10 @@
 #include "loop/sig.h"
 
 enum {
-    HTTP_SHARE = 60,    /* per cent of shutdown_timeout for the requests under way */
-    KILL_RESERVE = 500, /* ms of it kept for the end of what had to be killed */
+    HTTP_SHARE = 60,      /* per cent of shutdown_timeout for the requests under way */
+    SAME_SIGNAL_MS = 200, /* a wrapper may pass on what the terminal sent to us as well */
+    PATIENCE_MS = 5000,   /* between two words about workers that are not ready */
+    KILL_RESERVE = 500,   /* ms of it kept for the end of what had to be killed */
     EXIT_KILLED = 128,
 };
 
@@ -35,6 +37,8 @@ struct app {
     struct sig term;
     struct sig interrupt;
     struct timer limit;
+    struct timer patience;
+    uint64_t asked_ms;   /* when the first signal to stop came */
     uint64_t stop_at_ms; /* when everything must have ended */
     bool listening;
     bool stopping;
@@ -156,9 +160,12 @@ static void on_signal(struct app *app, int signum)
 {
     if (!app->stopping) {
         log_line(LOG_INFO, who, "shutting down (signal again to stop at once)");
+        app->asked_ms = loop_now(&app->loop);
         stop(app);
         return;
     }
+    if (loop_now(&app->loop) - app->asked_ms < SAME_SIGNAL_MS)
+        return;
     log_line(LOG_WARN, who, "stopping at once");
     app->exit_code = EXIT_KILLED + signum;
     pools_kill(&app->pools);
@@ -178,6 +185,7 @@ static void on_stopped(struct pool_observer *observer)
 {
     struct app *app = container_of(observer, struct app, observer);
     timer_stop(&app->loop, &app->limit);
+    timer_stop(&app->loop, &app->patience);
     http_server_free(app->server);
     app->server = NULL;
     sig_stop(&app->term);
@@ -276,8 +284,26 @@ static void make_pools(struct app *app)
         pool_new(&app->pools, &app->config->workers[i]);
 }
 
+/* The port is not open yet, and somebody may wonder why. */
+static void on_patience(struct timer *timer)
+{
+    struct app *app = container_of(timer, struct app, patience);
+    if (app->listening || app->stopping)
+        return;
+    list_each (at, &app->pools.list) {
+        const struct pool *pool = container_of(at, struct pool, node);
+        if (!pool->settled)
+            log_line(LOG_INFO, who,
+                     "the port opens when %s is ready, or has not become so in %llu s",
+                     pool->config->name,
+                     (unsigned long long)pool->config->start_timeout / 1000);
+    }
+    timer_start(&app->loop, &app->patience, PATIENCE_MS, on_patience);
+}
+
 static void start_pools(struct app *app)
 {
+    timer_start(&app->loop, &app->patience, PATIENCE_MS, on_patience);
     list_each (at, &app->pools.list)
         pool_start(container_of(at, struct pool, node));
 }

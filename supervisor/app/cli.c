@@ -89,10 +89,11 @@ static int run_check(int argc, char **argv)
     for (size_t i = 0; i < config->notes.count; i++)
         printf("%s\n", config->notes.items[i]);
     for (size_t i = 0; i < config->worker_count; i++)
-        printf("worker %s: %s, %llu instances\n", config->workers[i].name,
+        printf("worker %s: %s, %llu instance%s\n", config->workers[i].name,
                config->workers[i].script ? config->workers[i].script
                                          : config->workers[i].command.items[0],
-               (unsigned long long)config->workers[i].instances);
+               (unsigned long long)config->workers[i].instances,
+               config->workers[i].instances == 1 ? "" : "s");
     printf("%s is valid\n", config->file ? config->file : "the folder");
     config_free(config);
     return 0;

@@ -135,7 +135,7 @@ void pool_worker_ended(struct worker *w, const char *how, bool was_draining)
     } else {
         instance->current = after_crash(w, how);
     }
-    if (is_hopeless(pool, instance))
+    if (w->overdue || is_hopeless(pool, instance))
         settle(pool);
     if (pool_is_down(pool))
         pool_fail_waiting(pool);

@@ -36,9 +36,9 @@ struct pool {
     struct list requests;              /* struct call.node */
     size_t waiting;                    /* length of `requests` */
     uint64_t waiting_bytes;
-    double retry_budget;         /* started calls that may be tried again */
-    bool announced;              /* conflicts of its declaration have been told of */
-    bool settled;                /* it was ready, or failed to start several times */
+    double retry_budget; /* started calls that may be tried again */
+    bool announced;      /* conflicts of its declaration have been told of */
+    bool settled;        /* it was ready, or failed to start, several times or for long */
     struct call_failure refusal; /* what pool_submit() returned last */
     char trouble[256];           /* why it has no instance, for a person; "" = none */
 };
@@ -56,7 +56,7 @@ struct pool_observer {
     /* An instance became ready: its declaration is new. */
     void (*ready)(struct pool_observer *, struct pool *, struct worker *);
 
-    /* The pool is ready for the first time, or has failed to start often enough. */
+    /* The pool is ready for the first time, or has failed to start often or long enough. */
     void (*settled)(struct pool_observer *, struct pool *);
 
     /* No process of any pool is left (after pools_stop). */

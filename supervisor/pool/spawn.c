@@ -141,6 +141,7 @@ static void on_not_ready(struct timer *timer)
         intake_level0(w);
         return;
     }
+    w->overdue = true;
     char why[96];
     snprintf(why, sizeof(why), "it was not ready within %llu ms",
              (unsigned long long)w->pool->config->start_timeout);

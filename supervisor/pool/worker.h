@@ -62,7 +62,8 @@ struct worker {
     char name[80]; /* "fib#0" */
     struct proc proc;
     bool spawned;
-    bool level0; /* declared no feature */
+    bool overdue; /* it was not ready in time */
+    bool level0;  /* declared no feature */
     struct ready ready;
     struct idmap open; /* id -> slot */
     struct list slots; /* struct slot.node */

@@ -151,6 +151,18 @@ def test_an_interrupt_from_the_terminal_does_not_reach_the_workers(nodey: Nodey)
     assert app.wait_exit(10) == 0
 
 
+def test_a_signal_that_a_wrapper_passes_on_as_well_counts_once(nodey: Nodey) -> None:
+    app = nodey(config=evil(instances=1))
+    with app.open_request("POST", "/evil?do=slow&ms=800", b"not cut off") as connection:
+        until(lambda: app.worker_pids("evil"), 1, "a worker")
+        time.sleep(0.3)  # It has reached the supervisor.
+        app.signal(signal.SIGTERM)
+        time.sleep(0.02)  # Two signals at the same moment are one for the kernel already.
+        app.signal(signal.SIGTERM)
+        assert connection.read_response().body == b"not cut off"
+    assert app.wait_exit(10) == 0
+
+
 @pytest.mark.parametrize("second", [signal.SIGTERM, signal.SIGINT])
 def test_a_second_signal_ends_it_at_once(nodey: Nodey, second: int) -> None:
     app = nodey(config=evil(words=("noterm=1",), instances=2, timeout="60s"), exit_code=None)

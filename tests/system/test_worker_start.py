@@ -88,6 +88,15 @@ def test_a_worker_that_never_says_ready_is_ended_and_tried_again(
     assert app.get("/evil?id=3").text == "3"
 
 
+def test_one_that_is_not_ready_in_time_holds_up_the_port_no_longer(nodey: Nodey) -> None:
+    app = nodey(config='[workers.never]\ncommand = "sleep 1000"\nready = "frame"\n'
+                + 'start_timeout = "6s"\n\n' + evil(instances=1))
+    log = app.log()
+    assert "the port opens when never is ready" in log
+    assert log.index("was not ready within") < log.index("nodey ready on")
+    assert app.get("/evil?id=5").text == "5"
+
+
 def test_no_request_reaches_a_worker_before_it_is_ready(nodey: Nodey) -> None:
     app = nodey(config=evil(words=("start=1",), instances=1, backoff_min="10ms"))
     before = app.worker_pids("evil")
