@@ -251,6 +251,15 @@ static const struct pool_observer observer = {
     .stopped = on_stopped,
 };
 
+/* A body that fits no worker's line is refused before it is read. */
+static uint64_t largest_body(const struct config *config)
+{
+    uint64_t line = 0;
+    for (size_t i = 0; i < config->worker_count; i++)
+        line = MAX(line, config->workers[i].max_line);
+    return MIN(config->server.max_body, line);
+}
+
 static void make_server(struct app *app)
 {
     const struct server_config *s = &app->config->server;
@@ -261,7 +270,7 @@ static void make_server(struct app *app)
                                                 .head_bytes = s->max_head,
                                                 .target_bytes = s->max_target,
                                                 .header_count = s->max_headers,
-                                                .body_bytes = s->max_body,
+                                                .body_bytes = largest_body(app->config),
                                                 .header_timeout_ms = s->header_timeout,
                                                 .body_timeout_ms = s->body_timeout,
                                                 .idle_timeout_ms = s->idle_timeout,

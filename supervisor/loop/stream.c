@@ -184,7 +184,7 @@ void stream_poke(struct stream *s)
 struct buf *stream_out(struct stream *s)
 {
     if (list_empty(&s->dirty) && !s->closed)
-        list_add(&s->loop->dirty, &s->dirty);
+        (s->is_pipe ? list_push : list_add)(&s->loop->dirty, &s->dirty);
     return &s->out;
 }
 
