@@ -181,10 +181,18 @@ void stream_poke(struct stream *s)
         loop_defer(s->loop, &s->poke);
 }
 
+/*
+ * Pipes are flushed first: the worker at their other end wakes and works while the
+ * answers of this turn go out to their clients.
+ */
 struct buf *stream_out(struct stream *s)
 {
-    if (list_empty(&s->dirty) && !s->closed)
-        (s->is_pipe ? list_push : list_add)(&s->loop->dirty, &s->dirty);
+    if (!list_empty(&s->dirty) || s->closed)
+        return &s->out;
+    if (s->is_pipe)
+        list_push(&s->loop->dirty, &s->dirty);
+    else
+        list_add(&s->loop->dirty, &s->dirty);
     return &s->out;
 }
 
