@@ -47,9 +47,10 @@ for (const [name, value, frame] of SHAPES) {
 }
 
 test('encodes a fetch Response, each cookie a field of its own', async () => {
-    const response = new Response('hi', { status: 201, headers: [['set-cookie', 'a=1'], ['set-cookie', 'b=2']] });
+    const cookies = ['a=1; Expires=Wed, 21 Oct 2026 07:28:00 GMT; Path=/', 'b=2'];
+    const response = new Response('hi', { status: 201, headers: cookies.map((text) => ['set-cookie', text]) });
     const frame = JSON.parse(await responseLine('7', response, 'GET /x'));
-    assert.deepEqual(frame.headers['set-cookie'], ['a=1', 'b=2']);
+    assert.deepEqual(frame.headers['set-cookie'], cookies);
     assert.equal(frame.status, 201);
     assert.equal(frame.body64, Buffer.from('hi').toString('base64'));
 });

@@ -100,9 +100,22 @@ function isFetchResponse(value) {
         value[Symbol.toStringTag] === 'Response' && typeof value.arrayBuffer === 'function';
 }
 
+/* A comma before "name=" parts two cookies; the comma of an Expires date has none behind it. */
+const BETWEEN_COOKIES = /,\s*(?=[!#$%&'*+\-.^_`|~0-9A-Za-z]+=)/;
+
+/* Runtimes without getSetCookie (Debian 12's Node 18) hand out all cookies as one line. */
+function fetchHeaders(headers) {
+    const plain = plainHeaders(headers);
+    if (typeof plain['set-cookie'] === 'string' && typeof headers.getSetCookie !== 'function') {
+        const cookies = plain['set-cookie'].split(BETWEEN_COOKIES);
+        if (cookies.length > 1) plain['set-cookie'] = cookies;
+    }
+    return plain;
+}
+
 async function fromFetchResponse(response) {
     const bytes = new Uint8Array(await response.arrayBuffer());
-    const headers = plainHeaders(response.headers);
+    const headers = fetchHeaders(response.headers);
     return new Reply(bytes.length > 0 ? bytes : undefined, { status: response.status, headers });
 }
 
