@@ -276,3 +276,16 @@ def test_a_handler_that_calls_exit_is_answered_for(write) -> None:
     frame = worker.next()
     assert frame["id"] == 1 and frame["message"] == "the handler ended: SystemExit: 3"
     assert worker.end() == 3
+
+
+def test_an_end_right_after_a_backlog_is_an_orderly_one(run) -> None:
+    """No thread of ours is left to wake while the interpreter finalizes."""
+    backlog = "".join(
+        f'{{"id":{id},"method":"GET","path":"/fib","query":"num=1"}}\n' for id in range(1, 200)
+    )
+    for _attempt in range(30):
+        worker = run("fib")
+        worker.write(backlog)
+        worker.close_input()
+        assert len(worker.next_of(200)) == 200  # ready, and an answer to each
+        assert worker.end() == 0

@@ -27,6 +27,7 @@ from .codec import decode_lines, encode_utf8
 _CHUNK = 65536
 _WATCH_SECONDS = 0.01
 _WATCH_IDLE_TURNS = 50
+_WATCH_END_SECONDS = 1.0
 _DEFAULT_MAX_LINE = 1048576
 
 
@@ -51,6 +52,8 @@ class Channel:
         self._flushes = 0
         self._lock = _thread.allocate_lock()
         self._bell: Any = None
+        self._watcher_ended: Any = None
+        self._leaving = False
         self._parts: list[bytes] = []
         self._parts_size = 0
         self._skipping = False
@@ -110,15 +113,31 @@ class Channel:
             return
         self._bell = _thread.allocate_lock()
         self._bell.acquire()
+        self._watcher_ended = _thread.allocate_lock()
+        self._watcher_ended.acquire()
         try:
-            _thread.start_new_thread(self._watch, (self._bell,))
+            _thread.start_new_thread(self._watch, (self._bell, self._watcher_ended))
         except RuntimeError:
+            self._bell = None
             self.may_hold = False
 
-    def _watch(self, bell: Any) -> None:
-        while True:
+    def unwatch(self) -> None:
+        """Ends the watcher: a thread that wakes while the interpreter ends can crash it."""
+        if self._bell is None:
+            return
+        self._leaving = True
+        try:
+            self._bell.release()
+        except RuntimeError:
+            pass  # It is not waiting for the bell.
+        self._watcher_ended.acquire(True, _WATCH_END_SECONDS)
+        self._bell = None
+        self._leaving = self.watched = False
+
+    def _watch(self, bell: Any, ended: Any) -> None:
+        while not self._leaving:
             idle = 0
-            while idle < _WATCH_IDLE_TURNS:
+            while idle < _WATCH_IDLE_TURNS and not self._leaving:
                 seen = self._flushes
                 time.sleep(_WATCH_SECONDS)
                 idle = idle + 1 if self._flushes == seen else 0
@@ -127,7 +146,9 @@ class Channel:
             self.watched = False
             if self.held:
                 self.flush()
-            bell.acquire()
+            if not self._leaving:
+                bell.acquire()
+        ended.release()
 
     # ------------------------------------------------------------------- input
 

@@ -109,6 +109,7 @@ class SyncEngine:
         finally:
             self._poller.unregister(self.signals.fd)
             self.signals.restore()
+            self.channel.unwatch()
 
     def _finish(self) -> None:
         """All work has been begun; see that it is done."""
