@@ -156,6 +156,17 @@ def test_a_hundred_mutual_asks_under_load_all_end(nodey: Nodey) -> None:
     assert [answer.json() for answer in answers] == [3, 6] * 50
 
 
+def test_deep_asks_to_and_fro_from_many_clients_at_once_all_end(nodey: Nodey) -> None:
+    """Each stack is then a mix of many conversations, and only its top can go on."""
+    app = nodey({"workers/ping.py": ROUND.format(me="ping", other="pong"),
+                 "workers/pong.py": ROUND.format(me="pong", other="ping")},
+                script("ping") + script("pong"))
+    depths = [2 + i * 7 % 45 for i in range(40)]
+    answers = together(app, [f"/{('ping', 'pong')[i % 2]}?n={n}" for i, n in enumerate(depths)],
+                       timeout=20)
+    assert [answer.json() for answer in answers] == depths
+
+
 def test_a_worker_may_ask_its_own_pool(nodey: Nodey) -> None:
     app = nodey({"workers/me.py": ROUND.format(me="me", other="me")}, script("me"))
     assert app.get("/me?n=10").json() == 10
