@@ -22,7 +22,10 @@ enum {
 };
 
 struct app {
-    const struct config *config;
+    struct config *config;
+    const struct app_options *options;
+    bool dev;
+    bool watching;
     struct loop loop;
     struct sink err;
     struct sink out;
@@ -222,8 +225,9 @@ static void on_ready(struct pool_observer *observer, struct pool *pool, struct w
 static void open_port(struct app *app)
 {
     struct err err;
+    const char *given = app->options->listen;
     app->listening = true;
-    if (http_server_listen(app->server, app->config->server.listen, &err)) {
+    if (http_server_listen(app->server, given ? given : app->config->server.listen, &err)) {
         log_line(LOG_ERROR, who, "%s", err.text);
         app->exit_code = 1;
         stop(app);
@@ -288,7 +292,7 @@ static void make_pools(struct app *app)
     pools_init(&app->pools, &app->loop, &app->observer);
     app->pools.env = (const char *const *)app->env;
     app->pools.server = "nodey/" NODEY_VERSION;
-    app->pools.dev = isatty(STDERR_FILENO);
+    app->pools.dev = app->dev;
     for (size_t i = 0; i < app->config->worker_count; i++)
         pool_new(&app->pools, &app->config->workers[i]);
 }
@@ -366,10 +370,21 @@ static void release(struct app *app)
         log_line(LOG_DEBUG, who, "a handle was left open");
 }
 
-int app_run(const struct config *config)
+static bool decide(bool yes, bool no, int configured, bool automatic)
+{
+    if (yes || no)
+        return yes;
+    return configured == AUTO_AUTO ? automatic : configured == AUTO_ON;
+}
+
+int app_run(struct config *config, const struct app_options *options)
 {
     struct app *app = xcalloc(1, sizeof(*app));
+    const struct server_config *server = &config->server;
     app->config = config;
+    app->options = options;
+    app->dev = decide(options->dev, options->no_dev, server->dev, isatty(STDERR_FILENO));
+    app->watching = decide(options->watch, options->no_watch, server->watch, app->dev);
     open_log(app);
     app->exit_code = prepare(app);
     if (app->exit_code == 0) {
@@ -380,6 +395,7 @@ int app_run(const struct config *config)
     int rc = app->exit_code;
     free_env(app->env);
     sdk_deinit(&app->sdk);
+    config_release(app->config);
     xfree(app);
     return rc;
 }

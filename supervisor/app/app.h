@@ -9,9 +9,23 @@
 
 #include "config/config.h"
 
+struct app_options {
+    const char *file;   /* for config_load(), also when it is loaded again; may be NULL */
+    const char *listen; /* instead of the configured address; may be NULL */
+    bool dev, no_dev;   /* --dev, --no-dev: instead of what is configured */
+    bool watch, no_watch;
+
+    /*
+     * A run for one command, beside a nodey that may be up: no port, no lock on the
+     * data folder, and its control socket at this path.  NULL for a run that serves.
+     */
+    const char *private_socket;
+};
+
 /*
  * Serves until it is told to stop (SIGTERM, SIGINT; a second one stops at once).
- * Returns the exit code: 0 after an orderly end, 1 when it could not start, 130 or
- * 143 when it was told twice.
+ * Takes over the caller's hold of the configuration, which was loaded with these
+ * options.  Returns the exit code: 0 after an orderly end, 1 when it could not start,
+ * 130 or 143 when it was told twice.
  */
-int app_run(const struct config *);
+int app_run(struct config *, const struct app_options *);

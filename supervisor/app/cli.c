@@ -9,10 +9,6 @@
 #include "base/buf.h"
 #include "loop/shim.h"
 
-struct options {
-    const char *file;
-    const char *listen;
-};
 
 static int usage_error(const char *fmt, const char *what)
 {
@@ -35,9 +31,9 @@ static const char *value_of(const char *name, int argc, char **argv, int *at)
     return NULL;
 }
 
-static int parse_options(struct options *options, int argc, char **argv)
+static int parse_options(struct app_options *options, int argc, char **argv)
 {
-    *options = (struct options){0};
+    *options = (struct app_options){0};
     for (int i = 0; i < argc; i++) {
         const char *given = argv[i], *value;
         if ((value = value_of("-f", argc, argv, &i)) ||
@@ -46,6 +42,14 @@ static int parse_options(struct options *options, int argc, char **argv)
             options->file = value;
         else if ((value = value_of("--listen", argc, argv, &i)))
             options->listen = value;
+        else if (strcmp(given, "--dev") == 0)
+            options->dev = true;
+        else if (strcmp(given, "--no-dev") == 0)
+            options->no_dev = true;
+        else if (strcmp(given, "-w") == 0 || strcmp(given, "--watch") == 0)
+            options->watch = true;
+        else if (strcmp(given, "--no-watch") == 0)
+            options->no_watch = true;
         else
             return usage_error(given[0] == '-' ? "unknown option or missing value: %s"
                                                : "unexpected argument: %s",
@@ -54,33 +58,29 @@ static int parse_options(struct options *options, int argc, char **argv)
     return 0;
 }
 
-static struct config *load(const struct options *options)
+static struct config *load(const struct app_options *options)
 {
     struct err err;
     struct config *config = config_load(options->file, &err);
     if (!config)
         fprintf(stderr, "nodey: %s\n", err.text);
-    else if (options->listen)
-        config->server.listen = options->listen;
     return config;
 }
 
 static int run_up(int argc, char **argv)
 {
-    struct options options;
+    struct app_options options;
     if (parse_options(&options, argc, argv))
         return 2;
     struct config *config = load(&options);
     if (!config)
         return 1;
-    int rc = app_run(config);
-    config_free(config);
-    return rc;
+    return app_run(config, &options);
 }
 
 static int run_check(int argc, char **argv)
 {
-    struct options options;
+    struct app_options options;
     if (parse_options(&options, argc, argv))
         return 2;
     struct config *config = load(&options);
@@ -95,7 +95,7 @@ static int run_check(int argc, char **argv)
                (unsigned long long)config->workers[i].instances,
                config->workers[i].instances == 1 ? "" : "s");
     printf("%s is valid\n", config->file ? config->file : "the folder");
-    config_free(config);
+    config_release(config);
     return 0;
 }
 

@@ -15,6 +15,9 @@ enum { CONFIG_MAX_WORKERS = 1024, CONFIG_MAX_ROUTES = 4096 };
 
 enum access_log { ACCESS_OFF, ACCESS_COMBINED, ACCESS_JSON };
 
+/* AUTO: on when the log is a terminal. */
+enum automatic { AUTO_AUTO, AUTO_ON, AUTO_OFF };
+
 enum log_format { LOG_FORMAT_TEXT, LOG_FORMAT_JSON };
 
 /* `items` ends with a NULL, also when there are none. */
@@ -41,6 +44,10 @@ struct server_config {
     int log_format;            /* enum log_format */
     int log_level;             /* enum log_level of base/log.h */
     const char *data_dir;      /* absolute */
+    int dev;                   /* enum automatic: stacks, error pages; and watch */
+    int watch;                 /* enum automatic: AUTO follows dev */
+    uint64_t cache_size;       /* bytes of all cached answers together; 0 = none are kept */
+    bool ask_endpoint;         /* POST /ask, as the bridges of old had it */
 };
 
 struct worker_config {
@@ -48,7 +55,10 @@ struct worker_config {
     const char *script;         /* absolute, or NULL when a command was configured */
     struct string_list command; /* argv, never empty: as configured, or what runs the script */
     const char *cwd;            /* absolute */
-    struct string_list env;     /* "NAME=value" */
+    struct string_list env;     /* "NAME=value"; those of env_file first */
+    struct string_list env_file; /* absolute, each read into env */
+    bool env_clear;              /* inherits nothing but what nodey itself adds */
+    struct string_list watch;    /* absolute files and folders, beside what the script loads */
     struct string_list tokens;  /* tokens that it answers, beside those of its ready */
     bool ready_auto;            /* alive for 2 s without `ready` = level 0 */
     uint64_t instances;
@@ -78,10 +88,14 @@ struct route_config {
     struct string_list methods; /* upper case; none = any */
     const char *to;             /* "worker" or "worker:Token" */
     uint64_t timeout;           /* ms; 0 = the worker's */
+    uint64_t cache;             /* ms that an answer without Cache-Control is fresh; 0 = off */
+    struct string_list cache_headers; /* lower case: request headers that are part of the key */
+    const char *description;          /* for people */
 };
 
 struct config {
     struct arena arena;
+    unsigned holders; /* see config_hold() */
     const char *file; /* as it was named; NULL when there is none */
     const char *dir;  /* absolute: of the file, or the current one */
     struct server_config server;
@@ -89,7 +103,9 @@ struct config {
     size_t worker_count;
     struct route_config *routes;
     size_t route_count;
-    struct string_list notes; /* for the log: what discovery left out, and why */
+    struct string_list notes; /* for the log: what was taken and what left out, and why */
+    struct string_list files; /* absolute: all that was read, or looked for: watched */
+    bool discovered;          /* the workers are those of workers/ */
 };
 
 /*
@@ -99,7 +115,10 @@ struct config {
  * file:line:column where there is a place, on failure.
  */
 struct config *config_load(const char *file, struct err *);
-void config_free(struct config *);
+
+/* What was loaded has one holder; freed when the last lets go.  Release takes NULL. */
+struct config *config_hold(struct config *);
+void config_release(struct config *);
 
 /* The worker of that name, or NULL. */
 const struct worker_config *config_worker(const struct config *, const char *name);

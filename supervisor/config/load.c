@@ -271,22 +271,30 @@ static const char *folder_of(struct arena *a, const char *file, struct err *err)
 struct config *config_load(const char *file, struct err *err)
 {
     struct config *c = xcalloc(1, sizeof(*c));
+    c->holders = 1;
     if (!file && access(default_file, F_OK) == 0)
         file = default_file;
     if (file)
         c->file = arena_strdup(&c->arena, slice_of(file));
     c->dir = folder_of(&c->arena, file, err);
     c->notes = string_list_none(&c->arena);
+    c->files = string_list_none(&c->arena);
     struct reader r = {&c->arena, c->file, c->dir, err};
     if (c->dir && load_text(c, &r) == 0)
         return c;
-    config_free(c);
+    config_release(c);
     return NULL;
 }
 
-void config_free(struct config *c)
+struct config *config_hold(struct config *c)
 {
-    if (!c)
+    c->holders++;
+    return c;
+}
+
+void config_release(struct config *c)
+{
+    if (!c || --c->holders)
         return;
     arena_deinit(&c->arena);
     xfree(c);

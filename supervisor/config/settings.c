@@ -27,6 +27,9 @@ static const char *const access_logs[] = {
 static const char *const log_formats[] = {
     [LOG_FORMAT_TEXT] = "text", [LOG_FORMAT_JSON] = "json", NULL};
 
+static const char *const automatic[] = {
+    [AUTO_AUTO] = "auto", [AUTO_ON] = "on", [AUTO_OFF] = "off", NULL};
+
 static const char *const log_levels[] = {[LOG_DEBUG] = "debug",
                                          [LOG_INFO] = "info",
                                          [LOG_WARN] = "warn",
@@ -72,6 +75,14 @@ static const struct setting server_rows[] = {
      .help = "the least important lines that are logged", .choices = log_levels},
     {SERVER(data_dir), SETTING_PATH, ".nodey", 0, 0,
      .help = "where nodey keeps what it must remember", .fixed = true},
+    {SERVER(dev), SETTING_CHOICE, "auto", 0, 0,
+     .help = "error pages with tracebacks, and watch; auto: on a terminal", .choices = automatic, .fixed = true},
+    {SERVER(watch), SETTING_CHOICE, "auto", 0, 0,
+     .help = "serve changed, new and removed files at once; auto: as dev", .choices = automatic, .fixed = true},
+    {SERVER(cache_size), SETTING_SIZE, "64M", 0, 16 * G,
+     .help = "memory for the answers of routes with a cache"},
+    {SERVER(ask_endpoint), SETTING_BOOL, "false", 0, 0,
+     .help = "answer POST /ask {\"asking_about\": TOKEN} with base64 JSON, as the bridges of old did"},
 };
 
 static const struct setting worker_rows[] = {
@@ -83,6 +94,12 @@ static const struct setting worker_rows[] = {
      .help = "working directory"},
     {WORKER(env), SETTING_ENV, "(none)", 0, 0,
      .help = "further environment variables"},
+    {WORKER(env_file), SETTING_LIST, "(none)", 0, 0,
+     .help = "files of NAME=value lines, below env"},
+    {WORKER(env_clear), SETTING_BOOL, "false", 0, 0,
+     .help = "start with no environment but env, env_file and what nodey adds"},
+    {WORKER(watch), SETTING_LIST, "(what it loads)", 0, 0,
+     .help = "further files and folders whose change replaces the instances"},
     {WORKER(tokens), SETTING_LIST, "(none)", 0, 0,
      .help = "tokens it answers, beside those that it announces"},
     {FIELD("ready", worker_config, ready_auto), SETTING_CHOICE, "(by script)", 0, 0,
@@ -123,7 +140,7 @@ static const struct setting worker_rows[] = {
      .help = "so many crashes without once being ready: failed"},
     {WORKER(failed_retry), SETTING_DURATION, "30s", 1 * MS, 1 * D,
      .help = "failed: tried again after this"},
-    {WORKER(max_line), SETTING_SIZE, "1M", 64 * K, 16 * M,
+    {WORKER(max_line), SETTING_SIZE, "16M", 64 * K, 64 * M,
      .help = "of one protocol line, either way"},
     {WORKER(log_rate), SETTING_INT, "1000", 1, 1000000,
      .help = "log lines per second and instance; more are counted, not shown"},
@@ -140,6 +157,12 @@ static const struct setting route_rows[] = {
      .help = "\"worker\" or \"worker:Token\""},
     {ROUTE(timeout), SETTING_DURATION, "(the worker's)", 1 * MS, 1 * D,
      .help = "of one request"},
+    {ROUTE(cache), SETTING_DURATION, "off", 0, 365 * D,
+     .help = "keep answers to GET and HEAD this long, unless their Cache-Control says otherwise"},
+    {ROUTE(cache_headers), SETTING_LIST, "(none)", 0, 0,
+     .help = "request headers that are part of the cache's key, beside those of Vary"},
+    {ROUTE(description), SETTING_STRING, "(none)", 0, 0,
+     .help = "for people"},
 };
 /* clang-format on */
 

@@ -122,7 +122,7 @@ static void a_whole_configuration_is_understood(void **state)
     assert_int_equal(c->routes[1].timeout, 0);
     assert_int_equal(c->notes.count, 0);
     assert_null(c->notes.items[0]);
-    config_free(c);
+    config_release(c);
 }
 
 static void what_is_not_said_depends_on_the_script_and_the_machine(void **state)
@@ -145,7 +145,7 @@ static void what_is_not_said_depends_on_the_script_and_the_machine(void **state)
     assert_false(config_worker(c, "e")->ready_auto);
     assert_in_range(config_worker(c, "a")->instances, 2, 8);
     assert_string_equal(config_worker(c, "b")->command.items[0], config_worker(c, "b")->script);
-    config_free(c);
+    config_release(c);
 }
 
 static void paths_are_relative_to_the_file_not_to_the_caller(void **state)
@@ -162,7 +162,7 @@ static void paths_are_relative_to_the_file_not_to_the_caller(void **state)
     assert_path(c->server.data_dir, state, "conf/.nodey");
     assert_memory_equal(c->server.listen, "unix:/", 6);
     assert_path(c->server.listen + 5, state, "conf/run/sock");
-    config_free(c);
+    config_release(c);
 }
 
 static void addresses_are_recognised(void **state)
@@ -183,7 +183,7 @@ static void addresses_are_recognised(void **state)
         struct config *c = load(text, &err);
         assert_string_equal(err.text, "");
         assert_string_equal(c->server.listen, good[i]);
-        config_free(c);
+        config_release(c);
     }
     for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
         char text[128], want[256];
@@ -353,7 +353,7 @@ static void a_token_has_128_bytes_at_most(void **state)
              token, token);
     struct config *c = load(text, &err);
     assert_string_equal(err.text, "");
-    config_free(c);
+    config_release(c);
 }
 
 static void routes_may_share_a_path_when_their_methods_differ(void **state)
@@ -367,7 +367,7 @@ static void routes_may_share_a_path_when_their_methods_differ(void **state)
                             &err);
     assert_non_null(c);
     assert_int_equal(c->route_count, 3);
-    config_free(c);
+    config_release(c);
 }
 
 static void without_a_file_the_scripts_in_workers_are_taken(void **state)
@@ -397,7 +397,7 @@ static void without_a_file_the_scripts_in_workers_are_taken(void **state)
                         "\"workers/notes.txt\": left out, neither .py .js .mjs "
                         ".cjs nor executable (chmod +x)");
     assert_string_equal(c->server.listen, "127.0.0.1:8000");
-    config_free(c);
+    config_release(c);
 }
 
 static void a_file_without_workers_serves_the_scripts_and_may_route_to_them(void **state)
@@ -412,11 +412,11 @@ static void a_file_without_workers_serves_the_scripts_and_may_route_to_them(void
     assert_string_equal(c->server.listen, ":9");
     assert_int_equal(c->worker_count, 1);
     assert_int_equal(c->route_count, 1);
-    config_free(c);
+    config_release(c);
     c = load("", &err);
     assert_non_null(c);
     assert_int_equal(c->worker_count, 1);
-    config_free(c);
+    config_release(c);
 }
 
 static void configured_workers_are_all_there_are(void **state)
@@ -427,7 +427,7 @@ static void configured_workers_are_all_there_are(void **state)
     struct config *c = load("[workers.a]\ncommand = \"x\"\n", &err);
     assert_non_null(c);
     assert_int_equal(c->worker_count, 1);
-    config_free(c);
+    config_release(c);
 }
 
 static void with_nothing_at_all_it_says_what_to_do(void **state)
@@ -502,7 +502,7 @@ static void the_number_of_workers_and_routes_is_bounded(void **state)
     assert_string_equal(err.text, "");
     assert_int_equal(c->worker_count, CONFIG_MAX_WORKERS);
     assert_int_equal(c->route_count, CONFIG_MAX_ROUTES);
-    config_free(c);
+    config_release(c);
     buf_adds(&b, "[[routes]]\npath = \"/more\"\nto = \"w0\"\n");
     assert_null(load(buf_cstr(&b), &err));
     assert_non_null(strstr(err.text, ": more than 4096 routes"));
@@ -597,7 +597,7 @@ static void mutated_configurations_never_crash(void **state)
             for (const char *at = err.text; *at; at++)
                 assert_true((unsigned char)*at >= 0x20 && *at != 0x7f);
         }
-        config_free(c);
+        config_release(c);
         buf_deinit(&b);
     }
     /* Neither a loader that takes everything nor one that takes nothing would do. */
