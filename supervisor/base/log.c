@@ -1,31 +1,67 @@
 #include "base/log.h"
 
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "base/json.h"
 
-enum { TEXT_MAX = 8192, WHO_WIDTH = 10 };
+enum {
+    TEXT_MAX = 8192,
+    NAME_COLUMN = 5, /* as wide as "nodey"; grows with the names that come */
+    NAME_COLUMN_MAX = 20,
+    TIME_COLUMN = sizeof("12:34:56.789") - 1,
+    ID_SHOWN = 8,
+};
 
-/* Set once before threads start; read only afterwards. */
+#define RESET  "\x1b[0m"
+#define DIM    "\x1b[2m"
+#define YELLOW "\x1b[33m"
+#define RED    "\x1b[1;31m"
+
+/* Set once before threads start and read only afterwards, but for the column. */
 static struct {
     enum log_level level;
     bool json;
-    bool colour;
+    bool pretty;
     log_sink_fn sink;
     void *arg;
-} setup = {.level = LOG_INFO};
+    atomic_size_t column; /* of names, so wide */
+} setup = {.level = LOG_INFO, .column = NAME_COLUMN};
 
 static const char *const level_names[] = {"debug", "info", "warn", "error"};
 
-void log_setup(enum log_level level, bool json, bool colour, log_sink_fn sink, void *arg)
+void log_setup(enum log_level level, bool json, bool pretty, log_sink_fn sink, void *arg)
 {
     setup.level = level;
     setup.json = json;
-    setup.colour = colour;
+    setup.pretty = pretty;
     setup.sink = sink;
     setup.arg = arg;
+}
+
+static bool is_on(const char *variable)
+{
+    const char *value = getenv(variable);
+    return value && *value && strcmp(value, "0") != 0;
+}
+
+bool log_wants_colour(int fd)
+{
+    const char *no = getenv("NO_COLOR"), *term = getenv("TERM");
+    if (no && *no)
+        return false;
+    if (is_on("FORCE_COLOR") || is_on("CLICOLOR_FORCE"))
+        return true;
+    return isatty(fd) && !(term && strcmp(term, "dumb") == 0);
+}
+
+bool log_is_pretty(void)
+{
+    return setup.pretty && !setup.json;
 }
 
 bool log_enabled(enum log_level level)
@@ -33,88 +69,211 @@ bool log_enabled(enum log_level level)
     return level >= setup.level;
 }
 
-static void add_time(struct buf *out, bool date)
+/* -------------------------------------------------------------------- pieces */
+
+static void add_utc(struct buf *out)
+{
+    struct timespec ts;
+    struct tm tm;
+    char text[40];
+    clock_gettime(CLOCK_REALTIME, &ts);
+    gmtime_r(&ts.tv_sec, &tm);
+    strftime(text, sizeof(text), "%Y-%m-%dT%H:%M:%S", &tm);
+    buf_addf(out, "%s.%03ldZ", text, ts.tv_nsec / 1000000);
+}
+
+static void add_clock(struct buf *out)
 {
     struct timespec ts;
     struct tm tm;
     clock_gettime(CLOCK_REALTIME, &ts);
-    char text[40];
-    if (date) {
-        gmtime_r(&ts.tv_sec, &tm);
-        strftime(text, sizeof(text), "%Y-%m-%dT%H:%M:%S", &tm);
-        buf_addf(out, "%s.%03ldZ", text, ts.tv_nsec / 1000000);
-    } else {
-        localtime_r(&ts.tv_sec, &tm);
-        strftime(text, sizeof(text), "%H:%M:%S", &tm);
-        buf_addf(out, "%s.%03ld", text, ts.tv_nsec / 1000000);
+    localtime_r(&ts.tv_sec, &tm);
+    buf_addf(out, "%02d:%02d:%02d.%03ld", tm.tm_hour, tm.tm_min, tm.tm_sec,
+             ts.tv_nsec / 1000000);
+}
+
+/* ESC and its like, C1 included: U+0080 to U+009F are two bytes, of which the first is c2. */
+static bool is_control(const char *p, size_t len)
+{
+    unsigned char c = (unsigned char)p[0];
+    if (len == 1)
+        return (c < 0x20 && c != '\t') || c == 0x7f;
+    return len == 2 && c == 0xc2 && (unsigned char)p[1] < 0xa0;
+}
+
+/*
+ * Control characters and stray bytes would let a worker paint over the terminal: they
+ * are shown as \xNN.  Lines after the first stand behind `indent` blanks and `gutter`.
+ */
+static void add_printable(struct buf *out, struct slice text, size_t indent, const char *gutter)
+{
+    const char *end = text.ptr + text.len;
+    for (const char *p = text.ptr; p < end;) {
+        bool valid;
+        size_t len = utf8_step(p, end, &valid);
+        if (*p == '\n')
+            buf_addf(out, "\n%*s%s", (int)indent, "", gutter);
+        else if (valid && !is_control(p, len))
+            buf_append(out, p, len);
+        else
+            for (size_t i = 0; i < len; i++)
+                buf_addf(out, "\\x%02x", (unsigned char)p[i]);
+        p += len;
     }
 }
 
-static void add_json(struct buf *out, enum log_level level, const char *who, const char *stream,
-                     struct slice text)
+static struct slice without_last_lf(struct slice text)
+{
+    while (text.len && text.ptr[text.len - 1] == '\n')
+        text.len--;
+    return text;
+}
+
+static struct slice first_line(struct slice text)
+{
+    const char *lf = text.len ? memchr(text.ptr, '\n', text.len) : NULL;
+    return lf ? (struct slice){text.ptr, (size_t)(lf - text.ptr)} : text;
+}
+
+/* Its path is enough: whoever wrote the line may have said that much already. */
+static bool names_request(struct slice line, struct slice request)
+{
+    const char *query = memchr(request.ptr, '?', request.len);
+    size_t len = query ? (size_t)(query - request.ptr) : request.len;
+    return line.len && memmem(line.ptr, line.len, request.ptr, len) != NULL;
+}
+
+/* " (GET /fib?num=x, request 1f2e3d4c)": which one, of many at the same time? */
+static void add_request(struct buf *out, const struct log_entry *e)
+{
+    bool named = !e->request.len || names_request(first_line(e->text), e->request);
+    size_t cut = e->request_id.len > ID_SHOWN ? e->request_id.len - ID_SHOWN : 0;
+    if (e->level < LOG_WARN || (named && !e->request_id.len))
+        return;
+    buf_adds(out, setup.pretty ? " " DIM "(" : " (");
+    if (!named)
+        add_printable(out, e->request, 0, "");
+    if (e->request_id.len) {
+        buf_adds(out, named ? "request " : ", request ");
+        add_printable(out, slice_from(e->request_id, cut), 0, "");
+    }
+    buf_adds(out, setup.pretty ? ")" RESET : ")");
+}
+
+static void add_message(struct buf *out, const struct log_entry *e, size_t indent,
+                        const char *gutter)
+{
+    struct slice first = first_line(e->text);
+    add_printable(out, first, 0, "");
+    if (e->fields.len) {
+        buf_addc(out, ' ');
+        add_printable(out, e->fields, 0, "");
+    }
+    add_request(out, e);
+    add_printable(out, slice_from(e->text, first.len), indent, gutter);
+    buf_addc(out, '\n');
+}
+
+/* --------------------------------------------------------------------- forms */
+
+static void add_member(struct buf *out, const char *name, struct slice text)
+{
+    buf_addf(out, ",\"%s\":", name);
+    json_write(out, text);
+}
+
+static void add_json(struct buf *out, const struct log_entry *e)
 {
     buf_adds(out, "{\"time\":\"");
-    add_time(out, true);
-    buf_addf(out, "\",\"level\":\"%s\",\"who\":", level_names[level]);
-    json_write(out, slice_of(who));
-    if (stream) {
-        buf_adds(out, ",\"stream\":");
-        json_write(out, slice_of(stream));
+    add_utc(out);
+    buf_addf(out, "\",\"level\":\"%s\"", level_names[e->level]);
+    add_member(out, "who", slice_of(e->who));
+    if (e->stream)
+        add_member(out, "stream", slice_of(e->stream));
+    if (e->request_id.len)
+        add_member(out, "request_id", e->request_id);
+    if (e->request.len)
+        add_member(out, "request", e->request);
+    add_member(out, "message", e->text);
+    if (e->fields.len) {
+        buf_adds(out, ",\"fields\":");
+        buf_add(out, e->fields);
     }
-    buf_adds(out, ",\"message\":");
-    json_write(out, text);
     buf_adds(out, "}\n");
 }
 
-/* Control characters would let a worker paint over the terminal: shown as \xNN. */
-static void add_printable(struct buf *out, struct slice text)
+/* "nodey ready on ...": once is enough. */
+static bool names_itself(const struct log_entry *e)
 {
-    for (size_t i = 0; i < text.len; i++) {
-        unsigned char c = (unsigned char)text.ptr[i];
-        if ((c >= 0x20 && c != 0x7f) || c == '\t')
-            buf_addc(out, (char)c);
-        else if (c == '\n')
-            buf_adds(out, "\n    ");
-        else
-            buf_addf(out, "\\x%02x", c);
-    }
+    size_t len = strlen(e->who);
+    return !e->stream && e->level == LOG_INFO && slice_starts(e->text, slice_of(e->who)) &&
+           e->text.len > len && e->text.ptr[len] == ' ';
 }
 
-/* The same name has the same colour, whatever else runs. */
+static void add_plain(struct buf *out, const struct log_entry *e)
+{
+    static const char *const marks[] = {"debug: ", "", "warning: ", "error: "};
+    add_utc(out);
+    buf_addf(out, "%s%s %s%s", names_itself(e) ? "" : " ", names_itself(e) ? "" : e->who,
+             e->stream ? "| " : "", marks[e->level]);
+    add_message(out, e, 4, "");
+}
+
+/* The same name has the same colour, whatever else runs; its instances share it. */
 static unsigned colour_of(const char *who)
 {
-    static const unsigned colours[] = {36, 33, 32, 35, 34, 96, 93, 92, 95, 94};
+    static const unsigned colours[] = {36, 35, 34, 32, 96, 95, 94, 92};
     unsigned hash = 5381;
     for (const char *c = who; *c && *c != '#'; c++)
         hash = hash * 33 + (unsigned char)*c;
     return colours[hash % ARRAY_LEN(colours)];
 }
 
-static void add_text(struct buf *out, enum log_level level, const char *who, struct slice text)
+/* The column is as wide as the widest name so far, within reason. */
+static size_t widen(size_t len)
 {
-    static const char *const marks[] = {"debug: ", "", "warning: ", "error: "};
-    static const unsigned mark_colours[] = {90, 0, 33, 31};
-    add_time(out, false);
-    if (setup.colour)
-        buf_addf(out, " \x1b[%um%-*s\x1b[0m \x1b[%um%s", colour_of(who), WHO_WIDTH, who,
-                 mark_colours[level], marks[level]);
-    else
-        buf_addf(out, " %-*s %s", WHO_WIDTH, who, marks[level]);
-    add_printable(out, text);
-    buf_adds(out, setup.colour ? "\x1b[0m\n" : "\n");
+    size_t width = atomic_load(&setup.column);
+    if (len > width && width < NAME_COLUMN_MAX) {
+        width = MIN(len, (size_t)NAME_COLUMN_MAX);
+        atomic_store(&setup.column, width);
+    }
+    return width;
 }
 
-static void emit(enum log_level level, const char *who, const char *stream, struct slice text)
+/* What a worker wrote has a bar in front, and so have all of its lines. */
+static void add_pretty(struct buf *out, const struct log_entry *e)
 {
-    if (!log_enabled(level) || !setup.sink)
-        return;
-    struct buf line = {0};
-    if (setup.json)
-        add_json(&line, level, who, stream, text);
+    static const char *const marks[] = {DIM "debug" RESET " ", "", YELLOW "warning" RESET " ",
+                                        RED "error" RESET " "};
+    const char *gutter = e->stream ? DIM "|" RESET " " : "";
+    size_t len = strlen(e->who), width = widen(len);
+    buf_adds(out, DIM);
+    add_clock(out);
+    if (strcmp(e->who, "nodey") == 0)
+        buf_addf(out, " %-*s" RESET " ", (int)width, e->who);
     else
-        add_text(&line, level, who, text);
-    setup.sink(setup.arg, buf_slice(&line));
-    buf_deinit(&line);
+        buf_addf(out, RESET " \x1b[%um%-*s" RESET " ", colour_of(e->who), (int)width, e->who);
+    buf_addf(out, "%s%s", gutter, marks[e->level]);
+    add_message(out, e, TIME_COLUMN + 1 + width + 1, gutter);
+}
+
+void log_write(const struct log_entry *entry)
+{
+    if (!log_enabled(entry->level) || !setup.sink)
+        return;
+    struct log_entry e = *entry;
+    struct buf out = {0};
+    if (e.stream)
+        e.text.len = MIN(e.text.len, (size_t)TEXT_MAX);
+    e.text = without_last_lf(e.text);
+    if (setup.json)
+        add_json(&out, &e);
+    else if (setup.pretty)
+        add_pretty(&out, &e);
+    else
+        add_plain(&out, &e);
+    setup.sink(setup.arg, buf_slice(&out));
+    buf_deinit(&out);
 }
 
 void log_line(enum log_level level, const char *who, const char *fmt, ...)
@@ -128,13 +287,12 @@ void log_line(enum log_level level, const char *who, const char *fmt, ...)
     va_end(args);
     if (len < 0)
         return;
-    emit(level, who, NULL, (struct slice){text, (size_t)len});
+    log_write(&(struct log_entry){.level = level, .who = who, .text = {text, (size_t)len}});
     xfree(text);
 }
 
-void log_text(enum log_level level, const char *who, const char *stream, struct slice text)
+void log_show(struct slice text)
 {
-    if (text.len > TEXT_MAX)
-        text.len = TEXT_MAX;
-    emit(level, who, stream, text);
+    if (log_is_pretty() && setup.sink)
+        setup.sink(setup.arg, text);
 }

@@ -1,8 +1,12 @@
 /*
- * log: one line for a person or a machine, to a sink that is set once.
+ * log: one entry for a person or a machine, to a sink that is set once.
  *
  * Rooms below app/ do not log above debug: whoever decides what to do about a
  * thing logs it, once, with identity and consequence.
+ *
+ * Three forms.  For eyes at a terminal: short times, names in colour and in a column.
+ * For files and pipes: whole times and no tricks, so that each line says everything.
+ * For machines: one JSON object a line.
  */
 #pragma once
 
@@ -11,15 +15,41 @@
 enum log_level { LOG_DEBUG, LOG_INFO, LOG_WARN, LOG_ERROR };
 
 /* Gets whole lines, LF included. */
-typedef void (*log_sink_fn)(void *arg, struct slice line);
+typedef void (*log_sink_fn)(void *arg, struct slice lines);
 
-/* Process-wide; before threads start.  json: one object a line instead of text. */
-void log_setup(enum log_level level, bool json, bool colour, log_sink_fn sink, void *arg);
+/*
+ * Process-wide; before threads start.  json: one object a line instead of text.
+ * pretty: text is for a terminal (see log_wants_colour()).
+ */
+void log_setup(enum log_level level, bool json, bool pretty, log_sink_fn sink, void *arg);
+
+/*
+ * Does whoever reads this descriptor want colours?  NO_COLOR says no, FORCE_COLOR and
+ * CLICOLOR_FORCE yes, each unless it is empty or, for these two, "0"; else a terminal
+ * does that is not TERM=dumb.
+ */
+bool log_wants_colour(int fd);
+
+/* True when text goes to a terminal: then there may be more words than in a file. */
+bool log_is_pretty(void);
 
 bool log_enabled(enum log_level level);
 
 /* "who" is what it is about ("fib#0", "nodey"); the message is printf-like, without LF. */
 void log_line(enum log_level level, const char *who, const char *fmt, ...) PRINTF_LIKE(3, 4);
 
-/* A line that a worker wrote: `text` is cut at 8 KiB and made printable. */
-void log_text(enum log_level level, const char *who, const char *stream, struct slice text);
+/* Everything is borrowed, and what a worker or a client wrote is made printable. */
+struct log_entry {
+    enum log_level level;
+    const char *who;
+    const char *stream;      /* where a worker wrote it; NULL: nodey's own words */
+    struct slice text;       /* may have several lines; of a worker's, 8 KiB are kept */
+    struct slice fields;     /* a raw JSON object on one line, or empty */
+    struct slice request;    /* "GET /fib?num=10": what it was about; empty = not known */
+    struct slice request_id; /* of that; text shows the end of it, with warnings and errors */
+};
+
+void log_write(const struct log_entry *);
+
+/* Text as it is, without time and name, for a terminal.  Nothing when there is none. */
+void log_show(struct slice text);

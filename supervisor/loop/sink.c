@@ -58,10 +58,10 @@ void sink_attach(struct sink *s, struct loop *loop)
 
 void sink_detach(struct sink *s)
 {
-    if (!s->loop)
-        return;
-    task_cancel(&s->flush);
-    timer_stop(s->loop, &s->again);
+    if (s->loop) {
+        task_cancel(&s->flush);
+        timer_stop(s->loop, &s->again);
+    }
     s->loop = NULL;
     write_some(s, DETACH_WAIT_MS);
     buf_deinit(&s->held);

@@ -9,7 +9,8 @@ enum { PIPE_KEEP = 65536 }; /* a pipe's write buffer up to this size is kept for
 struct write_req {
     uv_write_t req;
     struct stream *stream;
-    size_t len;
+    struct loan loan; /* behind the bytes */
+    size_t len;       /* of both */
     char bytes[];
 };
 
@@ -246,10 +247,17 @@ static void emptied(struct stream *s)
         s->ops->drained(s);
 }
 
+static void end_loan(const struct loan *loan)
+{
+    if (loan->end)
+        loan->end(loan->owner);
+}
+
 static void on_written(uv_write_t *req, int status)
 {
     struct write_req *write = container_of(req, struct write_req, req);
     struct stream *s = write->stream;
+    end_loan(&write->loan);
     s->queued -= write->len;
     if (status == 0)
         s->written += write->len;
@@ -264,23 +272,59 @@ drop:
     life_drop(&s->life);
 }
 
-/* What the kernel did not take at once is copied into a request of its own. */
-static void queue_rest(struct stream *s, size_t from)
+/* What the kernel did not take at once is copied into a request of its own, but for a loan. */
+static void queue_rest(struct stream *s, const struct loan *loan, size_t from)
 {
-    size_t len = s->out.len - from;
-    struct write_req *write = xmalloc(sizeof(*write) + len);
+    size_t own = s->out.len > from ? s->out.len - from : 0;
+    size_t lent = MIN(loan->bytes.len, s->out.len + loan->bytes.len - from);
+    struct write_req *write = xmalloc(sizeof(*write) + own);
     write->stream = s;
-    write->len = len;
-    memcpy(write->bytes, s->out.ptr + from, len);
-    uv_buf_t chunk = uv_buf_init(write->bytes, (unsigned)len);
-    int rc = uv_write(&write->req, &s->uv.stream, &chunk, 1, on_written);
+    write->loan = *loan;
+    write->len = own + lent;
+    if (own)
+        memcpy(write->bytes, s->out.ptr + from, own);
+    struct slice rest = slice_from(loan->bytes, loan->bytes.len - lent);
+    uv_buf_t chunks[] = {
+        uv_buf_init(write->bytes, (unsigned)own),
+        uv_buf_init((char *)rest.ptr, (unsigned)lent),
+    };
+    int rc = uv_write(&write->req, &s->uv.stream, chunks, lent ? 2 : 1, on_written);
     if (rc) {
+        end_loan(loan);
         xfree(write);
         report(s, rc);
         return;
     }
-    s->queued += len;
+    s->queued += own + lent;
     life_hold(&s->life);
+}
+
+/* False when the connection has failed. */
+static bool send_all(struct stream *s, const struct loan *loan)
+{
+    size_t sent = 0;
+    size_t all = s->out.len + loan->bytes.len;
+    if (s->queued == 0) {
+        uv_buf_t chunks[] = {
+            uv_buf_init(s->out.ptr, (unsigned)s->out.len),
+            uv_buf_init((char *)loan->bytes.ptr, (unsigned)loan->bytes.len),
+        };
+        int rc = uv_try_write(&s->uv.stream, chunks, loan->bytes.len ? 2 : 1);
+        if (rc < 0 && rc != UV_EAGAIN) {
+            end_loan(loan);
+            buf_clear(&s->out);
+            report(s, rc);
+            return false;
+        }
+        sent = rc > 0 ? (size_t)rc : 0;
+        s->written += sent;
+    }
+    if (sent < all)
+        queue_rest(s, loan, sent);
+    else
+        end_loan(loan);
+    relax(s);
+    return true;
 }
 
 /* The loop calls this once a turn for every stream that was written to. */
@@ -288,23 +332,16 @@ void stream_flush(struct stream *s)
 {
     if (s->closed || s->out.len == 0)
         return;
-    size_t from = 0;
-    if (s->queued == 0) {
-        uv_buf_t chunk = uv_buf_init(s->out.ptr, (unsigned)s->out.len);
-        int rc = uv_try_write(&s->uv.stream, &chunk, 1);
-        if (rc < 0 && rc != UV_EAGAIN) {
-            buf_clear(&s->out);
-            report(s, rc);
-            return;
-        }
-        from = rc > 0 ? (size_t)rc : 0;
-        s->written += from;
-    }
-    if (from < s->out.len)
-        queue_rest(s, from);
-    relax(s);
-    if (s->queued == 0 && !failed(s))
+    if (send_all(s, &(struct loan){0}) && s->queued == 0 && !failed(s))
         emptied(s);
+}
+
+void stream_lend(struct stream *s, const struct loan *loan)
+{
+    if (s->closed || failed(s) || !loan->bytes.len)
+        end_loan(loan);
+    else
+        IGNORE(!send_all(s, loan)); /* `ended` is told */
 }
 
 uint64_t stream_taken(const struct stream *s)

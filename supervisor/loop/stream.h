@@ -85,6 +85,20 @@ static inline void stream_write(struct stream *s, struct slice bytes)
     buf_add(stream_out(s), bytes);
 }
 
+/* Bytes that are sent from where they lie, and who is told when they are needed no more. */
+struct loan {
+    struct slice bytes;
+    void (*end)(void *owner);
+    void *owner;
+};
+
+/*
+ * Writes without a copy, at once and behind all that was written before.  `end` is
+ * called once, maybe from within: the kernel has the bytes, or will never get them.
+ * `drained` only comes after it when something had to be queued.
+ */
+void stream_lend(struct stream *, const struct loan *);
+
 /* Bytes written that the kernel has not taken yet. */
 size_t stream_queued(const struct stream *);
 
@@ -106,7 +120,10 @@ void stream_close(struct stream *);
 /* The other end's address as text, "" when it has none. */
 void stream_peer(const struct stream *, char *text, size_t size);
 
-/* For the loop alone: hands what this turn wrote to the kernel. */
+/*
+ * Hands what was written to the kernel.  The loop does so at its turn's end; sooner it is
+ * for who measures, and writes once a turn anyway.
+ */
 void stream_flush(struct stream *);
 
 /* A TCP close that sends RST instead of lingering. */

@@ -391,6 +391,108 @@ static void what_is_queued_is_lost_by_closing(void **state)
     end_free(e);
 }
 
+static void on_loan_end(void *owner)
+{
+    ++*(unsigned *)owner;
+}
+
+static void lend(struct end *e, const char *bytes, size_t len, unsigned *ended)
+{
+    e->inside = true;
+    stream_lend(&e->stream, &(struct loan){{bytes, len}, on_loan_end, ended});
+    e->inside = false;
+}
+
+static void what_is_lent_goes_out_in_its_place(void **state)
+{
+    struct buf got = {0};
+    unsigned ended = 0;
+    (void)state;
+    struct end *e = writing_end();
+    char *bytes = xmalloc(LARGE);
+    for (size_t i = 0; i < LARGE; i++)
+        bytes[i] = (char)(i % 251);
+    stream_write(&e->stream, SLICE("head"));
+    lend(e, bytes, LARGE, &ended);
+    assert_int_equal(ended, 0);
+    assert_int_equal(stream_position(&e->stream), LARGE + 4);
+    stream_write(&e->stream, SLICE("between"));
+    lend(e, bytes, LARGE, &ended);
+    stream_write(&e->stream, SLICE("tail"));
+    while (got.len < 2 * LARGE + 15) {
+        peer_read(e, &got);
+        run_for(e, 1);
+        assert_true(stream_taken(&e->stream) >= got.len);
+        assert_true(ended == 2 || got.len < 2 * LARGE + 11);
+    }
+    until(e, e->drains == 1);
+    assert_int_equal(ended, 2);
+    assert_int_equal(stream_taken(&e->stream), 2 * LARGE + 15);
+    assert_memory_equal(got.ptr, "head", 4);
+    assert_memory_equal(got.ptr + 4, bytes, LARGE);
+    assert_memory_equal(got.ptr + LARGE + 4, "between", 7);
+    assert_memory_equal(got.ptr + LARGE + 11, bytes, LARGE);
+    assert_memory_equal(got.ptr + 2 * LARGE + 11, "tail", 4);
+    xfree(bytes);
+    buf_deinit(&got);
+    end_free(e);
+}
+
+static void what_the_kernel_takes_at_once_is_given_back_at_once(void **state)
+{
+    struct buf got = {0};
+    unsigned ended = 0;
+    (void)state;
+    struct end *e = writing_end();
+    stream_write(&e->stream, SLICE("head"));
+    lend(e, "lent", 4, &ended);
+    assert_int_equal(ended, 1);
+    assert_int_equal(stream_queued(&e->stream), 0);
+    lend(e, "", 0, &ended);
+    assert_int_equal(ended, 2);
+    peer_read(e, &got);
+    assert_string_equal(buf_cstr(&got), "headlent");
+    buf_deinit(&got);
+    end_free(e);
+}
+
+/* However it ends, whoever lent gets it back once. */
+static void what_is_lent_comes_back_from_a_failure_and_from_closing(void **state)
+{
+    unsigned ended = 0;
+    (void)state;
+    char *bytes = xcalloc(1, LARGE);
+    struct end *e = writing_end();
+    lend(e, bytes, LARGE, &ended);
+    lend(e, bytes, LARGE, &ended);
+    assert_int_equal(ended, 0);
+    stream_close(&e->stream);
+    run_for(e, 5);
+    assert_int_equal(ended, 2);
+    lend(e, bytes, LARGE, &ended);
+    assert_int_equal(ended, 3);
+    end_free(e);
+
+    e = writing_end();
+    lend(e, bytes, LARGE, &ended);
+    close(e->peer);
+    e->peer = -1;
+    until(e, e->ends);
+    assert_int_equal(ended, 4);
+    lend(e, bytes, LARGE, &ended);
+    assert_int_equal(ended, 5);
+    end_free(e);
+
+    e = writing_end();
+    close(e->peer);
+    e->peer = -1;
+    lend(e, bytes, LARGE, &ended);
+    assert_int_equal(ended, 6);
+    until(e, e->ends == 1);
+    end_free(e);
+    xfree(bytes);
+}
+
 /* ------------------------------------------------------------------- shutdown */
 
 static void shutting_a_pipe_writes_all_of_it_first(void **state)
@@ -498,6 +600,9 @@ int main(void)
         cmocka_unit_test(a_write_that_fails_is_told_once_and_not_from_within),
         cmocka_unit_test(a_queued_write_that_fails_is_told_once),
         cmocka_unit_test(what_is_queued_is_lost_by_closing),
+        cmocka_unit_test(what_is_lent_goes_out_in_its_place),
+        cmocka_unit_test(what_the_kernel_takes_at_once_is_given_back_at_once),
+        cmocka_unit_test(what_is_lent_comes_back_from_a_failure_and_from_closing),
         cmocka_unit_test(shutting_a_pipe_writes_all_of_it_first),
         cmocka_unit_test(a_pipe_with_nothing_queued_is_shut_at_once),
         cmocka_unit_test(a_connection_may_be_shut_and_still_reads),
