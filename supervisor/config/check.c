@@ -6,8 +6,6 @@
 #include <stdio.h>
 #include <sys/stat.h>
 
-#include "config/discover.h"
-#include "config/script.h"
 #include "config/value.h"
 
 enum { TOKEN_MAX_LEN = 128, METHOD_MAX_LEN = 32 };
@@ -19,8 +17,7 @@ static struct toml_place place_of(const struct toml_node *table, const char *key
     return node ? node->at : table->at;
 }
 
-/* Of the n-th string in a value that is a list or a single string. */
-static struct toml_place place_of_item(const struct toml_node *value, size_t n)
+struct toml_place check_item_place(const struct toml_node *value, size_t n)
 {
     if (value->type != TOML_ARRAY)
         return value->at;
@@ -87,7 +84,7 @@ int check_server(const struct reader *r, const struct toml_node *table,
     for (size_t i = 0; proxies && i < server->trusted_proxies.count; i++) {
         const char *proxy = server->trusted_proxies.items[i];
         if (!is_network(proxy) && strcmp(proxy, "unix") != 0)
-            return reader_fail(r, place_of_item(proxies, i),
+            return reader_fail(r, check_item_place(proxies, i),
                                "trusted_proxies must hold addresses such as \"10.0.0.1\" or "
                                "\"10.0.0.0/8\", not %s",
                                value_quote(r->arena, slice_of(proxy)));
@@ -95,38 +92,27 @@ int check_server(const struct reader *r, const struct toml_node *table,
     return check_listen(r, place_of(table, "listen"), &server->listen);
 }
 
-/* The program: from the script, unless there is a command. */
 static int check_program(const struct reader *r, const struct toml_node *table,
-                         struct worker_config *w)
+                         const struct worker_config *w)
 {
-    const struct toml_node *script = toml_get(table, "script");
-    if (script && w->command.count)
+    if (w->script && w->command.count)
         return reader_fail(r, place_of(table, "command"),
                            "[workers.%s] has a script and a command: one of them must go",
                            w->name);
-    if (!script && !w->command.count)
-        return reader_fail(r, table->key_at, "[workers.%s] needs a script or a command",
-                           w->name);
-    if (!script)
-        return 0;
-    struct err err;
-    if (script_argv(r->arena, w->script, value_quote(r->arena, script->string), r->dir,
-                    &w->command, &err) < 0)
-        return reader_fail(r, script->at, "%s", err.text);
     return 0;
 }
 
 static int check_cwd(const struct reader *r, const struct toml_node *table,
-                     struct worker_config *w)
+                     const struct worker_config *w)
 {
     struct stat st;
     const struct toml_node *cwd = toml_get(table, "cwd");
     if (!cwd)
-        w->cwd = r->dir;
-    else if (stat(w->cwd, &st) < 0)
+        return 0;
+    if (stat(w->cwd, &st) < 0)
         return reader_fail(r, cwd->at, "cwd %s: %s", value_quote(r->arena, cwd->string),
                            strerror(errno));
-    else if (!S_ISDIR(st.st_mode))
+    if (!S_ISDIR(st.st_mode))
         return reader_fail(r, cwd->at, "cwd %s: %s", value_quote(r->arena, cwd->string),
                            strerror(ENOTDIR));
     return 0;
@@ -135,15 +121,17 @@ static int check_cwd(const struct reader *r, const struct toml_node *table,
 static int check_tokens(const struct reader *r, const struct toml_node *table,
                         const struct worker_config *w)
 {
-    for (size_t i = 0; i < w->tokens.count; i++) {
+    const struct toml_node *tokens = toml_get(table, "tokens");
+    for (size_t i = 0; tokens && i < w->tokens.count; i++) {
         if (strlen(w->tokens.items[i]) > TOKEN_MAX_LEN)
-            return reader_fail(r, place_of_item(toml_get(table, "tokens"), i),
+            return reader_fail(r, check_item_place(tokens, i),
                                "a token must not be longer than %d bytes", TOKEN_MAX_LEN);
     }
     return 0;
 }
 
-int check_worker(const struct reader *r, const struct toml_node *table, struct worker_config *w)
+int check_worker(const struct reader *r, const struct toml_node *table,
+                 const struct worker_config *w)
 {
     if (check_program(r, table, w) < 0 || check_cwd(r, table, w) < 0 ||
         check_tokens(r, table, w) < 0)
@@ -156,8 +144,6 @@ int check_worker(const struct reader *r, const struct toml_node *table, struct w
         return reader_fail(
             r, place_of(table, toml_get(table, "ping_kill") ? "ping_kill" : "ping_timeout"),
             "ping_timeout must not exceed ping_kill");
-    if (!toml_get(table, "ready"))
-        w->ready_auto = !w->script || script_kind(w->script) == SCRIPT_OTHER;
     return 0;
 }
 
@@ -203,7 +189,7 @@ static int check_methods(const struct reader *r, const struct toml_node *table,
     for (size_t i = 0; i < route->methods.count; i++) {
         const char *method = route->methods.items[i];
         if (!is_method(method))
-            return reader_fail(r, place_of_item(value ? value : other, i),
+            return reader_fail(r, check_item_place(value ? value : other, i),
                                "%s is no HTTP method", value_quote(r->arena, slice_of(method)));
         char *upper = arena_strdup(r->arena, slice_of(method));
         for (char *at = upper; *at; at++)
@@ -246,19 +232,20 @@ static const char *common_method(const struct route_config *a, const struct rout
     return NULL;
 }
 
-int check_route_is_new(const struct reader *r, const struct toml_node *routes,
-                       const struct config *c, size_t index)
+int check_route_is_new(const struct route_origin *origins, const struct config *c, size_t index)
 {
-    const struct toml_node *table = routes->items.first, *earlier = table;
-    for (size_t i = 0; i < index; i++)
-        table = table->next;
-    for (size_t i = 0; i < index; i++, earlier = earlier->next) {
-        const struct route_config *old = &c->routes[i], *new = &c->routes[index];
-        const char *method = strcmp(old->path, new->path) ? NULL : common_method(old, new);
-        if (method)
-            return reader_fail(r, table->at, "route %s%s%s stands twice, first in line %u",
-                               method, *method ? " " : "",
-                               value_quote(r->arena, slice_of(new->path)), earlier->at.line);
+    const struct route_origin *new = &origins[index];
+    const struct route_config *route = &c->routes[index];
+    for (size_t i = 0; i < index; i++) {
+        const struct route_config *old = &c->routes[i];
+        const char *method = strcmp(old->path, route->path) ? NULL : common_method(old, route);
+        if (!method)
+            continue;
+        const struct reader *r = new->reader, *first = origins[i].reader;
+        return reader_fail(r, new->at, "route %s%s%s stands twice, first in %s%s%u", method,
+                           *method ? " " : "", value_quote(r->arena, slice_of(route->path)),
+                           first == r ? "line" : first->file, first == r ? " " : ":",
+                           origins[i].at.line);
     }
     return 0;
 }

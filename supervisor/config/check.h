@@ -12,14 +12,23 @@
 int check_server(const struct reader *, const struct toml_node *table,
                  struct server_config *) MUST_CHECK;
 
-/* Also works out argv, the way of being ready, and the working directory. */
+/* Also for [defaults]: the table is what was read last, and is where blame falls. */
 int check_worker(const struct reader *, const struct toml_node *table,
-                 struct worker_config *) MUST_CHECK;
+                 const struct worker_config *) MUST_CHECK;
 
 /* After the workers are known. */
 int check_route(const struct reader *, const struct toml_node *table, const struct config *,
                 struct route_config *) MUST_CHECK;
 
-/* Whether an earlier route serves the same: `tables` are those of c->routes. */
-int check_route_is_new(const struct reader *, const struct toml_node *routes,
-                       const struct config *, size_t index) MUST_CHECK;
+/* Where a route of c->routes stands. */
+struct route_origin {
+    const struct reader *reader;
+    struct toml_place at;
+};
+
+/* Whether an earlier route serves the same; `origins` are those of c->routes. */
+int check_route_is_new(const struct route_origin *origins, const struct config *,
+                       size_t index) MUST_CHECK;
+
+/* Of the n-th string in a value that is a list or a single string. */
+struct toml_place check_item_place(const struct toml_node *value, size_t n);

@@ -48,19 +48,21 @@ struct server_config {
     int watch;                 /* enum automatic: AUTO follows dev */
     uint64_t cache_size;       /* bytes of all cached answers together; 0 = none are kept */
     bool ask_endpoint;         /* POST /ask, as the bridges of old had it */
+    bool discover;             /* serve what lies in workers/ */
 };
 
 struct worker_config {
-    const char *name;           /* [A-Za-z0-9_][A-Za-z0-9_.-]{0,63} */
-    const char *script;         /* absolute, or NULL when a command was configured */
-    struct string_list command; /* argv, never empty: as configured, or what runs the script */
-    const char *cwd;            /* absolute */
-    struct string_list env;     /* "NAME=value"; those of env_file first */
+    const char *name;            /* [A-Za-z0-9_][A-Za-z0-9_.-]{0,63} */
+    const char *script;          /* absolute, or NULL when a command was configured */
+    struct string_list command;  /* argv, never empty: as configured, or what runs the script */
+    const char *cwd;             /* absolute */
+    const char *venv;            /* absolute: Python's virtual environment; NULL: as found */
+    struct string_list env;      /* "NAME=value": .env, under env_file, under env */
     struct string_list env_file; /* absolute, each read into env */
     bool env_clear;              /* inherits nothing but what nodey itself adds */
     struct string_list watch;    /* absolute files and folders, beside what the script loads */
-    struct string_list tokens;  /* tokens that it answers, beside those of its ready */
-    bool ready_auto;            /* alive for 2 s without `ready` = level 0 */
+    struct string_list tokens;   /* tokens that it answers, beside those of its ready */
+    bool ready_auto;             /* alive for 2 s without `ready` = level 0 */
     uint64_t instances;
     uint64_t start_timeout; /* ms */
     uint64_t timeout;       /* of one request */
@@ -101,17 +103,18 @@ struct config {
     struct server_config server;
     struct worker_config *workers;
     size_t worker_count;
+    const char *empty; /* a sentence why workers/ holds no program at all; else NULL */
     struct route_config *routes;
     size_t route_count;
     struct string_list notes; /* for the log: what was taken and what left out, and why */
     struct string_list files; /* absolute: all that was read, or looked for: watched */
-    bool discovered;          /* the workers are those of workers/ */
+    bool discovered;          /* what lies in workers/, now or later, is served too */
 };
 
 /*
  * Loads `file` (NULL: "nodey.toml" in the current directory when there is one, or
- * else no configuration), fills in the defaults, and, when no [workers.*] is
- * configured, finds the drop-in scripts in `workers/`.  NULL with a sentence, and
+ * else no configuration), what it includes, and the .env beside it; fills in the
+ * defaults, and finds the drop-in programs in `workers/`.  NULL with a sentence, and
  * file:line:column where there is a place, on failure.
  */
 struct config *config_load(const char *file, struct err *);
@@ -126,3 +129,16 @@ const struct worker_config *config_worker(const struct config *, const char *nam
 /* Appends every setting with type, default and help, for `nodey help config`. */
 struct buf;
 void config_describe(struct buf *);
+
+/*
+ * Appends all about one setting, in each section that has it: "instances",
+ * "workers.instances", "[server] listen"; or about a section.  False, and a sentence with
+ * names that are near, when there is none.
+ */
+bool config_describe_key(struct buf *, const char *key);
+
+/* Appends every setting as tables of Markdown, for README.md. */
+void config_describe_markdown(struct buf *);
+
+/* Appends what was loaded, a line for each note, worker and route, for `nodey check`. */
+void config_summary(const struct config *, struct buf *);

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "base/buf.h"
+#include "config/program.h"
 #include "config/script.h"
 #include "config/value.h"
 
@@ -16,8 +17,10 @@ struct search {
     struct arena *arena;
     const char *dir;  /* absolute; holds workers/ */
     struct buf found; /* of struct discovered */
-    struct buf notes; /* of const char * */
+    struct buf notes; /* of const char *: what was left out */
+    struct buf taken; /* the same: what was not */
     size_t note_count;
+    struct node_version node;
     struct err *err;
 };
 
@@ -55,18 +58,30 @@ static size_t count_found(const struct search *s)
     return s->found.len / sizeof(struct discovered);
 }
 
-/* Why a file is nobody's worker, or NULL. */
-static const char *reason_against(const char *path, struct slice stem)
+/* `path` is what runs, `shown` what a person put there, `name` what it will be called. */
+static int add(struct search *s, const char *path, const char *shown, struct slice name,
+               const char *folder, const char *root)
 {
-    const char *extension = stem.ptr + stem.len;
-    bool known = script_kind(path) != SCRIPT_OTHER && strcmp(extension, ".ts") != 0;
-    if (!known && access(path, X_OK) < 0)
-        return "neither .py .js .mjs .cjs nor executable (chmod +x)";
-    if (access(path, R_OK) < 0)
-        return strerror(errno);
-    if (!worker_name_valid(stem))
-        return "a worker's name has 1 to 64 letters, digits, \"_\", \".\" and \"-\"";
-    return NULL;
+    struct err err;
+    struct discovered one = {.path = path, .folder = folder, .root = root};
+    if (!worker_name_valid(name)) {
+        note(s, shown, "a worker's name has 1 to 64 letters, digits, \"_\", \".\" and \"-\"");
+        return 0;
+    }
+    one.name = arena_strdup(s->arena, name);
+    one.shown = value_quote(s->arena, slice_of(shown));
+    struct script script = {path, NULL, s->dir, NULL, &s->node};
+    if (script_argv(s->arena, &script, &one.command, &err) < 0) {
+        note(s, shown, err.text);
+        return 0;
+    }
+    if (count_found(s) == DISCOVER_MAX_SCRIPTS)
+        return err_set(s->err, -E2BIG,
+                       "workers/ holds more than %d scripts: configure the workers by "
+                       "[workers.NAME] in nodey.toml",
+                       DISCOVER_MAX_SCRIPTS);
+    buf_append(&s->found, &one, sizeof(one));
+    return 0;
 }
 
 static int add_file(struct search *s, const char *shown, const char *folder)
@@ -75,27 +90,11 @@ static int add_file(struct search *s, const char *shown, const char *folder)
     const char *base = strrchr(path, '/') + 1;
     const char *dot = strrchr(base, '.');
     struct slice stem = {base, dot ? (size_t)(dot - base) : strlen(base)};
-    const char *reason = reason_against(path, stem);
-    if (reason) {
-        note(s, shown, reason);
-        return 0;
-    }
-    if (count_found(s) == DISCOVER_MAX_SCRIPTS)
-        return err_set(s->err, -E2BIG,
-                       "workers/ holds more than %d scripts: configure the workers by "
-                       "[workers.NAME] in nodey.toml",
-                       DISCOVER_MAX_SCRIPTS);
-    struct discovered one = {arena_strdup(s->arena, stem), path,
-                             value_quote(s->arena, slice_of(shown)), folder};
-    buf_append(&s->found, &one, sizeof(one));
+    const char *reason = program_refuse_file(path);
+    if (!reason)
+        return add(s, path, shown, stem, folder, NULL);
+    note(s, shown, reason);
     return 0;
-}
-
-static bool ignored(const char *name)
-{
-    const char *dot = strstr(name, ".d.ts");
-    return name[0] == '.' || name[0] == '_' || strcmp(name, "node_modules") == 0 ||
-           strcmp(name, "__pycache__") == 0 || (dot && dot[5] == '\0');
 }
 
 static int by_entry(const struct dirent **a, const struct dirent **b)
@@ -103,12 +102,23 @@ static int by_entry(const struct dirent **a, const struct dirent **b)
     return strcmp((*a)->d_name, (*b)->d_name);
 }
 
-static int not_ignored(const struct dirent *entry)
-{
-    return !ignored(entry->d_name);
-}
-
 static int search_folder(struct search *s, const char *shown, const char *folder);
+
+/* One worker, if it has what starts one; else its scripts are workers. */
+static int add_folder(struct search *s, const char *shown, const char *name)
+{
+    const char *path = keep(s, xasprintf("%s/%s", s->dir, shown)), *why;
+    const char *main = program_main(s->arena, path, &why);
+    if (strcmp(name, "dist") == 0 || strcmp(name, "build") == 0)
+        note(s, shown, "such a folder holds what a build has made");
+    else if (main && program_folder_speaks(path, main))
+        return add(s, main, shown, slice_of(name), NULL, path);
+    else if (main || why)
+        note(s, shown, why ? why : "nothing in it imports nodey (a module of others?)");
+    else
+        return search_folder(s, shown, arena_strdup(s->arena, slice_of(name)));
+    return 0;
+}
 
 static int add_entry(struct search *s, const char *parent, const char *name, const char *folder)
 {
@@ -116,8 +126,11 @@ static int add_entry(struct search *s, const char *parent, const char *name, con
     int code = 0;
     char *shown = xasprintf("%s/%s", parent, name);
     char *path = xasprintf("%s/%s", s->dir, shown);
-    if (stat(path, &st) < 0)
-        note(s, shown, strerror(errno));
+    int failed = stat(path, &st) < 0 ? errno : 0;
+    if (program_is_ignored(name, !failed && S_ISDIR(st.st_mode)))
+        ;
+    else if (failed)
+        note(s, shown, strerror(failed));
     else if (S_ISREG(st.st_mode))
         code = add_file(s, shown, folder);
     else if (!S_ISDIR(st.st_mode))
@@ -125,7 +138,7 @@ static int add_entry(struct search *s, const char *parent, const char *name, con
     else if (folder)
         note(s, shown, "folders are searched one level deep");
     else
-        code = search_folder(s, shown, arena_strdup(s->arena, slice_of(name)));
+        code = add_folder(s, shown, name);
     xfree(path);
     xfree(shown);
     return code;
@@ -136,7 +149,7 @@ static int search_folder(struct search *s, const char *shown, const char *folder
 {
     struct dirent **entries;
     char *path = xasprintf("%s/%s", s->dir, shown);
-    int count = scandir(path, &entries, not_ignored, by_entry);
+    int count = scandir(path, &entries, NULL, by_entry);
     int error = errno;
     xfree(path);
     if (count < 0 && folder) {
@@ -194,6 +207,56 @@ static int check_names(struct search *s, const struct discovered *all, size_t co
     return 0;
 }
 
+/* "python3 .venv", "node", "sh": for people. */
+static void add_runner(struct buf *b, const struct discovered *one)
+{
+    const char *program = one->command.items[0], *slash = strrchr(program, '/');
+    const char *venv = strstr(program, "/.venv/") ? " .venv" : " venv";
+    if (program == one->path)
+        buf_adds(b, "executable");
+    else if (strstr(program, "venv/bin/"))
+        buf_addf(b, "python3%s", venv);
+    else
+        buf_adds(b, slash ? slash + 1 : program);
+}
+
+/* "fib.py (python3), shop/ (node)": the first of the notes. */
+static void note_taken(struct search *s, const struct discovered *all, size_t count)
+{
+    struct buf text = {0};
+    size_t skip = strlen("\"workers/");
+    buf_adds(&text, "workers/: ");
+    for (size_t i = 0; i < count && count <= DISCOVER_MAX_NAMED; i++) {
+        buf_adds(&text, i ? ", " : "");
+        buf_append(&text, all[i].shown + skip, strlen(all[i].shown) - skip - 1);
+        buf_adds(&text, all[i].root ? "/ (" : " (");
+        add_runner(&text, &all[i]);
+        buf_adds(&text, ")");
+    }
+    if (count > DISCOVER_MAX_NAMED)
+        buf_addf(&text, "%zu programs", count);
+    buf_adds(&text, count == 1 ? " is served" : " are served");
+    const char *kept = arena_strdup(s->arena, buf_slice(&text));
+    buf_append(&s->taken, &kept, sizeof(kept));
+    buf_deinit(&text);
+}
+
+static struct string_list all_notes(struct search *s)
+{
+    const char *end = NULL;
+    if (s->note_count > DISCOVER_MAX_NOTES) {
+        const char *more = keep(
+            s, xasprintf("workers/: %zu more left out", s->note_count - DISCOVER_MAX_NOTES));
+        buf_append(&s->notes, &more, sizeof(more));
+    }
+    buf_add(&s->taken, buf_slice(&s->notes));
+    buf_append(&s->taken, &end, sizeof(end));
+    struct string_list list = {arena_alloc(s->arena, s->taken.len),
+                               s->taken.len / sizeof(char *) - 1};
+    memcpy(list.items, s->taken.ptr, s->taken.len);
+    return list;
+}
+
 static int finish(struct search *s, struct discovery *out)
 {
     struct discovered *all = arena_alloc(s->arena, s->found.len);
@@ -205,16 +268,9 @@ static int finish(struct search *s, struct discovery *out)
     qsort(all, count, sizeof(*all), by_name);
     if (check_names(s, all, count) < 0)
         return s->err->code;
-    if (s->note_count > DISCOVER_MAX_NOTES) {
-        const char *more = keep(
-            s, xasprintf("workers/: %zu more left out", s->note_count - DISCOVER_MAX_NOTES));
-        buf_append(&s->notes, &more, sizeof(more));
-    }
-    *out = (struct discovery){all, count, {NULL, s->notes.len / sizeof(char *)}, false};
-    const char *end = NULL;
-    buf_append(&s->notes, &end, sizeof(end));
-    out->notes.items = arena_alloc(s->arena, s->notes.len);
-    memcpy(out->notes.items, s->notes.ptr, s->notes.len);
+    if (count)
+        note_taken(s, all, count);
+    *out = (struct discovery){all, count, all_notes(s), false};
     return 0;
 }
 
@@ -231,5 +287,6 @@ int discover(struct arena *a, const char *dir, struct discovery *out, struct err
     }
     buf_deinit(&s.found);
     buf_deinit(&s.notes);
+    buf_deinit(&s.taken);
     return code;
 }

@@ -1,11 +1,15 @@
 /*
  * discover: the drop-in scripts in `workers/`.
  *
- * A file becomes a worker when it is a .py, .js, .mjs or .cjs, or executable.  It is
- * named after itself without its extension.  Folders in `workers/` are searched as
- * well, one level deep; where a name is not unique, a script in a folder is named
- * "folder-name".  What begins with "." or "_", node_modules and __pycache__ are
- * nobody's worker.
+ * A file becomes a worker when it is a script that speaks to nodey, or executable; see
+ * config/program.h.  It is named after itself without its extension.  A folder with a
+ * package.json, an index.js, a __main__.py, main.py or app.py is one worker, named after
+ * the folder, if anything in it speaks to nodey.  Other folders are searched as well, one
+ * level deep; where a name is not unique, a script in a folder is named "folder-name".
+ * All run in the configuration's folder, as configured workers do.
+ *
+ * What begins with "." or "_", node_modules, virtual environments and data files are
+ * passed by without a word; for all else that is left out there is a note.
  */
 #pragma once
 
@@ -13,19 +17,25 @@
 #include "base/err.h"
 #include "config/config.h"
 
-enum { DISCOVER_MAX_SCRIPTS = 256, DISCOVER_MAX_NOTES = 20 };
+enum {
+    DISCOVER_MAX_SCRIPTS = 256,
+    DISCOVER_MAX_NOTES = 20, /* about what was left out */
+    DISCOVER_MAX_NAMED = 8,  /* in the note about what was taken; more are counted */
+};
 
 struct discovered {
     const char *name;
-    const char *path;   /* absolute */
-    const char *shown;  /* "workers/dual/stock.js", quotes included, for sentences */
-    const char *folder; /* "dual", or NULL right in workers/ */
+    const char *path;           /* absolute; of a folder that is one worker: its main file */
+    const char *shown;          /* "workers/dual/stock.js", quotes included, for sentences */
+    const char *folder;         /* "dual", or NULL right in workers/ */
+    const char *root;           /* absolute: the folder, if that is the worker; else NULL */
+    struct string_list command; /* see script_argv() */
 };
 
 struct discovery {
     struct discovered *scripts; /* sorted by name */
     size_t count;
-    struct string_list notes; /* what was left out, and why */
+    struct string_list notes; /* first what was taken; then what was left out, and why */
     bool missing;             /* there is no workers/ */
 };
 

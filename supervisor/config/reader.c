@@ -75,12 +75,16 @@ static const char *wanted(const struct reader *r, const struct setting *s)
 /* What stands there instead, for the sentence's other half. */
 static const char *found(const struct reader *r, const struct toml_node *node)
 {
-    char text[80] = "";
+    char text[192] = "";
     switch (node->type) {
     case TOML_STRING:
-        if (node->string.len == 0)
+        if (node->written.ptr)
+            snprintf(text, sizeof(text), "%s, which %s stands for",
+                     value_quote(r->arena, node->string), value_quote(r->arena, node->written));
+        else if (node->string.len == 0)
             return "an empty string";
-        snprintf(text, sizeof(text), "the string %s", value_quote(r->arena, node->string));
+        else
+            snprintf(text, sizeof(text), "the string %s", value_quote(r->arena, node->string));
         break;
     case TOML_INTEGER:
         snprintf(text, sizeof(text), "the number %" PRId64, node->integer);
@@ -153,23 +157,47 @@ static void store_number(const struct setting *s, void *out, uint64_t n)
         *(uint64_t *)field = n;
 }
 
+/* A variable has no type but text: it may stand for a number, or for true or false. */
+static bool is_interpolated(const struct toml_node *node)
+{
+    return node->type == TOML_STRING && node->written.ptr;
+}
+
 static int read_int(const struct reader *r, const struct setting *s,
                     const struct toml_node *node, void *out)
 {
-    bool fits = node->type == TOML_INTEGER && node->integer >= 0 &&
-                (uint64_t)node->integer >= s->min && (uint64_t)node->integer <= s->max;
-    if (!fits)
+    uint64_t n = 0;
+    bool number = false;
+    if (node->type == TOML_INTEGER && node->integer >= 0) {
+        n = (uint64_t)node->integer;
+        number = true;
+    } else if (is_interpolated(node)) {
+        number = slice_to_u64(slice_trim(node->string), UINT64_MAX, &n);
+    }
+    if (!number || n < s->min || n > s->max)
         return fail_type(r, s, node);
-    store_number(s, out, (uint64_t)node->integer);
+    store_number(s, out, n);
     return 0;
+}
+
+/* Whether a variable stands for one of these words. */
+static bool is_word(const struct toml_node *node, const char *const *words)
+{
+    for (; is_interpolated(node) && *words; words++)
+        if (slice_eq_nocase(slice_trim(node->string), slice_of(*words)))
+            return true;
+    return false;
 }
 
 static int read_bool(const struct reader *r, const struct setting *s,
                      const struct toml_node *node, void *out)
 {
-    if (node->type != TOML_BOOL)
+    static const char *const truths[] = {"true", "yes", "on", "1", NULL};
+    static const char *const lies[] = {"false", "no", "off", "0", NULL};
+    bool yes = node->type == TOML_BOOL ? node->boolean : is_word(node, truths);
+    if (node->type != TOML_BOOL && !yes && !is_word(node, lies))
         return fail_type(r, s, node);
-    store_number(s, out, node->boolean);
+    store_number(s, out, yes);
     return 0;
 }
 
@@ -292,7 +320,7 @@ static int read_list(const struct reader *r, const struct setting *s,
             return one ? fail_type(r, s, item) : fail_item(r, s, item);
         if (check_text(r, s, item) < 0)
             return r->err->code;
-        list.items[list.count++] = item->string.ptr;
+        list.items[list.count++] = s->paths ? reader_path(r, item->string) : item->string.ptr;
     }
     *field = list;
     return 0;
@@ -325,6 +353,31 @@ static bool is_env_name(struct slice name)
             return false;
     }
     return name.len > 0;
+}
+
+/* Replaces what has the same name, so that the order stays that of the first mention. */
+static void put_entry(struct string_list *list, const char *entry)
+{
+    size_t name = strcspn(entry, "=") + 1;
+    for (size_t i = 0; i < list->count; i++)
+        if (strncmp(list->items[i], entry, name) == 0) {
+            list->items[i] = entry;
+            return;
+        }
+    list->items[list->count++] = entry;
+    list->items[list->count] = NULL;
+}
+
+struct string_list reader_merge_env(const struct reader *r, struct string_list below,
+                                    struct string_list above)
+{
+    struct string_list list = list_new(r, below.count + above.count);
+    for (size_t i = 0; i < below.count; i++)
+        list.items[list.count++] = below.items[i];
+    list.items[list.count] = NULL;
+    for (size_t i = 0; i < above.count; i++)
+        put_entry(&list, above.items[i]);
+    return list;
 }
 
 /* "NAME=value"; numbers, true and false are welcome as what they look like. */
@@ -363,7 +416,9 @@ static int read_env(const struct reader *r, const struct setting *s,
             return r->err->code;
         list.items[list.count++] = env_entry(r, item);
     }
-    *(struct string_list *)((char *)out + s->offset) = list;
+    struct string_list *field = (struct string_list *)((char *)out + s->offset);
+    list.items[list.count] = NULL;
+    *field = reader_merge_env(r, *field, list);
     return 0;
 }
 

@@ -21,7 +21,7 @@ enum setting_type {
     SETTING_STRING,
     SETTING_PATH,    /* made absolute, relative to the configuration's folder */
     SETTING_LIST,    /* strings; a single string is a list of one */
-    SETTING_ENV,     /* a table; "NAME=value" */
+    SETTING_ENV,     /* a table; "NAME=value", joined with what the field holds already */
     SETTING_COMMAND, /* argv: a list, or a string split as a shell splits */
 };
 
@@ -35,6 +35,9 @@ struct setting {
     const char *help;
     const char *const *choices; /* NULL at the end */
     bool fixed;                 /* cannot change while nodey runs */
+    bool renews;                /* of a worker: a change needs new processes */
+    bool paths;                 /* of a list: each made absolute, as SETTING_PATH */
+    const char *example;        /* a line of TOML */
 };
 
 struct section {
@@ -60,6 +63,14 @@ const char *reader_path(const struct reader *, struct slice path);
 
 /* Every fallback; lists become empty, what is left to load.c becomes 0 or NULL. */
 void reader_defaults(const struct reader *, const struct section *, void *out);
+
+/*
+ * "NAME=value" lists as one, without the entries of `below` that `above` names too.
+ * `below` names nothing twice.
+ */
+struct string_list;
+struct string_list reader_merge_env(const struct reader *, struct string_list below,
+                                    struct string_list above);
 
 /*
  * Every member of `table`; what it does not mention keeps its value.  `title` is

@@ -1,21 +1,50 @@
 /*
- * script: what runs a script, by its name and its neighbours.
+ * script: what runs a script, by its name, its first line and its neighbours.
  */
 #pragma once
 
 #include "base/arena.h"
 #include "base/err.h"
 #include "config/config.h"
+#include "config/node.h"
 
 enum script_kind { SCRIPT_OTHER, SCRIPT_PYTHON, SCRIPT_NODE };
+
+/*
+ * Stands in argv for the file of Node's SDK that explains why a script does not start.
+ * Where the SDK is, is known to whoever unpacks it: see sdk_resolve().
+ */
+#define SCRIPT_NODE_RUN "@nodey/run.cjs"
+
+struct script {
+    const char *path;          /* absolute */
+    const char *shown;         /* as sentences call it, quotes included; NULL: they do not */
+    const char *dir;           /* absolute: the configuration's */
+    const char *venv;          /* absolute: the virtual environment; NULL: look for one */
+    struct node_version *node; /* kept between scripts; NULL: asked for each TypeScript */
+};
 
 /* By the extension alone. */
 enum script_kind script_kind(const char *path);
 
+/* A program by this name, or at this path, can be run. */
+bool script_is_installed(const char *program);
+
+/* What runs files with this extension when their first line does not say; or NULL. */
+const char *script_interpreter(const char *path);
+
+/* The extension of TypeScript. */
+bool script_is_typescript(const char *path);
+
 /*
- * The argv that runs `script` (an absolute path), in the arena.  Python comes from
- * a virtual environment, ".venv" or "venv", beside the script or in `dir`, when
- * there is one.  0, or a negative code and a sentence that calls the script `shown`.
+ * The argv that runs a script, in the arena.
+ *
+ * Python and JavaScript go through their SDK's runner.  A virtual environment, ".venv"
+ * or "venv", is used when it stands beside a Python script, or in a folder above it up
+ * to `dir`.  Otherwise a first line "#!" says what runs a script, when that is
+ * installed; then the extension; and any other file must be executable.
+ *
+ * 0, or a negative code and a sentence.
  */
-int script_argv(struct arena *, const char *script, const char *shown, const char *dir,
-                struct string_list *argv, struct err *) MUST_CHECK;
+int script_argv(struct arena *, const struct script *, struct string_list *argv,
+                struct err *) MUST_CHECK;

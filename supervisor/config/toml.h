@@ -40,6 +40,7 @@ struct toml_node {
     struct toml_place key_at;
     struct toml_place at; /* of a table with a header: the header */
     enum toml_type type;
+    struct slice written; /* of a string that was interpolated: as it stands in the file */
 
     union {
         struct slice string; /* terminated by a NUL, and may hold others */

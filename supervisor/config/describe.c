@@ -1,0 +1,350 @@
+#include "base/buf.h"
+#include "config/config.h"
+#include "config/settings.h"
+#include "config/value.h"
+
+static const struct section *const sections[] = {&section_server, &section_worker,
+                                                 &section_route};
+
+/* How the sections are called in "server.listen". */
+static const char *const section_names[] = {"server", "workers", "routes"};
+
+/* What stands at the top of a file and is no setting of a section. */
+static const struct top {
+    const char *key, *help, *example;
+} tops[] = {
+    {"include",
+     "further files, by name or by pattern: their [defaults], [workers.NAME] and [[routes]] "
+     "join.  Paths in them, and their .env, are relative to their own folders",
+     "include = [\"*/nodey.toml\", \"more.toml\"]"},
+    {"defaults",
+     "what every worker of the file has before its own section: any key of [workers.NAME] "
+     "but script and command.  [defaults.env] is joined with the worker's env",
+     "[defaults]\ninstances = 2\nenv = { LEVEL = \"high\" }"},
+};
+
+static const char *type_name(const struct setting *s)
+{
+    static const char *const names[] = {
+        [SETTING_BOOL] = "bool",         [SETTING_INT] = "integer",
+        [SETTING_DURATION] = "duration", [SETTING_DURATION_US] = "duration",
+        [SETTING_SIZE] = "size",         [SETTING_CHOICE] = "choice",
+        [SETTING_STRING] = "string",     [SETTING_PATH] = "path",
+        [SETTING_LIST] = "list",         [SETTING_ENV] = "table",
+        [SETTING_COMMAND] = "command",
+    };
+    return names[s->type];
+}
+
+/* -------------------------------------------------------------- a line for each */
+
+static void describe_row(struct buf *out, const struct setting *s, int key, int fallback)
+{
+    buf_addf(out, "  %-*s  %-8s  %-*s  %s", key, s->key, type_name(s), fallback, s->fallback,
+             s->help);
+    for (size_t i = 0; s->choices && s->choices[i]; i++)
+        buf_addf(out, "%s\"%s\"", i ? ", " : ": ", s->choices[i]);
+    buf_adds(out, s->fixed ? " (a change needs a restart)\n" : "\n");
+}
+
+static void describe_section(struct buf *out, const struct section *section)
+{
+    size_t key = 0, fallback = 0;
+    for (size_t i = 0; i < ARRAY_LEN(sections); i++) {
+        for (size_t j = 0; j < sections[i]->count; j++) {
+            key = MAX(key, strlen(sections[i]->rows[j].key));
+            fallback = MAX(fallback, strlen(sections[i]->rows[j].fallback));
+        }
+    }
+    buf_addf(out, "%s\n", section->title);
+    for (size_t j = 0; j < section->count; j++)
+        describe_row(out, &section->rows[j], (int)key, (int)fallback);
+}
+
+void config_describe(struct buf *out)
+{
+    buf_adds(out, "At the top of a file\n  include = [\"FILE\", ...]  further files\n"
+                  "  [defaults]                what every worker has before its own section\n");
+    for (size_t i = 0; i < ARRAY_LEN(sections); i++) {
+        buf_addc(out, '\n');
+        describe_section(out, sections[i]);
+    }
+    buf_adds(out, "\n`nodey help config KEY` says more about one: \"instances\", "
+                  "\"server.listen\", \"include\".\n");
+}
+
+/* --------------------------------------------------------------- all about one */
+
+static void add_number(struct buf *out, const struct setting *s, uint64_t n)
+{
+    if (s->type == SETTING_INT)
+        buf_addu(out, n);
+    else if (s->type == SETTING_SIZE)
+        value_add_size(out, n);
+    else
+        value_add_duration(out, s->type == SETTING_DURATION ? n * 1000 : n);
+}
+
+/* "1 to 1024", "1ms to 1d", "\"off\" or \"on\"", or what a value of this type looks like. */
+static void add_allowed(struct buf *out, const struct setting *s)
+{
+    switch (s->type) {
+    case SETTING_INT:
+    case SETTING_SIZE:
+    case SETTING_DURATION:
+    case SETTING_DURATION_US:
+        add_number(out, s, s->min);
+        buf_adds(out, " to ");
+        add_number(out, s, s->max);
+        break;
+    case SETTING_CHOICE:
+        for (size_t i = 0; s->choices[i]; i++)
+            buf_addf(out, "%s\"%s\"", i ? ", " : "", s->choices[i]);
+        break;
+    case SETTING_BOOL:
+        buf_adds(out, "true, false");
+        break;
+    case SETTING_STRING:
+        buf_adds(out, "text");
+        break;
+    case SETTING_PATH:
+        buf_adds(out, "relative to the file's folder");
+        break;
+    case SETTING_LIST:
+        buf_adds(out, s->paths ? "a path, or a list of them" : "a string, or a list of them");
+        break;
+    case SETTING_ENV:
+        buf_adds(out, "names with strings, numbers, true or false");
+        break;
+    case SETTING_COMMAND:
+        buf_adds(out, "a string, or a list of words");
+        break;
+    }
+}
+
+static const char *change_of(const struct setting *s)
+{
+    if (s->fixed)
+        return "needs a restart of nodey";
+    return s->renews ? "is applied by a reload, which replaces the instances one by one"
+                     : "is applied by a reload";
+}
+
+static void describe_whole(struct buf *out, const struct section *section,
+                           const struct setting *s)
+{
+    buf_addf(out, "%s%s %s\n\n  %s\n\n", out->len ? "\n" : "", section->title, s->key, s->help);
+    buf_addf(out, "  type     %s: ", type_name(s));
+    add_allowed(out, s);
+    buf_addf(out, "\n  default  %s\n  example  %s\n  change   %s\n", s->fallback, s->example,
+             change_of(s));
+}
+
+static bool describe_top(struct buf *out, struct slice key)
+{
+    for (size_t i = 0; i < ARRAY_LEN(tops); i++) {
+        if (!slice_is(key, tops[i].key))
+            continue;
+        buf_addf(out, "%s\n\n  %s\n\n", tops[i].key, tops[i].help);
+        for (const char *at = tops[i].example; *at; at += strcspn(at, "\n") + 1) {
+            buf_addf(out, "  %.*s\n", (int)strcspn(at, "\n"), at);
+            if (!at[strcspn(at, "\n")])
+                break;
+        }
+        return true;
+    }
+    return false;
+}
+
+/* "[workers.fib] instances", "workers.fib.instances" and "workers.instances" are one. */
+struct asked {
+    struct slice section; /* empty: any */
+    struct slice key;     /* empty: the section itself */
+};
+
+static size_t word_length(struct slice text)
+{
+    size_t len = 0;
+    while (len < text.len && !strchr("[]. ", text.ptr[len]))
+        len++;
+    return len;
+}
+
+static struct asked split_key(const char *text)
+{
+    struct asked asked = {.key = {0}};
+    struct slice rest = slice_of(text), word;
+    size_t words = 0;
+    while (rest.len) {
+        word = (struct slice){rest.ptr, word_length(rest)};
+        if (word.len && words++ == 0)
+            asked.section = word;
+        else if (word.len)
+            asked.key = word;
+        rest = slice_from(rest, MIN(word.len + 1, rest.len));
+    }
+    if (words == 1) {
+        asked.key = asked.section;
+        asked.section.len = 0;
+    }
+    return asked;
+}
+
+static bool is_section(struct slice name, size_t i)
+{
+    return slice_is(name, section_names[i]) ||
+           (slice_is(name, "defaults") && sections[i] == &section_worker);
+}
+
+static bool describe_found(struct buf *out, const struct asked *asked)
+{
+    size_t before = out->len;
+    for (size_t i = 0; i < ARRAY_LEN(sections); i++) {
+        if (asked->section.len && !is_section(asked->section, i))
+            continue;
+        for (size_t j = 0; j < sections[i]->count; j++)
+            if (slice_is(asked->key, sections[i]->rows[j].key))
+                describe_whole(out, sections[i], &sections[i]->rows[j]);
+    }
+    for (size_t i = 0; i < ARRAY_LEN(sections) && !asked->section.len; i++)
+        if (slice_is(asked->key, section_names[i]))
+            describe_section(out, sections[i]);
+    return out->len > before;
+}
+
+/* Of the keys that are not among those shown already, the nearest and its section. */
+static const char *next_nearest(struct slice key, const char *const *shown, size_t count,
+                                size_t *section)
+{
+    struct nearest nearest = nearest_init(key);
+    for (size_t i = 0; i < ARRAY_LEN(sections); i++) {
+        for (size_t j = 0; j < sections[i]->count; j++) {
+            const char *candidate = sections[i]->rows[j].key, *before = nearest.best;
+            size_t k = 0;
+            while (k < count && strcmp(shown[k], candidate) != 0)
+                k++;
+            if (k == count)
+                nearest_offer(&nearest, candidate);
+            if (nearest.best != before)
+                *section = i;
+        }
+    }
+    return nearest.best;
+}
+
+static void add_nearest(struct buf *out, struct slice key)
+{
+    const char *shown[3], *best;
+    size_t count = 0, section = 0;
+    while (count < ARRAY_LEN(shown) && (best = next_nearest(key, shown, count, &section))) {
+        buf_addf(out, "%s%s.%s", count ? ", " : "; did you mean ", section_names[section],
+                 best);
+        shown[count++] = best;
+    }
+    buf_adds(out, count ? "?" : "; see nodey help config");
+}
+
+bool config_describe_key(struct buf *out, const char *key)
+{
+    struct asked asked = split_key(key);
+    if (!asked.section.len && describe_top(out, asked.key))
+        return true;
+    if (asked.key.len && describe_found(out, &asked))
+        return true;
+    buf_addf(out, "there is no setting called %.*s", (int)MIN(asked.key.len, (size_t)60),
+             asked.key.len ? asked.key.ptr : "");
+    add_nearest(out, asked.key);
+    buf_addc(out, '\n');
+    return false;
+}
+
+/* -------------------------------------------------------------------- Markdown */
+
+/* A cell of a table, where a bar would end it. */
+static void add_cell(struct buf *out, const char *text)
+{
+    for (; *text; text++) {
+        if (*text == '|')
+            buf_addc(out, '\\');
+        buf_addc(out, *text);
+    }
+}
+
+static void add_markdown_row(struct buf *out, const struct setting *s)
+{
+    bool spoken = s->fallback[0] == '(';
+    buf_addf(out, "| `%s` | %s: ", s->key, type_name(s));
+    add_allowed(out, s);
+    buf_addf(out, " | %s%s%s | ", spoken ? "" : "`", s->fallback, spoken ? "" : "`");
+    add_cell(out, s->help);
+    buf_addf(out, "%s | `", s->fixed ? " (a change needs a restart)" : "");
+    add_cell(out, s->example);
+    buf_adds(out, "` |\n");
+}
+
+void config_describe_markdown(struct buf *out)
+{
+    buf_adds(out, "At the top of the file, before any section:\n\n");
+    for (size_t i = 0; i < ARRAY_LEN(tops); i++) {
+        const char *bracket = strchr(tops[i].example, '[') == tops[i].example ? "[" : "";
+        buf_addf(out, "- `%s%s%s`: %s\n", bracket, tops[i].key, *bracket ? "]" : "",
+                 tops[i].help);
+    }
+    for (size_t i = 0; i < ARRAY_LEN(sections); i++) {
+        buf_addf(out,
+                 "\n### `%s`\n\n| setting | type | default | what it is | example |\n"
+                 "|---|---|---|---|---|\n",
+                 sections[i]->title);
+        for (size_t j = 0; j < sections[i]->count; j++)
+            add_markdown_row(out, &sections[i]->rows[j]);
+    }
+}
+
+/* --------------------------------------------------------------------- summary */
+
+/* Relative to the configuration's folder, where it lies in it. */
+static const char *shorten(const struct config *c, const char *path)
+{
+    size_t len = strlen(c->dir);
+    return strncmp(path, c->dir, len) == 0 && path[len] == '/' ? path + len + 1 : path;
+}
+
+static void add_source(struct buf *out, const struct config *c, const struct worker_config *w)
+{
+    if (w->script)
+        buf_adds(out, shorten(c, w->script));
+    for (size_t i = 0; !w->script && i < w->command.count; i++)
+        buf_addf(out, "%s%s", i ? " " : "", w->command.items[i]);
+}
+
+static void add_routes(struct buf *out, const struct config *c, const struct worker_config *w)
+{
+    size_t name = strlen(w->name);
+    for (size_t i = 0; i < c->route_count; i++) {
+        const struct route_config *route = &c->routes[i];
+        if (strncmp(route->to, w->name, name) != 0 ||
+            (route->to[name] && route->to[name] != ':'))
+            continue;
+        buf_adds(out, "  route ");
+        for (size_t j = 0; j < route->methods.count; j++)
+            buf_addf(out, "%s%s", j ? "," : "", route->methods.items[j]);
+        buf_addf(out, "%s%s", route->methods.count ? " " : "", route->path);
+        if (route->to[name])
+            buf_addf(out, " -> %s", route->to + name + 1);
+        buf_addc(out, '\n');
+    }
+}
+
+void config_summary(const struct config *c, struct buf *out)
+{
+    for (size_t i = 0; i < c->notes.count; i++)
+        buf_addf(out, "note: %s\n", c->notes.items[i]);
+    for (size_t i = 0; i < c->worker_count; i++) {
+        const struct worker_config *w = &c->workers[i];
+        buf_addf(out, "worker %s: ", w->name);
+        add_source(out, c, w);
+        buf_addf(out, ", %llu instance%s\n", (unsigned long long)w->instances,
+                 w->instances == 1 ? "" : "s");
+        add_routes(out, c, w);
+    }
+}

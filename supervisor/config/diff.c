@@ -1,0 +1,114 @@
+#include "config/diff.h"
+
+#include "config/settings.h"
+
+static bool same_text(const char *a, const char *b)
+{
+    return a == b || (a && b && strcmp(a, b) == 0);
+}
+
+static bool same_list(const struct string_list *a, const struct string_list *b)
+{
+    if (a->count != b->count)
+        return false;
+    for (size_t i = 0; i < a->count; i++)
+        if (strcmp(a->items[i], b->items[i]) != 0)
+            return false;
+    return true;
+}
+
+/* Whether two structs of a section agree in the field of this row. */
+static bool same_setting(const struct setting *s, const void *before, const void *after)
+{
+    const void *a = (const char *)before + s->offset, *b = (const char *)after + s->offset;
+    switch (s->type) {
+    case SETTING_STRING:
+    case SETTING_PATH:
+        return same_text(*(const char *const *)a, *(const char *const *)b);
+    case SETTING_LIST:
+    case SETTING_ENV:
+    case SETTING_COMMAND:
+        return same_list(a, b);
+    case SETTING_BOOL:
+    case SETTING_INT:
+    case SETTING_DURATION:
+    case SETTING_DURATION_US:
+    case SETTING_SIZE:
+    case SETTING_CHOICE:
+        break;
+    }
+    return memcmp(a, b, s->size) == 0;
+}
+
+static enum change compare_workers(const struct worker_config *before,
+                                   const struct worker_config *after)
+{
+    enum change change = CHANGE_NONE;
+    for (size_t i = 0; i < section_worker.count; i++) {
+        const struct setting *row = &section_worker.rows[i];
+        if (!same_setting(row, before, after))
+            change = MAX(change, row->renews ? CHANGE_PROCESS : CHANGE_POOL);
+    }
+    return change;
+}
+
+static int compare_all_workers(struct arena *a, const struct config *before,
+                               const struct config *after, struct config_diff *out)
+{
+    int changes = 0;
+    size_t most = before->worker_count + after->worker_count;
+    out->workers = arena_alloc(a, most * sizeof(*out->workers));
+    for (size_t i = 0; i < after->worker_count; i++) {
+        const struct worker_config *new = &after->workers[i];
+        const struct worker_config *old = config_worker(before, new->name);
+        enum change change = old ? compare_workers(old, new) : CHANGE_PROCESS;
+        out->workers[out->count++] = (struct worker_change){old, new, change};
+        changes += change != CHANGE_NONE;
+    }
+    for (size_t i = 0; i < before->worker_count; i++) {
+        const struct worker_config *old = &before->workers[i];
+        if (config_worker(after, old->name))
+            continue;
+        out->workers[out->count++] = (struct worker_change){old, NULL, CHANGE_PROCESS};
+        changes++;
+    }
+    return changes;
+}
+
+static bool same_routes(const struct config *before, const struct config *after)
+{
+    if (before->route_count != after->route_count)
+        return false;
+    for (size_t i = 0; i < after->route_count; i++)
+        for (size_t j = 0; j < section_route.count; j++)
+            if (!same_setting(&section_route.rows[j], &before->routes[i], &after->routes[i]))
+                return false;
+    return true;
+}
+
+/* Returns how many settings need a restart. */
+static int compare_servers(struct arena *a, const struct server_config *before,
+                           const struct server_config *after, struct config_diff *out)
+{
+    out->restart.items = arena_alloc(a, (section_server.count + 1) * sizeof(char *));
+    for (size_t i = 0; i < section_server.count; i++) {
+        const struct setting *row = &section_server.rows[i];
+        if (same_setting(row, before, after))
+            continue;
+        if (row->fixed)
+            out->restart.items[out->restart.count++] = row->key;
+        else
+            out->server = true;
+    }
+    out->restart.items[out->restart.count] = NULL;
+    return (int)out->restart.count;
+}
+
+int config_diff(struct arena *a, const struct config *before, const struct config *after,
+                struct config_diff *out)
+{
+    *out = (struct config_diff){.routes = !same_routes(before, after)};
+    int changes = compare_all_workers(a, before, after, out);
+    changes += compare_servers(a, &before->server, &after->server, out);
+    return changes + out->routes + out->server;
+}

@@ -1,0 +1,34 @@
+/*
+ * program: which files and folders are programs for nodey, and which merely lie there.
+ *
+ * A script in `workers/` may as well be a module of others, a test or a tool; starting
+ * those would be wrong.  What speaks to nodey says so in its text.
+ */
+#pragma once
+
+#include "base/arena.h"
+
+enum {
+    PROGRAM_TEXT_MAX = 256 * 1024, /* bytes of a file that are looked at */
+    PROGRAM_FILES_MAX = 200,       /* entries of a folder */
+};
+
+/* What is nobody's program and not worth a word: private, hidden, installed, data. */
+bool program_is_ignored(const char *name, bool folder);
+
+/*
+ * Why the file is no program, as a static sentence ("a test"); NULL when it is one: a
+ * script that mentions nodey as a word, or writes {"type":"ready"} itself, or says by "#!"
+ * and its mode that it is to be run.
+ */
+const char *program_refuse_file(const char *path);
+
+/*
+ * The file that starts a folder which is one program, absolute and in the arena: the
+ * `main` of its package.json, or one of the names that Node and Python know.  NULL when
+ * it is no such folder; `*why` is then NULL, or a sentence when it wants to be one.
+ */
+const char *program_main(struct arena *, const char *folder, const char **why);
+
+/* A file of the folder, or beside its main file, mentions nodey. */
+bool program_folder_speaks(const char *folder, const char *main);
