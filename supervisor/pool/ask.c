@@ -1,5 +1,6 @@
 #include "pool/ask.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "pool/pool.h"
@@ -8,6 +9,7 @@ enum {
     DEPTH_MAX = 64,
     OPEN_MAX = 10000, /* asks of one worker at a time */
     TIMEOUT_MS = 30000,
+    TOKENS_NAMED = 20, /* in a sentence */
 };
 
 struct ask_target {
@@ -44,6 +46,19 @@ struct pool *ask_find(const struct pools *pools, const char *token)
             ? bsearch(&key, pools->tokens, pools->token_count, sizeof(key), compare_targets)
             : NULL;
     return found ? found->pool : NULL;
+}
+
+void ask_describe_unknown(const struct pools *pools, const char *token, struct buf *out)
+{
+    const struct pool *by;
+    const char *known, *before = "; known are ";
+    buf_addf(out, "no worker answers the token \"%.128s\"", token);
+    for (size_t i = 0; i < TOKENS_NAMED && (known = ask_token(pools, i, &by)); i++) {
+        buf_addf(out, "%s%s", before, known);
+        before = ", ";
+    }
+    if (pools->token_count > TOKENS_NAMED)
+        buf_adds(out, ", ...");
 }
 
 /* Kept sorted; the first pool that claims a token keeps it. */
@@ -89,6 +104,8 @@ void ask_tokens_changed(struct pools *pools)
     pools->token_count = 0;
     list_each (at, &pools->list) {
         struct pool *pool = container_of(at, struct pool, node);
+        if (pool->leaving)
+            continue;
         for (size_t i = 0; i < pool->config->tokens.count; i++)
             add_token(pools, pool, slice_of(pool->config->tokens.items[i]));
         const struct ready *ready = pool_declaration(pool);
@@ -199,7 +216,17 @@ static void on_write(struct call *call, const struct worker *w, uint64_t id, uin
     buf_deinit(&tail);
 }
 
-static const struct call_ops ask_ops = {.write = on_write, .done = on_done};
+/* Its request is that of the work it is asked for, however many asks lie between. */
+static void on_describe(const struct call *call, struct call_about *about)
+{
+    const struct ask *a = container_of(call, struct ask, call);
+    if (a->for_slot)
+        call_describe(a->for_slot->call, about);
+    snprintf(about->what, sizeof(about->what), "ask %s", a->token);
+}
+
+static const struct call_ops ask_ops = {
+    .write = on_write, .done = on_done, .describe = on_describe};
 
 /* ------------------------------------------------------------------- asking */
 
@@ -266,11 +293,10 @@ static void refuse_unknown(struct ask *a)
         refuse(a, "unavailable", "nodey is shutting down");
         return;
     }
-    char text[256];
-    snprintf(text, sizeof(text),
-             "no worker answers the token \"%.100s\"; one must declare it (set, token)",
-             a->token);
-    refuse(a, "unimplemented", text);
+    struct buf text = {0};
+    ask_describe_unknown(a->pools, a->token, &text);
+    refuse(a, "unimplemented", buf_cstr(&text));
+    buf_deinit(&text);
 }
 
 void ask_from_worker(struct worker *w, const struct frame *frame)
@@ -383,6 +409,14 @@ void ask_asker_gone(struct worker *w)
         a->asker = NULL;
         ask_free(a);
     }
+}
+
+const char *ask_token(const struct pools *pools, size_t n, const struct pool **by)
+{
+    if (n >= pools->token_count)
+        return NULL;
+    *by = pools->tokens[n].pool;
+    return pools->tokens[n].token;
 }
 
 void ask_deinit(struct pools *pools)

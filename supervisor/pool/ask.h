@@ -8,6 +8,9 @@
  */
 #pragma once
 
+#include <stddef.h>
+
+struct buf;
 struct frame;
 struct frame_id;
 struct pool;
@@ -36,5 +39,11 @@ void ask_retry_lost(struct pools *);
 
 /* NULL when no pool answers the token. */
 struct pool *ask_find(const struct pools *, const char *token);
+
+/* The nth token that is answered, in order, and by whom; NULL past the last. */
+const char *ask_token(const struct pools *, size_t n, const struct pool **by);
+
+/* Appends that nobody answers the token, and which ones there are. */
+void ask_describe_unknown(const struct pools *, const char *token, struct buf *out);
 
 void ask_deinit(struct pools *);

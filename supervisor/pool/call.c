@@ -12,6 +12,13 @@ void call_init(struct call *c, enum call_kind kind, const struct call_ops *ops)
     list_init(&c->node);
 }
 
+void call_describe(const struct call *c, struct call_about *about)
+{
+    *about = (struct call_about){0};
+    if (c && c->ops->describe)
+        c->ops->describe(c, about);
+}
+
 /* After this the call is in no list, no slot and no timer: it is over. */
 static void detach(struct call *c)
 {

@@ -33,6 +33,12 @@ struct call_reply {
     const struct call_failure *failure;
 };
 
+/* What a call is about, for the log: "GET /fib?num=10", and the request that it is for. */
+struct call_about {
+    char what[160];          /* cut to fit; "" = not known */
+    struct slice request_id; /* borrowed from the call; empty = none */
+};
+
 struct call_ops {
     /*
      * Appends the line for this worker.  May be called again for another one.
@@ -41,6 +47,9 @@ struct call_ops {
     void (*write)(struct call *, const struct worker *, uint64_t id, uint64_t left_ms,
                   bool nested, struct buf *out);
     void (*done)(struct call *, const struct call_reply *);
+
+    /* Fills in what is known; may be NULL. */
+    void (*describe)(const struct call *, struct call_about *);
 };
 
 struct call {
@@ -59,6 +68,9 @@ struct call {
 };
 
 void call_init(struct call *, enum call_kind, const struct call_ops *);
+
+/* Always fills it in; the call may be NULL. */
+void call_describe(const struct call *, struct call_about *);
 
 /* Ends the call with an answer, or with a failure. */
 void call_answer(struct call *, const struct frame *);

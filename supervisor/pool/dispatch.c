@@ -181,6 +181,8 @@ void pool_dispatch(struct pool *pool)
         continue;
     while (!list_empty(&pool->requests) && list_empty(&pool->asks) && dispatch_request(pool))
         continue;
+    if (pool->leaving)
+        pool_check_leaving(pool);
 }
 
 /* A queue that is full because it may hold nothing is no reason to refuse. */

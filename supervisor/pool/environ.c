@@ -31,12 +31,34 @@ static void put(struct environ *env, char *entry)
     env->items[env->count] = NULL;
 }
 
+static const char *value_of(const struct environ *env, const char *entry)
+{
+    for (size_t i = 0; i < env->count; i++)
+        if (same_name(env->items[i], entry))
+            return strchr(env->items[i], '=') + 1;
+    return NULL;
+}
+
+/* What is configured; where the SDKs are found stays in front of where else to look. */
+static void put_configured(struct environ *env, const char *entry)
+{
+    const char *sdk = value_of(env, entry), *value = strchr(entry, '=') + 1;
+    bool is_path = same_name("PYTHONPATH", entry) || same_name("NODE_PATH", entry);
+    if (is_path && sdk && strcmp(sdk, value) != 0)
+        put(env, xasprintf("%.*s=%s:%s", (int)(value - entry) - 1, entry, sdk, value));
+    else
+        put(env, xstrdup(entry));
+}
+
 char **environ_new(const struct worker *w)
 {
+    const struct pools *pools = w->pool->pools;
     const struct worker_config *config = w->pool->config;
     struct environ env = {0};
-    for (const char *const *at = w->pool->pools->env; *at; at++)
+    for (const char *const *at = config->env_clear ? pools->bare_env : pools->env; *at; at++)
         put(&env, xstrdup(*at));
+    for (size_t i = 0; i < config->env.count; i++)
+        put_configured(&env, config->env.items[i]);
     put(&env, xstrdup("NODEY=1"));
     put(&env, xstrdup("NODEY_PROTOCOL=1"));
     put(&env, xstrdup("NODEY_FD=3"));
@@ -44,10 +66,10 @@ char **environ_new(const struct worker *w)
     put(&env, xasprintf("NODEY_INSTANCE=%u", w->instance));
     put(&env, xasprintf("NODEY_LIFE=%llu", (unsigned long long)w->life));
     put(&env, xasprintf("NODEY_MAX_LINE=%llu", (unsigned long long)config->max_line));
-    if (w->pool->pools->dev)
+    if (pools->dev)
         put(&env, xstrdup("NODEY_DEV=1"));
-    for (size_t i = 0; i < config->env.count; i++)
-        put(&env, xstrdup(config->env.items[i]));
+    if (pools->watching)
+        put(&env, xstrdup("NODEY_WATCH=1"));
     return env.items;
 }
 

@@ -1,8 +1,8 @@
 /*
  * environ: the environment of a worker's process.
  *
- * What all workers get, then what the protocol says of this instance, then the
- * configuration's own; a later entry of the same name wins.
+ * What all workers get, then the configuration's own, then what the protocol says of
+ * this instance; a later entry of the same name wins.
  */
 #pragma once
 

@@ -25,7 +25,7 @@ static void on_drops(struct timer *timer)
     w->dropped = 0;
 }
 
-static void wrote(struct worker *w, enum log_level level, const char *stream, struct slice text)
+static void wrote_line(struct worker *w, const struct worker_line *line)
 {
     struct loop *loop = w->pool->pools->loop;
     if (!bucket_take(&w->chatter, (double)w->pool->config->log_rate, loop_now(loop))) {
@@ -35,7 +35,29 @@ static void wrote(struct worker *w, enum log_level level, const char *stream, st
         return;
     }
     struct pool_observer *observer = w->pool->pools->observer;
-    observer->wrote(observer, w, level, stream, text);
+    observer->wrote(observer, line);
+}
+
+/*
+ * What a one-at-a-time worker prints belongs to what it works on.  (Its stderr is another
+ * pipe than its answers, so that a line may be read when its request has been answered;
+ * then it counts as the next one's, or as nobody's.)
+ */
+static const struct call *call_at_work(const struct worker *w)
+{
+    if (w->ready.concurrency != 1 || w->slot_count == 0)
+        return NULL;
+    const struct slot *slot = worker_newest(w);
+    return slot ? slot->call : NULL;
+}
+
+static void wrote(struct worker *w, enum log_level level, const char *stream, struct slice text)
+{
+    wrote_line(w, &(struct worker_line){.worker = w,
+                                        .call = call_at_work(w),
+                                        .level = level,
+                                        .stream = stream,
+                                        .text = text});
 }
 
 /* ---------------------------------------------------------------- bad lines */
@@ -149,18 +171,33 @@ static unsigned take_answer(struct worker *w, const struct frame *f, struct slic
     return 1;
 }
 
+/*
+ * A stack that ends in the message says everything.  A message that is not in it was
+ * found for people, who do without the stack; that is for the error page.
+ */
 static void take_start_error(struct worker *w, const struct frame *f)
 {
-    struct buf text = {0};
+    struct buf text = {0}, stack = {0};
     if (f->message.raw.len)
         json_unescape(&f->message, &text);
-    snprintf(w->cause, sizeof(w->cause), SLICE_FMT, SLICE_ARG(buf_slice(&text)));
-    if (f->stack.raw.len) {
-        buf_clear(&text);
-        json_unescape(&f->stack, &text);
+    if (f->stack.raw.len)
+        json_unescape(&f->stack, &stack);
+    const char *lf = text.len ? memchr(text.ptr, '\n', text.len) : NULL;
+    snprintf(w->cause, sizeof(w->cause), "%.*s", lf ? (int)(lf - text.ptr) : (int)text.len,
+             text.ptr);
+    struct worker_line line = {.worker = w,
+                               .level = LOG_ERROR,
+                               .stream = "error",
+                               .text = buf_slice(&text),
+                               .stack = buf_slice(&stack)};
+    if (!text.len || (stack.len && memmem(stack.ptr, stack.len, text.ptr, text.len))) {
+        line.text = line.stack;
+        line.stack.len = 0;
     }
-    wrote(w, LOG_ERROR, "error", buf_slice(&text));
+    wrote_line(w, &line);
+    w->explained = true;
     buf_deinit(&text);
+    buf_deinit(&stack);
 }
 
 static unsigned take_error(struct worker *w, const struct frame *f, struct slice line)
@@ -231,14 +268,18 @@ static void take_log(struct worker *w, const struct frame *f)
                            : json_string_is(&f->level, "warn")  ? LOG_WARN
                            : json_string_is(&f->level, "debug") ? LOG_DEBUG
                                                                 : LOG_INFO;
+    const struct slot *slot = slot_of(w, &f->id);
     struct buf text = {0};
     if (f->message.raw.len)
         json_unescape(&f->message, &text);
-    if (f->payload.raw.len > 2) { /* more than {} */
-        buf_addc(&text, ' ');
-        buf_add(&text, f->payload.raw);
-    }
-    wrote(w, level, "log", buf_slice(&text));
+    wrote_line(w, &(struct worker_line){
+                      .worker = w,
+                      .call = slot ? slot->call : call_at_work(w),
+                      .level = level,
+                      .stream = "log",
+                      .text = buf_slice(&text),
+                      .fields = f->payload.raw.len > 2 ? f->payload.raw : (struct slice){0},
+                  });
     buf_deinit(&text);
 }
 

@@ -23,7 +23,7 @@ void pool_tell(const struct pool *pool, const struct worker *w, enum log_level l
     observer->tell(observer, pool, w, level, text);
 }
 
-static bool serving(const struct pool *pool)
+bool pool_serves(const struct pool *pool)
 {
     return !list_empty(&pool->states[WORKER_READY]) ||
            !list_empty(&pool->states[WORKER_BUSY]) ||
@@ -39,8 +39,10 @@ static bool is_hopeless(const struct pool *pool, const struct instance *instance
 /* It has no instance and is not about to have one. */
 bool pool_is_down(const struct pool *pool)
 {
-    if (serving(pool))
+    if (pool_serves(pool))
         return false;
+    if (pool->leaving)
+        return true;
     for (size_t i = 0; i < pool->config->instances; i++)
         if (pool->instances[i].current && !is_hopeless(pool, &pool->instances[i]))
             return false;
@@ -60,10 +62,10 @@ static void settle(struct pool *pool)
 }
 
 /* The instances that waited for the first to go ahead. */
-static void fill(struct pool *pool)
+void pool_fill(struct pool *pool)
 {
     for (unsigned i = 0; i < pool->config->instances; i++)
-        if (!pool->instances[i].current && !pool->pools->stopping)
+        if (!pool->instances[i].current && !pool->pools->stopping && !pool->leaving)
             pool->instances[i].current = worker_new(pool, i, 0, false);
 }
 
@@ -97,7 +99,7 @@ static struct worker *after_crash(struct worker *w, const char *how)
     struct pool *pool = w->pool;
     struct instance *instance = &pool->instances[w->instance];
     struct restart_verdict verdict = judge_crash(w);
-    const char *cause = cause_of(w, how);
+    const char *cause = w->explained ? how : cause_of(w, how);
     const char *extra = cause == how ? "" : how;
     note_trouble(pool, w, how);
     if (verdict.failed)
@@ -117,17 +119,25 @@ void pool_worker_ended(struct worker *w, const char *how, bool was_draining)
     struct instance *instance = &pool->instances[w->instance];
     /* One that died just before it was told to drain has a successor as well. */
     bool replaced = instance->current != w && instance->next != w;
-    if (pool->pools->stopping || was_draining || replaced) {
+    if (pool->pools->stopping || pool->leaving || was_draining || replaced) {
         if (instance->current == w)
             instance->current = NULL;
         if (instance->next == w)
             instance->next = NULL;
         pool_tell(pool, w, LOG_DEBUG, "ended (%s)", how);
+        if (pool->leaving && pool_is_down(pool))
+            pool_fail_waiting(pool);
         pool_dispatch(pool); /* what it had not begun has come back */
         return;
     }
+    struct pool_observer *observer = pool->pools->observer;
+    if (!w->ready_ms)
+        observer->failed(observer, pool, w);
+    if (pool_renewal_failed(w, cause_of(w, how)))
+        return;
     if (instance->next == w) {
         instance->next = after_crash(w, how);
+        pool_renewal_incomplete(pool);
     } else if (instance->next) { /* its successor is on the way already */
         pool_tell(pool, w, LOG_WARN, "%s before its replacement was ready", how);
         instance->current = instance->next;
@@ -137,6 +147,7 @@ void pool_worker_ended(struct worker *w, const char *how, bool was_draining)
     }
     if (w->overdue || is_hopeless(pool, instance))
         settle(pool);
+    pool_check_renewal(pool);
     if (pool_is_down(pool))
         pool_fail_waiting(pool);
     pool_dispatch(pool);
@@ -180,7 +191,7 @@ void pool_worker_ready(struct worker *w)
     observer->ready(observer, pool, w);
     ask_tokens_changed(pool->pools);
     pool->announced = true;
-    fill(pool);
+    pool_fill(pool);
     settle(pool);
     pool_dispatch(pool);
 }
@@ -189,12 +200,13 @@ void pool_replace_now(struct worker *w)
 {
     struct pool *pool = w->pool;
     struct instance *instance = &pool->instances[w->instance];
-    if (instance->current == w && !pool->pools->stopping) {
+    if (instance->current == w && !pool->pools->stopping && !pool->leaving) {
         instance->current =
             instance->next ? instance->next : worker_new(pool, w->instance, 0, false);
         instance->next = NULL;
     }
     worker_drain(w, 0, w->cause);
+    pool_check_renewal(pool);
     pool_dispatch(pool);
 }
 
@@ -202,36 +214,52 @@ void pool_replace_later(struct worker *w, const char *why)
 {
     struct pool *pool = w->pool;
     struct instance *instance = &pool->instances[w->instance];
-    if (instance->current != w || instance->next || pool->pools->stopping)
+    if (instance->current != w || instance->next || pool->pools->stopping || pool->leaving)
         return;
     pool_tell(pool, w, LOG_DEBUG, "is to be replaced: %s", why);
     /* A worker that asks for it as soon as it is ready must not become a fork bomb. */
     uint64_t up = loop_now(pool->pools->loop) - w->ready_ms;
     uint64_t pause = up < LIFE_MIN_MS ? LIFE_MIN_MS - up : 0;
+    if (w->generation != pool->generation && !pool->renewing) /* the new version is broken */
+        pause = pool->config->failed_retry;
     instance->next = worker_new(pool, w->instance, pause, /* failed= */ false);
 }
 
 /* -------------------------------------------------------------------- a pool */
 
+static void on_gone(struct task *task)
+{
+    pool_free(container_of(task, struct pool, gone));
+}
+
+void pool_each_worker(struct pool *pool, void (*visit)(struct worker *, uint64_t), uint64_t arg)
+{
+    for (int state = 0; state < WORKER_STOPPED; state++)
+        list_each_safe (at, &pool->states[state])
+            visit(container_of(at, struct worker, node), arg);
+}
+
+void pool_free(struct pool *pool)
+{
+    task_cancel(&pool->gone);
+    list_del(&pool->node);
+    config_release(pool->held);
+    xfree(pool->instances);
+    xfree(pool);
+}
+
 struct pool *pool_new(struct pools *pools, const struct worker_config *config)
 {
     struct pool *pool = xcalloc(1, sizeof(*pool));
     pool->pools = pools;
-    pool->config = config;
     pool->retry_budget = POOL_RETRY_BURST;
-    pool->policy = (struct restart_policy){
-        .backoff_min_ms = config->backoff_min,
-        .backoff_max_ms = config->backoff_max,
-        .backoff_reset_ms = config->backoff_reset,
-        .max_restarts = config->max_restarts,
-        .failed_retry_ms = config->failed_retry,
-    };
-    pool->instances = xcalloc(config->instances, sizeof(*pool->instances));
     for (int i = 0; i < WORKER_STATES; i++)
         list_init(&pool->states[i]);
     list_init(&pool->asks);
     list_init(&pool->requests);
+    task_init(&pool->gone, on_gone);
     list_add(&pools->list, &pool->node);
+    pool_configure(pool, config);
     return pool;
 }
 

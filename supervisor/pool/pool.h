@@ -31,6 +31,15 @@ struct pool {
     const struct worker_config *config;
     struct restart_policy policy;
     struct instance *instances;
+    size_t places;            /* length of `instances`; config->instances of them are in use */
+    unsigned lives;           /* worker objects that exist */
+    unsigned generation;      /* counts the versions of its program: see pool_renew() */
+    unsigned kept_generation; /* for whoever keeps answers: whose they are */
+    bool renewing;            /* a new generation gets ready behind the one that serves */
+    bool proven;              /* one of the newest generation has been ready */
+    bool leaving;             /* ends as soon as nothing is left to do */
+    struct config *held;      /* leaving: what `config` is part of */
+    struct task gone;         /* leaving: frees the pool */
     struct list states[WORKER_STATES]; /* struct worker.node */
     struct list asks;                  /* struct call.node: go before requests */
     struct list requests;              /* struct call.node */
@@ -43,18 +52,31 @@ struct pool {
     char trouble[256];           /* why it has no instance, for a person; "" = none */
 };
 
+/* What a worker wrote that is no frame, or that a frame says for the log.  Borrowed. */
+struct worker_line {
+    const struct worker *worker;
+    const struct call *call; /* what it was doing; NULL: nothing, or that is not known */
+    enum log_level level;
+    const char *stream; /* "stdout", "stderr", "log", or "error": why it cannot start */
+    struct slice text;
+    struct slice fields; /* of a log frame: a raw JSON object; empty = none */
+    struct slice stack;  /* of an error whose text does without it; empty = none */
+};
+
 /* What happens in pools, for whoever logs, counts and routes.  All are called from the loop. */
 struct pool_observer {
     /* A sentence for the log; w may be NULL. */
     void (*tell)(struct pool_observer *, const struct pool *, const struct worker *w,
                  enum log_level, const char *sentence);
 
-    /* A worker wrote a line that is no frame; stream: "stdout", "stderr" or "log". */
-    void (*wrote)(struct pool_observer *, const struct worker *, enum log_level,
-                  const char *stream, struct slice text);
+    /* A worker wrote words for the log. */
+    void (*wrote)(struct pool_observer *, const struct worker_line *);
 
     /* An instance became ready: its declaration is new. */
     void (*ready)(struct pool_observer *, struct pool *, struct worker *);
+
+    /* A process ended before it was ready, or could not be started. */
+    void (*failed)(struct pool_observer *, struct pool *, struct worker *);
 
     /* The pool is ready for the first time, or has failed to start often or long enough. */
     void (*settled)(struct pool_observer *, struct pool *);
@@ -73,10 +95,12 @@ struct pools {
     size_t token_count;
     uint64_t next_id;
     uint64_t next_life;
-    unsigned lives;         /* worker objects that exist */
-    const char *const *env; /* what every worker gets, "NAME=value", NULL-terminated */
-    const char *server;     /* "nodey/0.1.0" */
+    unsigned lives;              /* worker objects that exist */
+    const char *const *env;      /* what every worker gets, "NAME=value", NULL-terminated */
+    const char *const *bare_env; /* the same without what nodey inherited */
+    const char *server;          /* "nodey/0.1.0" */
     bool dev;
+    bool watching; /* files that workers load are watched: they may tell of more */
     bool stopping;
     struct task stopped;
 };
@@ -88,6 +112,26 @@ struct pool *pool_new(struct pools *, const struct worker_config *);
 
 /* The first instance goes ahead; the others follow when it is ready. */
 void pool_start(struct pool *);
+
+/*
+ * From now on this configuration, of the same name, which must outlive the pool.  The
+ * number of instances follows it; processes that run go on as they are, see pool_renew().
+ */
+void pool_configure(struct pool *, const struct worker_config *);
+
+/*
+ * The program, or what it is started with, is new.  Its processes are replaced all
+ * together as soon as the new ones are ready, so that two versions never serve at the
+ * same time.  One goes ahead; if it cannot start, the old ones go on, and nothing more
+ * is tried until the next renewal.  A pool that does not serve starts anew at once.
+ */
+void pool_renew(struct pool *, const char *why);
+
+/*
+ * The pool answers what it has been given, then ends and is freed.  Nobody may submit
+ * to it any more.  `config` is what its configuration is part of: it is held until then.
+ */
+void pool_remove(struct pool *, struct config *);
 
 struct pool *pools_find(struct pools *, struct slice name);
 
@@ -117,6 +161,9 @@ void pools_deinit(struct pools *);
 const struct call_failure *pool_submit(struct pool *, struct call *, uint64_t timeout_ms);
 
 /* --------------------------------------------- for the files of this room */
+
+/* The instances that waited for the first to go ahead, or are new, start. */
+void pool_fill(struct pool *);
 
 /* Gives waiting calls to instances that can take them. */
 void pool_dispatch(struct pool *);
@@ -148,7 +195,26 @@ void pool_replace_now(struct worker *);
 void pool_replace_later(struct worker *, const char *why);
 
 /* A worker object is gone from memory. */
-void pool_worker_freed(struct pools *);
+void pool_worker_freed(struct pool *);
+void pool_free(struct pool *);
+
+/* Is an instance in service? */
+bool pool_serves(const struct pool *);
+
+/* Calls for each worker that has not ended; it may leave its list meanwhile. */
+void pool_each_worker(struct pool *, void (*visit)(struct worker *, uint64_t), uint64_t arg);
+
+/* Renewals: is this worker, which is ready, to stand by?  It does.  It has ended. */
+bool pool_holds_back(const struct worker *);
+void pool_standby(struct worker *);
+bool pool_renewal_failed(struct worker *, const char *how);
+
+/* An instance has ended: may those who stand by enter?  Must they, because one failed? */
+void pool_check_renewal(struct pool *);
+void pool_renewal_incomplete(struct pool *);
+
+/* A leaving pool whose queue is empty lets its workers go. */
+void pool_check_leaving(struct pool *);
 
 void pool_tell(const struct pool *, const struct worker *, enum log_level, const char *fmt, ...)
     PRINTF_LIKE(4, 5);

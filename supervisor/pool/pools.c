@@ -24,7 +24,7 @@ struct pool *pools_find(struct pools *pools, struct slice name)
 {
     list_each (at, &pools->list) {
         struct pool *pool = container_of(at, struct pool, node);
-        if (slice_is(name, pool->config->name))
+        if (!pool->leaving && slice_is(name, pool->config->name))
             return pool;
     }
     return NULL;
@@ -33,18 +33,10 @@ struct pool *pools_find(struct pools *pools, struct slice name)
 bool pools_settled(const struct pools *pools)
 {
     list_each (at, &pools->list)
-        if (!container_of(at, struct pool, node)->settled)
+        if (!container_of(at, struct pool, node)->settled &&
+            !container_of(at, struct pool, node)->leaving)
             return false;
     return true;
-}
-
-/* Calls for each worker of a pool; it may leave its list meanwhile. */
-static void each_worker(struct pool *pool, void (*visit)(struct worker *, uint64_t),
-                        uint64_t arg)
-{
-    for (int state = 0; state < WORKER_STOPPED; state++)
-        list_each_safe (at, &pool->states[state])
-            visit(container_of(at, struct worker, node), arg);
 }
 
 static void drain_worker(struct worker *w, uint64_t limit_ms)
@@ -69,7 +61,7 @@ static void stop_all(struct pools *pools, void (*visit)(struct worker *, uint64_
     list_each (at, &pools->list) {
         struct pool *pool = container_of(at, struct pool, node);
         pool_fail_waiting(pool);
-        each_worker(pool, visit, limit_ms);
+        pool_each_worker(pool, visit, limit_ms);
     }
     ask_retry_lost(pools);
     if (pools->lives == 0)
@@ -86,8 +78,11 @@ void pools_kill(struct pools *pools)
     stop_all(pools, kill_worker, 0);
 }
 
-void pool_worker_freed(struct pools *pools)
+void pool_worker_freed(struct pool *pool)
 {
+    struct pools *pools = pool->pools;
+    if (--pool->lives == 0 && pool->leaving)
+        loop_defer(pools->loop, &pool->gone);
     if (--pools->lives == 0 && pools->stopping)
         loop_defer(pools->loop, &pools->stopped);
 }
@@ -95,11 +90,7 @@ void pool_worker_freed(struct pools *pools)
 void pools_deinit(struct pools *pools)
 {
     assert(pools->lives == 0);
-    list_each_safe (at, &pools->list) {
-        struct pool *pool = container_of(at, struct pool, node);
-        list_del(&pool->node);
-        xfree(pool->instances);
-        xfree(pool);
-    }
+    list_each_safe (at, &pools->list)
+        pool_free(container_of(at, struct pool, node));
     ask_deinit(pools);
 }

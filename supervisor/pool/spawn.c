@@ -59,13 +59,13 @@ static void on_exited(struct proc *p, const struct proc_exit *exit)
 
 static void worker_free(struct worker *w)
 {
-    struct pools *pools = w->pool->pools;
-    timer_stop(pools->loop, &w->drops);
+    struct pool *pool = w->pool;
+    timer_stop(pool->pools->loop, &w->drops);
     list_del(&w->node);
     ready_deinit(&w->ready);
     idmap_deinit(&w->open);
     xfree(w);
-    pool_worker_freed(pools);
+    pool_worker_freed(pool);
 }
 
 void worker_stopped(struct worker *w, const char *how)
@@ -184,6 +184,7 @@ struct worker *worker_new(struct pool *pool, unsigned instance, uint64_t delay_m
     w->pool = pool;
     w->instance = instance;
     w->life = ++pool->pools->next_life;
+    w->generation = pool->generation;
     w->state = failed ? WORKER_FAILED : WORKER_BACKOFF;
     w->ready.concurrency = 1;
     snprintf(w->name, sizeof(w->name), "%s#%u", pool->config->name, instance);
@@ -191,6 +192,7 @@ struct worker *worker_new(struct pool *pool, unsigned instance, uint64_t delay_m
     list_init(&w->asks);
     list_init(&w->node);
     list_add(&pool->states[w->state], &w->node);
+    pool->lives++;
     pool->pools->lives++;
     /* Also without a pause from the loop: a start may fail, and that must not recurse. */
     timer_start(pool->pools->loop, &w->timer, delay_ms, on_pause_over);

@@ -274,6 +274,18 @@ static void on_stall(struct timer *timer)
 
 void worker_became_ready(struct worker *w)
 {
+    timer_stop(w->pool->pools->loop, &w->timer);
+    if (pool_holds_back(w)) {
+        w->standby = true;
+        pool_standby(w);
+        return;
+    }
+    worker_enter(w);
+}
+
+void worker_enter(struct worker *w)
+{
+    w->standby = false;
     w->ready_ms = loop_now(w->pool->pools->loop);
     worker_set_state(w, WORKER_READY);
     health_start(w);

@@ -58,12 +58,14 @@ struct worker {
     struct list node; /* in pool->states[state] */
     enum worker_state state;
     unsigned instance;
-    uint64_t life; /* unique in this run of nodey */
-    char name[80]; /* "fib#0" */
+    uint64_t life;       /* unique in this run of nodey */
+    unsigned generation; /* of its pool when it was begun: which version it runs */
+    char name[80];       /* "fib#0" */
     struct proc proc;
     bool spawned;
     bool overdue; /* it was not ready in time */
     bool level0;  /* declared no feature */
+    bool standby; /* ready, but takes over only with the others of its generation */
     struct ready ready;
     struct idmap open; /* id -> slot */
     struct list slots; /* struct slot.node */
@@ -93,6 +95,7 @@ struct worker {
     uint64_t dropped;      /* log lines over the rate, not yet reported */
     struct timer drops;    /* reports them */
     char cause[256];       /* why it could not start, or why it is to go */
+    bool explained;        /* it has said itself why it could not start: that is logged */
     char last_words[256];  /* its last line on stderr */
 };
 
@@ -137,8 +140,9 @@ void worker_set_state(struct worker *, enum worker_state);
 /* READY or BUSY, by how much it has to do. */
 void worker_update_load(struct worker *);
 
-/* It has said that it is ready. */
+/* It has said that it is ready: it takes work, or stands by until its pool lets it. */
 void worker_became_ready(struct worker *);
+void worker_enter(struct worker *);
 
 /*
  * No new work; ends when what it has is answered, at the latest after limit_ms.

@@ -26,18 +26,27 @@ static void on_tell(struct pool_observer *observer, const struct pool *pool,
     buf_addf(&rig->told, "%s: %s\n", w ? w->name : pool->config->name, sentence);
 }
 
-static void on_wrote(struct pool_observer *observer, const struct worker *w,
-                     enum log_level level, const char *stream, struct slice text)
+static void on_wrote(struct pool_observer *observer, const struct worker_line *line)
 {
     struct rig *rig = container_of(observer, struct rig, observer);
-    (void)level;
-    buf_addf(&rig->wrote, "%s %s: " SLICE_FMT "\n", w->name, stream, SLICE_ARG(text));
+    struct call_about about;
+    call_describe(line->call, &about);
+    buf_addf(&rig->wrote, "%s %s: " SLICE_FMT "\n", line->worker->name, line->stream,
+             SLICE_ARG(line->text));
+    buf_addf(&rig->about, SLICE_FMT " < %s\n", SLICE_ARG(line->text), about.what);
 }
 
 static void on_ready(struct pool_observer *observer, struct pool *pool, struct worker *w)
 {
     (void)pool, (void)w;
     container_of(observer, struct rig, observer)->readies++;
+}
+
+static void on_failed(struct pool_observer *observer, struct pool *pool, struct worker *w)
+{
+    (void)pool;
+    (void)w;
+    container_of(observer, struct rig, observer)->failures++;
 }
 
 static void on_settled(struct pool_observer *observer, struct pool *pool)
@@ -64,6 +73,15 @@ bool rig_told(struct rig *rig, const char *words)
 bool rig_wrote(struct rig *rig, const char *words)
 {
     return holds(&rig->wrote, words);
+}
+
+bool rig_wrote_about(struct rig *rig, const char *words, const char *source)
+{
+    struct buf line = {0};
+    buf_addf(&line, "%s < %s", words, source);
+    bool found = holds(&rig->about, buf_cstr(&line));
+    buf_deinit(&line);
+    return found;
 }
 
 /* ------------------------------------------------------------------ the loop */
@@ -122,10 +140,11 @@ struct rig *rig_new(void)
     static const char *env[] = {path, NULL};
     struct rig *rig = xcalloc(1, sizeof(*rig));
     snprintf(path, sizeof(path), "PATH=%s", getenv("PATH"));
-    rig->observer = (struct pool_observer){on_tell, on_wrote, on_ready, on_settled, on_stopped};
+    rig->observer =
+        (struct pool_observer){on_tell, on_wrote, on_ready, on_failed, on_settled, on_stopped};
     assert_int_equal(loop_init(&rig->loop), 0);
     pools_init(&rig->pools, &rig->loop, &rig->observer);
-    rig->pools.env = env;
+    rig->pools.env = rig->pools.bare_env = env;
     rig->pools.server = "nodey/test";
     return rig;
 }
@@ -141,6 +160,7 @@ void rig_free(struct rig *rig)
     assert_int_equal(loop_deinit(&rig->loop), 0);
     buf_deinit(&rig->told);
     buf_deinit(&rig->wrote);
+    buf_deinit(&rig->about);
     xfree(rig);
 }
 
@@ -257,9 +277,15 @@ static void on_done(struct call *call, const struct call_reply *reply)
     snprintf(job->text, sizeof(job->text), "%s", reply->failure->text);
 }
 
+static void on_describe(const struct call *call, struct call_about *about)
+{
+    const struct job *job = container_of(call, struct job, call);
+    snprintf(about->what, sizeof(about->what), "%.100s", job->source);
+}
+
 void job_init(struct job *job, const char *source)
 {
-    static const struct call_ops ops = {on_write, on_done};
+    static const struct call_ops ops = {on_write, on_done, on_describe};
     memset(job, 0, sizeof(*job));
     call_init(&job->call, CALL_REQUEST, &ops);
     job->call.size = strlen(source);

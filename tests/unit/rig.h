@@ -19,7 +19,9 @@ struct rig {
     uint64_t waits_since_ms;
     struct buf told;  /* sentences, one a line: "name: sentence" */
     struct buf wrote; /* "name stream: text" */
+    struct buf about; /* "text < source of the job that it was written for" */
     unsigned readies;
+    unsigned failures;
     unsigned settles;
     unsigned stops;
 };
@@ -66,6 +68,9 @@ void job_send(struct job *, struct pool *, const char *source);
 /* Has something been told that holds these words? */
 bool rig_told(struct rig *, const char *words);
 bool rig_wrote(struct rig *, const char *words);
+
+/* Has a job that holds `source` been named as what these words were about? */
+bool rig_wrote_about(struct rig *, const char *words, const char *source);
 
 /* One short run of the loop; fails the test when it has waited for too long. */
 void rig_turn(struct rig *, const char *awaited, const char *file, int line);

@@ -165,6 +165,33 @@ static void what_is_no_frame_is_a_log_line(void **state)
     rig_free(rig);
 }
 
+static void what_a_worker_says_belongs_to_what_it_works_on(void **state)
+{
+    static const char one[] =
+        "put('{\"type\":\"log\",\"id\":%d,\"message\":\"by id\"}' % me());"
+        "put('printed'); sleep(0.1); reply(1)";
+    static const char silent[] = "sleep(0.2); reply(2)";
+    struct job jobs[2];
+    struct worker_config single = rig_config("a", "put('early'); ready()");
+    struct worker_config many = rig_config("b", "ready(concurrency=9)");
+    (void)state;
+    struct rig *rig = rig_new();
+    struct pool *pool = rig_pool(rig, &single);
+    job_send(&jobs[0], pool, one);
+    rig_until(rig, jobs[0].ends);
+    assert_true(rig_wrote_about(rig, "early", "\n"));
+    assert_true(rig_wrote_about(rig, "by id", "put"));
+    assert_true(rig_wrote_about(rig, "printed", "put"));
+    buf_clear(&rig->about);
+    pool = rig_pool(rig, &many);
+    job_send(&jobs[0], pool, silent);
+    job_send(&jobs[1], pool, one);
+    rig_until(rig, jobs[0].ends && jobs[1].ends);
+    assert_true(rig_wrote_about(rig, "by id", "put"));
+    assert_true(rig_wrote_about(rig, "printed", "\n")); /* either may have been at it */
+    rig_free(rig);
+}
+
 static void log_lines_over_the_rate_are_counted(void **state)
 {
     struct job job;
@@ -240,6 +267,7 @@ static int tests(void)
         cmocka_unit_test(a_concurrent_worker_answers_in_any_order),
         cmocka_unit_test(an_answer_counts_though_later_lines_are_still_being_written),
         cmocka_unit_test(what_is_no_frame_is_a_log_line),
+        cmocka_unit_test(what_a_worker_says_belongs_to_what_it_works_on),
         cmocka_unit_test(log_lines_over_the_rate_are_counted),
         cmocka_unit_test(who_writes_garbage_all_the_time_is_replaced),
         cmocka_unit_test(an_overlong_line_of_nobody_is_skipped),
