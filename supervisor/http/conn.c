@@ -152,21 +152,38 @@ static void finish(struct conn *c)
         stream_poke(&c->stream);
 }
 
+/* The usual answer to what is refused, unless the handler has a better one. */
+static struct http_answer refusal_answer(struct conn *c, const struct refusal *why,
+                                         struct slice id)
+{
+    struct front *f = c->front;
+    struct http_answer answer;
+    if (c->exchange && c->exchange->request.method.len && f->handler->refusing &&
+        f->handler->refusing(f->handler, &c->exchange->request, why, &answer))
+        return answer;
+    buf_clear(&f->scratch);
+    response_problem(&f->scratch, why->status, slice_of(why->detail), (struct slice){0}, id,
+                     (struct slice){0});
+    return (struct http_answer){
+        .status = why->status,
+        .content_type = SLICE("application/problem+json"),
+        .body = buf_slice(&f->scratch),
+    };
+}
+
 /* Answers a request that the handler never sees, and ends the connection. */
 static void refuse(struct conn *c, const struct refusal *why, bool to_head)
 {
     struct front *f = c->front;
     char id[REQUEST_ID_LEN];
+    bool has_id = c->exchange && c->exchange->request.id.len;
     struct http_framing framing = {
-        .to_head = to_head, .close = true, .date = front_date(f), .id = front_make_id(f, id)};
-    buf_clear(&f->scratch);
-    response_problem(&f->scratch, why->status, slice_of(why->detail), (struct slice){0},
-                     framing.id);
-    struct http_answer answer = {
-        .status = why->status,
-        .content_type = SLICE("application/problem+json"),
-        .body = buf_slice(&f->scratch),
+        .to_head = to_head,
+        .close = true,
+        .date = front_date(f),
+        .id = has_id ? c->exchange->request.id : front_make_id(f, id),
     };
+    struct http_answer answer = refusal_answer(c, why, framing.id);
     watch_sending(c);
     response_write(stream_out(&c->stream), &answer, &framing);
     end_exchange(c);
@@ -508,23 +525,31 @@ void conn_accept(struct front *f, struct listener *listener)
                false);
 }
 
-void conn_answer(struct conn *c, const struct http_answer *answer)
+void conn_widen(struct conn *c, size_t head_bytes)
 {
-    struct exchange *x = c->exchange;
-    struct front *f = c->front;
+    c->stream.in_limit = MAX(c->stream.in_limit, head_bytes);
+}
+
+/* What only the connection knows of the answer that is to be written now. */
+static struct http_framing frame_answer(struct conn *c)
+{
+    const struct exchange *x = c->exchange;
     assert(c->state == CONN_BUSY);
-    struct http_framing framing = {
+    watch_sending(c);
+    return (struct http_framing){
         .to_head = x->to_head,
-        .close = !x->keep_alive || f->draining,
+        .close = !x->keep_alive || c->front->draining,
         .keep_alive = x->request.version_minor == 0,
-        .date = front_date(f),
         .id = x->request.id,
     };
-    watch_sending(c);
-    size_t body = response_write(stream_out(&c->stream), answer, &framing);
-    report_answer(c, answer->status, body);
+}
+
+/* It is written. */
+static void end_answer(struct conn *c, unsigned status, size_t body, bool close)
+{
+    report_answer(c, status, body);
     end_exchange(c);
-    if (framing.close) {
+    if (close) {
         finish(c);
         return;
     }
@@ -536,4 +561,30 @@ void conn_answer(struct conn *c, const struct http_answer *answer)
         stream_poke(&c->stream);
     else if (c->half_closed)
         finish(c);
+}
+
+void conn_answer(struct conn *c, const struct http_answer *answer)
+{
+    struct http_framing framing = frame_answer(c);
+    framing.date = front_date(c->front);
+    size_t body = response_write(stream_out(&c->stream), answer, &framing);
+    end_answer(c, answer->status, body, framing.close);
+}
+
+static void on_loan_end(void *owner)
+{
+    stored_drop(owner);
+}
+
+void conn_send(struct conn *c, const struct stored_sending *sending)
+{
+    struct http_framing framing = frame_answer(c);
+    size_t body_bytes;
+    struct slice body = stored_write(stream_out(&c->stream), sending, &framing, &body_bytes);
+    if (body.len)
+        stream_lend(&c->stream, &(struct loan){.bytes = body,
+                                               .end = on_loan_end,
+                                               .owner = stored_hold(sending->stored)});
+    end_answer(c, sending->not_modified ? 304 : sending->stored->status, body_bytes,
+               framing.close);
 }

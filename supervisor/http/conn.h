@@ -21,6 +21,7 @@
 
 #include "http/exchange.h"
 #include "http/parse.h"
+#include "http/stored.h"
 #include "loop/listener.h"
 #include "loop/stream.h"
 
@@ -53,9 +54,13 @@ void conn_accept(struct front *, struct listener *);
 
 /* Answers the request that the handler has; the exchange ends. */
 void conn_answer(struct conn *, const struct http_answer *);
+void conn_send(struct conn *, const struct stored_sending *);
 
 /* The server drains: an idle connection has only a moment left. */
 void conn_hurry(struct conn *);
+
+/* A head may be as long as this. */
+void conn_widen(struct conn *, size_t head_bytes);
 
 /* At once; a handler that has a request is told. */
 void conn_drop(struct conn *);

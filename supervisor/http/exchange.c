@@ -81,6 +81,11 @@ bool exchange_respond(struct exchange *x, const struct http_answer *answer, stru
     return true;
 }
 
+void exchange_send(struct exchange *x, const struct stored_sending *sending)
+{
+    conn_send(x->conn, sending);
+}
+
 void exchange_fail(struct exchange *x, const struct http_problem *problem)
 {
     struct buf *body = &x->conn->front->scratch;
@@ -95,7 +100,8 @@ void exchange_fail(struct exchange *x, const struct http_problem *problem)
     if (problem->allow.len)
         headers[count++] = (struct field){SLICE("Allow"), problem->allow};
     buf_clear(body);
-    response_problem(body, problem->status, problem->detail, x->request.path, x->request.id);
+    response_problem(body, problem->status, problem->detail, x->request.path, x->request.id,
+                     problem->members);
     struct http_answer answer = {
         .status = problem->status,
         .headers = headers,

@@ -205,7 +205,7 @@ static void add_member(struct buf *out, const char *name, struct slice text)
 }
 
 void response_problem(struct buf *out, unsigned status, struct slice detail,
-                      struct slice instance, struct slice id)
+                      struct slice instance, struct slice id, struct slice members)
 {
     buf_adds(out, "{\"type\":\"about:blank\",\"title\":");
     json_write(out, http_reason(status));
@@ -213,5 +213,6 @@ void response_problem(struct buf *out, unsigned status, struct slice detail,
     add_member(out, "detail", detail);
     add_member(out, "instance", instance);
     add_member(out, "request_id", id);
+    buf_add(out, members);
     buf_adds(out, "}\n");
 }

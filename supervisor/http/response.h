@@ -41,6 +41,9 @@ bool response_check(const struct http_answer *, struct err *why);
  */
 size_t response_write(struct buf *, const struct http_answer *, const struct http_framing *);
 
-/* The body of an application/problem+json answer (RFC 9457); empty slices are left out. */
+/*
+ * The body of an application/problem+json answer (RFC 9457); empty slices are left out.
+ * members: more of the object, raw JSON that begins with a comma.
+ */
 void response_problem(struct buf *, unsigned status, struct slice detail, struct slice instance,
-                      struct slice id);
+                      struct slice id, struct slice members);

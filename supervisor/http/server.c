@@ -77,6 +77,22 @@ struct http_server *http_server_new(struct loop *loop, const struct http_options
     return server;
 }
 
+static void widen(struct list *conns, size_t head_bytes)
+{
+    list_each (at, conns)
+        conn_widen(container_of(at, struct conn, node), head_bytes);
+}
+
+void http_server_configure(struct http_server *server, const struct http_options *options)
+{
+    struct front *front = &server->front;
+    front->limits = options->limits;
+    trust_deinit(&front->trust);
+    trust_init(&front->trust, options->trusted_proxies);
+    widen(&front->idle, options->limits.head_bytes);
+    widen(&front->active, options->limits.head_bytes);
+}
+
 int http_server_listen(struct http_server *server, const char *address, struct err *err)
 {
     struct door *door = xcalloc(1, sizeof(*door));

@@ -17,6 +17,7 @@
 
 struct http_server;
 struct exchange;
+struct stored_sending;
 
 /* What a client is told whose request is not served. */
 struct refusal {
@@ -72,6 +73,14 @@ struct http_handler {
 
     /* A bad request, or one connection too many, was turned away.  May be NULL. */
     void (*refused)(struct http_handler *, struct slice ip, const struct refusal *);
+
+    /*
+     * A request whose head is whole is about to be turned away: another answer than the
+     * usual one, of the same status, or false.  It is valid until the next call.  May be
+     * NULL.
+     */
+    bool (*refusing)(struct http_handler *, const struct http_request *, const struct refusal *,
+                     struct http_answer *);
 };
 
 struct http_options {
@@ -82,6 +91,12 @@ struct http_options {
 
 /* Copies the options.  Never fails; opens nothing. */
 struct http_server *http_server_new(struct loop *, const struct http_options *);
+
+/*
+ * Other limits from now on, also for connections that are open; other trusted proxies
+ * for those that are yet to come.  The handler stays.
+ */
+void http_server_configure(struct http_server *, const struct http_options *);
 
 /* Opens an address (see listener_open); may be called for several. */
 int http_server_listen(struct http_server *, const char *address, struct err *) MUST_CHECK;
@@ -120,6 +135,9 @@ struct arena *exchange_arena(struct exchange *);
 bool exchange_respond(struct exchange *, const struct http_answer *,
                       struct err *why) MUST_CHECK;
 
+/* Answers with bytes that exist already (http/stored.h).  Ends the exchange. */
+void exchange_send(struct exchange *, const struct stored_sending *);
+
 /*
  * Answers with application/problem+json (RFC 9457).  `detail` may be empty;
  * retry_after_s 0 = no Retry-After; `allow` is for 405, else empty.  Ends the exchange.
@@ -129,6 +147,7 @@ struct http_problem {
     struct slice detail;
     unsigned retry_after_s;
     struct slice allow;
+    struct slice members; /* more of the object, raw JSON: ",\"worker\":\"fib\"" */
 };
 
 void exchange_fail(struct exchange *, const struct http_problem *);

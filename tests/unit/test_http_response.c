@@ -192,16 +192,17 @@ static void a_problem_is_json_with_what_is_known(void **state)
 {
     (void)state;
     struct buf out = {0};
-    response_problem(&out, 404, SLICE("no \"route\""), SLICE("/a"), SLICE("ID"));
+    response_problem(&out, 404, SLICE("no \"route\""), SLICE("/a"), SLICE("ID"),
+                     (struct slice){0});
     assert_string_equal(
         buf_cstr(&out),
         "{\"type\":\"about:blank\",\"title\":\"Not Found\",\"status\":404,"
         "\"detail\":\"no \\\"route\\\"\",\"instance\":\"/a\",\"request_id\":\"ID\"}\n");
     buf_clear(&out);
-    response_problem(&out, 503, SLICE(""), SLICE(""), SLICE("ID"));
+    response_problem(&out, 503, SLICE(""), SLICE(""), SLICE("ID"), SLICE(",\"more\":[1]"));
     assert_string_equal(buf_cstr(&out),
                         "{\"type\":\"about:blank\",\"title\":\"Service Unavailable\","
-                        "\"status\":503,\"request_id\":\"ID\"}\n");
+                        "\"status\":503,\"request_id\":\"ID\",\"more\":[1]}\n");
     buf_deinit(&out);
 }
 
