@@ -35,31 +35,78 @@ type TokenHandlers = { [K in keyof Tokens]?: TokenHandler<TokenArgs<K>, TokenVal
 /** A header value; an array is a field that came, or is to be sent, more than once. */
 export type HeaderValue = string | string[];
 
+/** Names and values. A name that came more than once has an array; `getAll` always gives one. */
+export type Listed<T> = Record<string, T | T[] | undefined> & {
+    /** All values of a name, none as an empty array. Not hidden by a value of that name. */
+    getAll(name: string): T[];
+};
+
+/** The headers of a request: lower-case names, latin-1 values (one character per byte). */
+export type RequestHeaders = Readonly<Record<string, HeaderValue | undefined>> & {
+    /** A header by its name in any case; several fields are joined with commas. Null when there is none. */
+    get(name: string): string | null;
+    /** All fields of a name in any case. */
+    getAll(name: string): string[];
+};
+
+/** A file that a form brought. */
+export interface UploadedFile {
+    /** The name of the form's field. */
+    readonly name: string;
+    /** As the client called it, without folders; do not trust it to be unique, or to mean anything. */
+    readonly filename: string;
+    /** The content type that the client says. */
+    readonly type: string;
+    /** In bytes. */
+    readonly size: number;
+    readonly buffer: Buffer;
+    /** The content as text (UTF-8). */
+    text(): string;
+    /** Writes it to a file, which is replaced when it is there. Gives the path. */
+    save(path: string): Promise<string>;
+}
+
+/** What an HTML form sent. */
+export interface Form {
+    readonly fields: Listed<string>;
+    readonly files: Listed<UploadedFile>;
+}
+
 /** An HTTP request as a handler sees it. All members are made when they are first read. */
 export interface NodeyRequest {
+    /** nodey's number for this request, also in the log; null when a person typed it without one. */
+    readonly id: number | string | null;
     /** Upper case. */
     readonly method: string;
     /** As received: percent-encoded, without the query. */
     readonly path: string;
     /** The parsed query; a name that comes more than once has an array. */
-    readonly query: Record<string, string | string[] | undefined>;
+    readonly query: Listed<string>;
     /** The query as received, without `?`; empty when there is none. */
     readonly queryString: string;
-    /** Lower-case names. Values hold one character per byte (latin-1). */
-    readonly headers: Readonly<Record<string, HeaderValue | undefined>>;
+    /** The whole address, as far as it is known: `http://example.org/path?query`. */
+    readonly url: string;
+    /** The Host header, with its port; empty when there is none. */
+    readonly host: string;
+    readonly scheme: 'http' | 'https';
+    readonly headers: RequestHeaders;
     /** The values of `:name` and `*` in the route's path, percent-decoded. */
     readonly params: Readonly<Record<string, string>>;
     /** The cookies, decoded; of equal names the first counts. */
     readonly cookies: Record<string, string | undefined>;
     /** The client's address; empty when it is not known. */
     readonly ip: string;
-    readonly scheme: 'http' | 'https';
     /** The body's bytes; empty when there is none. */
     readonly body: Buffer;
     /** The body as text (UTF-8). */
     text(): string;
     /** The body as JSON; throws an `HTTPError` with status 400 when it is not. */
     json(): any;
+    /**
+     * The body as a form, urlencoded or multipart; throws an `HTTPError` with status 400
+     * when it is malformed, 415 when its content-type is another.
+     */
+    form(): Form;
     /** Milliseconds that were left when the request arrived; undefined = no limit. */
     readonly timeout: number | undefined;
     /** Fires when the client has gone, the time is up, or the worker must stop. */
@@ -87,16 +134,29 @@ export interface Context {
  * |---|---|
  * | string | text |
  * | object, array, number, boolean, null | JSON |
- * | Buffer, Uint8Array | bytes |
+ * | Buffer, typed array, ArrayBuffer | bytes |
  * | undefined | 204 |
  * | `[status, value]`, `[status, value, headers]` | the value with that status (200 to 599) |
- * | `response(...)`, a fetch `Response` | as it says; a body that is a stream is collected |
+ * | `response(...)`, `text()`, `html()`, `json()`, `redirect()` | as they say |
+ * | `file(path)` | the file |
+ * | a fetch `Response`, a `Blob` | as it says |
+ * | a generator, an async iterable, a stream | what it gives (strings and bytes), collected |
+ * | an `Error` | as if it had been thrown |
  *
  * An array of two numbers whose first lies in 100..599 is a status and a value: return
- * such data by `response([200, 1])`.  NaN and Infinity are refused, because JSON has no
- * such numbers.
+ * such data by `json([200, 1])`.  What JSON would change or lose (NaN, BigInt, a promise
+ * that was not awaited, a Map) fails the request with a message that names it.
  */
 export type Handler = (req: NodeyRequest, ctx: Context) => unknown;
+
+/** Runs before the handler; what it returns, unless undefined, is the answer, and the handler does not run. */
+export type BeforeHook = (req: NodeyRequest, ctx: Context) => unknown;
+
+/** Sees the answer and may change its status, value and headers, or return another. */
+export type AfterHook = (req: NodeyRequest, res: NodeyResponse, ctx: Context) => unknown;
+
+/** Runs when the worker starts or stops. A promise is waited for. */
+export type LifeHook = () => unknown;
 
 export interface RouteOptions {
     /** Shown wherever routes are listed. */
@@ -120,18 +180,57 @@ export interface StartOptions {
     concurrency?: number;
 }
 
+/** Names in any case; an array is sent as several fields; what is undefined is left out. */
+export type HeadersInput =
+    | Record<string, string | number | ReadonlyArray<string | number> | undefined>
+    | Iterable<[string, string]>;
+
 export interface ResponseInit {
     /** 200 to 599. Default 200, and 204 when there is no value. */
     status?: number;
-    /** Names in any case; an array is sent as several fields. */
-    headers?: Record<string, string | number | ReadonlyArray<string | number>> | Iterable<[string, string]>;
+    headers?: HeadersInput;
 }
 
-/** What `response()` returns. */
+export interface CookieAttributes {
+    /** Whole seconds that the browser keeps it; without this and `expires`, until it is closed. */
+    maxAge?: number;
+    /** A Date, or milliseconds since 1970. */
+    expires?: Date | number;
+    domain?: string;
+    /** Default `/`. */
+    path?: string;
+    /** Sent over https only. */
+    secure?: boolean;
+    /** Hidden from scripts. */
+    httpOnly?: boolean;
+    /** `none` needs `secure`. */
+    sameSite?: 'strict' | 'lax' | 'none';
+    /** A jar for each embedding site; needs `secure`. */
+    partitioned?: boolean;
+}
+
+/** What `response()` and its like return, and what an `after` hook is given. */
 export interface NodeyResponse {
-    readonly value: unknown;
-    readonly status: number | undefined;
-    readonly headers: Record<string, HeaderValue> | undefined;
+    value: unknown;
+    status: number | undefined;
+    /** Lower-case names. */
+    readonly headers: Record<string, HeaderValue>;
+    /** Replaces a header; an array is sent as several fields. */
+    setHeader(name: string, value: string | number | ReadonlyArray<string | number>): this;
+    /** Adds a cookie; throws a TypeError for one that a browser would not keep. The value is percent-encoded. */
+    setCookie(name: string, value: string | number | boolean, attributes?: CookieAttributes): this;
+    /** Has the browser forget a cookie; path and domain must be those that it was set with. */
+    deleteCookie(name: string, attributes?: CookieAttributes): this;
+}
+
+export interface FileOptions {
+    /** Has the browser save it: true under its own name, a string under that one. */
+    download?: boolean | string;
+    /** The content type, where the name's ending says too little. */
+    type?: string;
+    /** The folder that the path must stay in. Give it whenever the path comes from a client. */
+    root?: string;
+    headers?: HeadersInput;
 }
 
 /** A structured log line; `fields` goes through JSON. */
@@ -178,9 +277,12 @@ export class NodeyError extends Error {
 
 /** What a handler throws to answer with an HTTP status, 400 to 599. */
 export class HTTPError extends NodeyError {
-    /** message: default is the status' own phrase. */
-    constructor(status: number, message?: string, options?: ErrorOptions);
+    /** message: default is the status' own phrase. Headers are for HTTP only; an ask does not carry them. */
+    constructor(status: number, message?: string, options?: ErrorOptions & { headers?: HeadersInput });
+    readonly headers?: HeadersInput;
 }
+
+export { NodeyError as Error };
 
 export interface Verb {
     /** Registers a handler. The path may hold `:name` for one segment and end in `*` or `*name`. */
@@ -224,6 +326,14 @@ export class Nodey {
     token<K extends keyof Tokens & string>(name: K, handler: TokenHandler<TokenArgs<K>, TokenValue<K>>): this;
     token(name: string, handler: TokenHandler): this;
     ask: Ask;
+    /** Runs before every request's handler, in the order of registration. */
+    before(hook: BeforeHook): this;
+    /** Runs after every request's handler that returned, the last registered first. Not for errors. */
+    after(hook: AfterHook): this;
+    /** Runs once before the worker is ready, in the order of registration. When it fails, the worker does not start. */
+    onStart(hook: LifeHook): this;
+    /** Runs once when all is answered and the worker ends, the last registered first; for five seconds at most. */
+    onStop(hook: LifeHook): this;
     /**
      * Optional: a worker that registered something starts by itself once its script has
      * run, top-level awaits included. Call it to start before such an await, or to give
@@ -246,16 +356,41 @@ export const set: Nodey['set'];
 export const token: Nodey['token'];
 export const ask: Ask;
 export const start: Nodey['start'];
+export const before: Nodey['before'];
+export const after: Nodey['after'];
+export const onStart: Nodey['onStart'];
+export const onStop: Nodey['onStop'];
 /** Log lines; they name the call that is being served. */
 export const log: Logger;
 /** A value with a status and headers. */
 export function response(value?: unknown, init?: ResponseInit): NodeyResponse;
+/** Text: `text/plain`, unless the headers say another type. */
+export function text(value: unknown, init?: ResponseInit): NodeyResponse;
+/** Text as `text/html`. Escape what comes from clients. */
+export function html(value: unknown, init?: ResponseInit): NodeyResponse;
+/** JSON, also of strings and of arrays that look like a status and a value. */
+export function json(value: unknown, init?: ResponseInit): NodeyResponse;
+/** Sends the client elsewhere. status: 301, 302 (default), 303, 307 or 308. */
+export function redirect(url: string | URL, status?: 301 | 302 | 303 | 307 | 308): NodeyResponse;
+/**
+ * A file, with its type, ETag and Last-Modified; a client that has it already gets a 304.
+ * path: relative to the worker's working directory, or to `root`. 404 when there is no such
+ * file. It must fit one line of the protocol (`max_line`), a third more than its size.
+ */
+export function file(path: string, options?: FileOptions): object;
 
 declare const nodey: Nodey & {
     Nodey: typeof Nodey;
     NodeyError: typeof NodeyError;
     HTTPError: typeof HTTPError;
+    /** The same as `NodeyError`. */
+    Error: typeof NodeyError;
     response: typeof response;
+    text: typeof text;
+    html: typeof html;
+    json: typeof json;
+    redirect: typeof redirect;
+    file: typeof file;
     log: Logger;
 };
 export default nodey;

@@ -4,7 +4,8 @@ import nodey from './index.cjs';
 export default nodey;
 export const {
     get, post, put, patch, head, options, all, route, set, token, ask, start,
-    Nodey, NodeyError, HTTPError, response, log,
+    before, after, onStart, onStop, response, text, html, json, redirect, file,
+    Nodey, NodeyError, HTTPError, log,
 } = nodey;
 const del = nodey.delete; // no name for a variable
-export { del as delete };
+export { del as delete, NodeyError as Error };

@@ -54,7 +54,7 @@ test('an ask outside of any call, or after its call was answered, is for nobody'
     assert.deepEqual(await worker.get(7, '/'), { id: 7, body: 'ok' });
     assert.deepEqual(await worker.next(), { type: 'ask', id: 2, token: 'After', args: 1 });
     await worker.finish(1); // nobody handles the rejection at the end of input
-    assert.match(worker.stderr, /closed the pipe/);
+    assert.match(worker.logs[0].message, /closed the pipe/);
 });
 
 test('an ask at top level makes the worker ready first', async (t) => {
@@ -77,6 +77,20 @@ test('an error rejects with its code, message and data', async (t) => {
     const error = { type: 'error', id, code: 'not_found', message: 'no 42', data: { n: 42 } };
     const { json } = await worker.call(error);
     assert.deepEqual(json, { name: 'NodeyError', code: 'not_found', message: 'no 42', data: { n: 42 } });
+    await worker.finish();
+});
+
+test('a token that nobody has: the error lists what can be asked, when nodey has told', async (t) => {
+    const worker = await serve(t, "nodey.get('/:token', (req) => report(nodey.ask(req.params.token)));");
+    const refuse = async (token) => {
+        const { id } = await worker.call(request(1, `/${token}`));
+        const frame = await worker.call({ type: 'error', id, code: 'unimplemented', message: 'nobody' });
+        return frame.json.message;
+    };
+    assert.equal(await refuse('Pric'), 'nobody');
+    worker.send({ type: 'hello', protocol: 1, tokens: ['Price', 'Stock'] });
+    assert.equal(await refuse('Pric'), 'nobody; what can be asked: Price, Stock');
+    assert.equal(await refuse('Price'), 'nobody'); // it is there, and says no itself
     await worker.finish();
 });
 

@@ -6,8 +6,10 @@ const { test } = require('node:test');
 const { SDK } = require('./lib/worker.js');
 const { Reply, responseLine, answerLine } = require(path.join(SDK, 'lib/encode.cjs'));
 
+const SCOPE = { who: 'GET /x', maxLine: 1000, method: 'GET', headers: {}, signal: new AbortController().signal };
+
 function encode(value) {
-    const line = responseLine('7', value, 'GET /x');
+    const line = responseLine('7', value, SCOPE);
     assert.ok(line.endsWith('}\n'));
     assert.ok(line.startsWith('{"id":7'));
     const { id, ...frame } = JSON.parse(line);
@@ -28,6 +30,9 @@ const SHAPES = [
     ['a date', new Date(0), { json: '1970-01-01T00:00:00.000Z' }],
     ['a Buffer', Buffer.from([0, 255]), { body64: 'AP8=' }],
     ['part of a larger buffer', new Uint8Array([1, 2, 3]).subarray(1, 2), { body64: 'Ag==' }],
+    ['an ArrayBuffer', new Uint8Array([1]).buffer, { body64: 'AQ==' }],
+    ['numbers in a typed array', new Uint16Array([1]), { body64: 'AQA=' }],
+    ['an empty object', { a: {} }, { json: { a: {} } }],
     ['status and text', [201, 'x'], { status: 201, body: 'x' }],
     ['status and nothing', [204, undefined], { status: 204 }],
     ['status, object, headers', [200, {}, { 'X-A': 1 }], { status: 200, headers: { 'x-a': '1' }, json: {} }],
@@ -49,7 +54,7 @@ for (const [name, value, frame] of SHAPES) {
 test('encodes a fetch Response, each cookie a field of its own', async () => {
     const cookies = ['a=1; Expires=Wed, 21 Oct 2026 07:28:00 GMT; Path=/', 'b=2'];
     const response = new Response('hi', { status: 201, headers: cookies.map((text) => ['set-cookie', text]) });
-    const frame = JSON.parse(await responseLine('7', response, 'GET /x'));
+    const frame = JSON.parse(await responseLine('7', response, SCOPE));
     assert.deepEqual(frame.headers['set-cookie'], cookies);
     assert.equal(frame.status, 201);
     assert.equal(frame.body64, Buffer.from('hi').toString('base64'));
@@ -60,13 +65,19 @@ circular.self = circular;
 
 const REFUSED = [
     ['a BigInt', { n: 1n }, /GET \/x: JSON cannot hold this value: .*BigInt/],
-    ['a circle', circular, /GET \/x: JSON cannot hold this value: .*circular/],
+    ['a circle', circular, /GET \/x: JSON cannot hold this value: .*circular structure .* property 'self' closes the circle/],
+    ['an error that was returned', new TypeError('returned'), /^returned$/],
     ['a function', () => {}, /cannot hold a function/],
     ['NaN', NaN, /NaN/],
     ['Infinity, deep inside', { a: [{ b: Infinity }] }, /NaN or Infinity/],
     ['NaN from toJSON', { toJSON: () => [NaN] }, /NaN or Infinity/],
-    ['a stream', require('node:stream').Readable.from([]), /streams/],
-    ['an async generator', (async function* () {})(), /streams/],
+    ['a promise inside', { user: Promise.resolve(1) }, /GET \/x: .*: user is a promise: an await is missing/],
+    ['a Map, deep inside', { a: [{ b: new Map() }] }, /a\.0\.b is a Map: use Object\.fromEntries/],
+    ['a Set', new Set([1]), /the value is a Set: use \[\.\.\.set\]/],
+    ['an async generator inside', { rows: (async function* () {})() }, /rows is a stream or generator/],
+    ['a header with a line break', [200, '', { a: 'b\r\nc: d' }], /header a .*line breaks/],
+    ['a header beyond latin-1', [200, '', { a: '\u20ac' }], /header a .*encodeURIComponent/],
+    ['a header without a name', [200, '', { 'a b': 'c' }], /cannot be the name of a header/],
     ['a status that ends nothing', [101, ''], /status is 101/],
     ['a header that is an object', [200, '', { a: {} }], /header a/],
 ];
@@ -76,5 +87,5 @@ for (const [name, value, message] of REFUSED) {
 }
 
 test('a token that returns nothing answers null', () => {
-    assert.equal(answerLine('7', undefined, 'token A'), '{"type":"answer","id":7,"value":null}\n');
+    assert.equal(answerLine('7', undefined, { who: 'token A' }), '{"type":"answer","id":7,"value":null}\n');
 });

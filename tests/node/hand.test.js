@@ -2,9 +2,10 @@
 'use strict';
 
 const assert = require('node:assert/strict');
+const { spawn } = require('node:child_process');
 const path = require('node:path');
 const { test } = require('node:test');
-const { SDK, startSource } = require('./lib/worker.js');
+const { SDK, script, startSource } = require('./lib/worker.js');
 const { expand } = require(path.join(SDK, 'lib/hand.cjs'));
 
 const HEAD = "const nodey = require('nodey');\n";
@@ -63,6 +64,7 @@ test('log lines are text, a failed start is left to Node', async (t) => {
 const TYPED = [
     ['GET /fib?num=10', { id: 3, method: 'GET', path: '/fib', query: 'num=10' }],
     ['POST /shout some text?', { id: 3, method: 'POST', path: '/shout', body: 'some text?' }],
+    ['POST /x {"a":1}', { id: 3, method: 'POST', path: '/x', headers: { 'content-type': 'application/json' }, body: '{"a":1}' }],
     ['ask Fib {"num":10}', { type: 'ask', id: 3, token: 'Fib', args: { num: 10 } }],
     ['ask Fib', { type: 'ask', id: 3, token: 'Fib', args: null }],
     ['{"id":1,"method":"GET","path":"/"}', { id: 1, method: 'GET', path: '/' }],
@@ -74,4 +76,63 @@ for (const [line, frame] of TYPED) {
 
 test('a terminal leaves what it does not know to the reader of frames', () => {
     for (const line of ['hello', 'GET', 'GET fib', 'get /fib']) assert.equal(expand(line, 3), line);
+});
+
+/*
+ * Runs node at a terminal that script(1) makes, and types each line once the text before
+ * it has come.  Gives all that was to be seen.
+ */
+async function atTerminal(t, words, dialogue) {
+    const env = { ...process.env, NODE_PATH: `${path.dirname(script(''))}/node_modules`, TERM: 'dumb', NO_COLOR: '1' };
+    delete env.NODE_TEST_CONTEXT;
+    const command = [process.execPath, ...words].join(' ');
+    const terminal = spawn('script', ['-qec', command, '/dev/null'], { env });
+    t.after(() => terminal.kill('SIGKILL'));
+    let seen = '';
+    let from = 0;
+    terminal.stdout.setEncoding('utf8').on('data', (text) => (seen += text));
+    const exited = new Promise((resolve) => terminal.on('exit', resolve));
+    for (const [awaited, typed] of dialogue) {
+        const deadline = Date.now() + 10000;
+        while (!seen.includes(awaited, from)) {
+            assert.ok(Date.now() < deadline, `"${awaited}" did not come; seen: ${seen}`);
+            await new Promise((resolve) => setTimeout(resolve, 10));
+        }
+        from = seen.length;
+        terminal.stdin.write(typed);
+    }
+    assert.equal(await exited, 0, seen);
+    return seen.replaceAll('\r', '');
+}
+
+test('a terminal has a prompt, and shows answers as a person wants to see them', async (t) => {
+    const file = script(`${HEAD}
+        nodey.get('/fib', (req) => ({ fib: Number(req.query.num) }));
+        nodey.post('/json', (req) => [201, req.json().a, { 'x-a': 'b' }]);
+        nodey.get('/bytes', () => Buffer.alloc(3));
+        nodey.set({ Twice: async (n) => n * 2 });
+    `);
+    const name = path.parse(file).name;
+    const seen = await atTerminal(t, [file], [
+        [`${name}> `, 'GET /fib?num=10\n'], [`${name}> `, 'POST /json {"a":"hi"}\n'], [`${name}> `, 'GET /bytes\n'],
+        [`${name}> `, 'ask Twice 21\n'], [`${name}> `, 'GET /none\n'], [`${name}> `, 'nonsense\n'],
+        [`${name}> `, 'routes\n'], [`${name}> `, '{"id":"x","method":"GET","path":"/fib","query":"num=3"}\n'],
+        [`${name}> `, 'help\n'], [`${name}> `, '\x04'],
+    ]);
+    for (const part of ['GET     /fib\nPOST    /json\nGET     /bytes\nask     Twice\n', '{\n  "fib": 10\n}\n',
+        '201 Created\nx-a: b\n\nhi\n', '(3 bytes)\n', '\n42\n', '404 not_found: this worker has no route for GET /none\n',
+        '"nonsense" is no request: try  GET /path  or  help\n', '"fib": 3', 'Ctrl-D                   ends\n']) {
+        assert.ok(seen.includes(part), `${JSON.stringify(part)} is missing in ${JSON.stringify(seen)}`);
+    }
+    assert.doesNotMatch(seen, /"json":/); // no frames
+});
+
+test("Node's own prompt keeps its stdout, and no worker starts there", async (t) => {
+    const seen = await atTerminal(t, [], [
+        ['> ', "const nodey = require('nodey'); nodey.set({ Twice: (n) => n * 2 }); console.log('print' + 'ed')\n"],
+        ['printed', "nodey.ask('Twice', 4).then((n) => console.log('asked', n))\n"],
+        ['asked', "setTimeout(() => console.log('wai' + 'ted'), 200)\n"], ['waited', '.exit\n'],
+    ]);
+    assert.match(seen, /asked 8/);
+    assert.doesNotMatch(seen, /Ctrl-D ends/); // the worker's own prompt
 });

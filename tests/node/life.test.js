@@ -255,7 +255,11 @@ for (const crash of ["throw new TypeError('crash')", "Promise.reject(new TypeErr
         assert.deepEqual(await worker.next(), { type: 'error', id: 1, code: 'internal', message });
         assert.deepEqual(await worker.next(), { type: 'error', id: 2, code: 'internal', message });
         assert.deepEqual(await worker.ended(), { code: 1, signal: null });
-        assert.match(worker.stderr, /TypeError: crash\n +at /);
+        await worker.end();
+        assert.equal(worker.logs.length, 1);
+        assert.deepEqual([worker.logs[0].level, worker.logs[0].id], ['error', 2]);
+        assert.match(worker.logs[0].message, /^the worker crashed: TypeError: crash\n +at /);
+        assert.equal(worker.stderr, ''); // or it would be logged a second time
     });
 }
 
@@ -280,10 +284,12 @@ test('a supervisor that is gone is no reason to complain', async (t) => {
     assert.equal(worker.stderr, '');
 });
 
-test('a script that registers nothing is left alone', async (t) => {
+test('a script that registers nothing is told so', async (t) => {
     const worker = start(t, "console.log('done');");
-    assert.deepEqual(await worker.ended(), { code: 0, signal: null });
-    assert.equal(await worker.line(), null);
+    const { code, message } = await worker.next();
+    assert.equal(code, 'failed_precondition');
+    assert.match(message, /^worker\d+\.js registered no handler: add .*nodey\.get\('\/path'/);
+    await worker.finish(1);
     assert.equal(worker.stderr, 'done\n');
 });
 

@@ -5,7 +5,7 @@ const assert = require('node:assert/strict');
 const fs = require('node:fs');
 const path = require('node:path');
 const { test } = require('node:test');
-const { ROOT, startWorker } = require('./lib/worker.js');
+const { ROOT, SDK, script, startWorker } = require('./lib/worker.js');
 
 const NAMED_MEMBERS_ONLY = ['ready', 'error', 'pong'];
 const LINES = fs.readFileSync(path.join(ROOT, 'protocol/vectors/transcripts.jsonl'), 'utf8');
@@ -77,24 +77,39 @@ async function runLines(worker, { mode, send, expect, last_lf: lastLf, keep_open
     await expectFrames(worker, frames, anyOrder);
 }
 
-async function run(t, transcript, fd) {
-    const file = path.join(__dirname, 'workers', `${transcript.worker}.js`);
-    const worker = startWorker(t, file, { hand: transcript.mode === 'hand', fd });
+const PRELOADED = [process.execPath, '--require', path.join(SDK, 'run.cjs')];
+const WAYS = {
+    hand: [{ fd: 1 }, { fd: 1, isModule: true }],
+    supervised: [{ fd: 1 }, { fd: 3 }, { fd: 3, command: PRELOADED }, { fd: 3, isModule: true, command: PRELOADED }],
+};
+
+/* The same worker as an ES module. */
+function asModule(source) {
+    return source.replace("'use strict';", '').replace(/^const (.+) = require\((.+)\);$/gm,
+        (_, names, specifier) => `import ${names.replace(/: /g, ' as ')} from ${specifier};`);
+}
+
+async function run(t, transcript, { isModule, ...options }) {
+    let file = path.join(__dirname, 'workers', `${transcript.worker}.js`);
+    if (isModule) file = script(asModule(fs.readFileSync(file, 'utf8')), 'mjs');
+    const worker = startWorker(t, file, { hand: transcript.mode === 'hand', ...options });
     if (transcript.steps) await runSteps(worker, transcript.steps);
     else await runLines(worker, transcript);
     if (!transcript.keep_open) worker.close();
     const { code } = await worker.ended();
     if (transcript.exit === 'nonzero') assert.notEqual(code, 0);
     else assert.equal(code, transcript.exit ?? 0, worker.stderr);
-    assert.equal(await worker.line(), null, 'a frame too many');
+    await worker.end();
 }
 
 test('transcripts', { concurrency: 4 }, async (t) => {
     const runs = [];
     for (const transcript of transcripts) {
         const { name, mode } = transcript;
-        for (const fd of mode === 'hand' ? [1] : [1, 3]) {
-            runs.push(t.test(`${name} (fd ${fd})`, (sub) => run(sub, transcript, fd)));
+        for (const way of WAYS[mode]) {
+            const { fd, isModule, command } = way;
+            const title = `${name} (fd ${fd}${isModule ? ', ES module' : ''}${command ? ', run.cjs' : ''})`;
+            runs.push(t.test(title, (sub) => run(sub, transcript, way)));
         }
     }
     await Promise.all(runs);

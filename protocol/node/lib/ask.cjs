@@ -9,16 +9,18 @@
 'use strict';
 
 const { AsyncLocalStorage } = require('node:async_hooks');
-const { NodeyError } = require('./errors.cjs');
+const { NodeyError, inspect } = require('./errors.cjs');
 const { toJson } = require('./encode.cjs');
 
+const MAX_LISTED = 20;
 const MAX_TIMEOUT_MS = 2 ** 31 - 1;
 
 const serving = new AsyncLocalStorage(); // the Call whose handler is running
 const waiting = new Map();
 let nextId = 1;
+let known = []; // the tokens that the supervisor told of
 
-/* deliver({ id, token, json, line }) takes an ask away; giveUp(id) takes it back. */
+/* deliver({ id, call, token, json, line }) takes an ask away; giveUp(id) takes it back. */
 let transport = {
     deliver({ id }) {
         const why = 'this thread or process is not a worker: only the main thread can ask';
@@ -42,6 +44,20 @@ function take(id) {
 
 function answer(id, value) {
     take(id)?.resolve(value);
+}
+
+/** tokens: what can be asked, as `hello` lists it. */
+function setKnown(tokens) {
+    known = tokens.filter((token) => typeof token === 'string');
+}
+
+/** An `error` frame for an ask of ours. */
+function refuse({ id, code = 'internal', message, status, data }) {
+    const isUnknown = code === 'unimplemented' && known.length > 0 && !known.includes(waiting.get(id)?.token);
+    const list = known.slice(0, MAX_LISTED).join(', ') + (known.length > MAX_LISTED ? ', ...' : '');
+    const told = isUnknown ? `${message ?? code}; what can be asked: ${list}` : message;
+    const given = Number.isInteger(status) && status >= 400 && status <= 599 ? status : undefined;
+    fail(id, new NodeyError(code, told, { data, status: given }));
 }
 
 function fail(id, error) {
@@ -78,10 +94,10 @@ function watch(id, entry, { timeout, signal }) {
 
 function checkOptions(token, { timeout, signal }) {
     if (typeof token !== 'string' || token === '') {
-        throw new TypeError('ask: the token must be a string with a name in it');
+        throw new TypeError(`ask: the token is ${inspect(token)}; it must be a string with a name in it`);
     }
     if (timeout !== undefined && !(timeout > 0 && timeout <= MAX_TIMEOUT_MS)) {
-        throw new RangeError(`ask ${token}: timeout is ${timeout}; it must be 1 to ${MAX_TIMEOUT_MS} ms`);
+        throw new RangeError(`ask ${token}: timeout is ${inspect(timeout)}; it must be 1 to ${MAX_TIMEOUT_MS} ms`);
     }
     if (signal?.aborted) throw abortError(token, signal);
 }
@@ -104,7 +120,7 @@ async function askFor(call, token, args, options = {}) {
         const entry = { token, resolve, reject };
         waiting.set(id, entry);
         watch(id, entry, options);
-        transport.deliver({ id, token, json, line: askLine(id, call, token, json, options.timeout) });
+        transport.deliver({ id, call, token, json, line: askLine(id, call, token, json, options.timeout) });
     });
 }
 
@@ -112,4 +128,4 @@ function ask(token, args, options) {
     return askFor(serving.getStore(), token, args, options);
 }
 
-module.exports = { ask, askFor, answer, fail, failAll, serving, setTransport };
+module.exports = { ask, askFor, answer, refuse, fail, failAll, setKnown, serving, setTransport };

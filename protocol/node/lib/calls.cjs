@@ -7,27 +7,43 @@
 'use strict';
 
 const { serving, askFor } = require('./ask.cjs');
-const { Call, Request, Context } = require('./call.cjs');
-const { responseLine, answerLine, errorLine } = require('./encode.cjs');
-const { NodeyError, HTTPError, STATUS_OF_CODE } = require('./errors.cjs');
-const { logger, complain } = require('./log.cjs');
+const { Reply, toReply, responseLine, answerLine, errorLine } = require('./encode.cjs');
+const { NodeyError, HTTPError, STATUS_OF_CODE, stackOf, messageOf } = require('./errors.cjs');
+const log = require('./log.cjs');
 const registry = require('./registry.cjs');
 const wire = require('./wire.cjs');
 
-const isDev = Boolean(process.env.NODEY_DEV);
-const services = { askFor, logFor: (call) => logger(() => call) };
+const isDev = process.env.NODEY_DEV === '1';
+const services = { askFor, logFor: (call) => log.logger(() => call) };
 
 const open = new Map();
-let maxLine = Number(process.env.NODEY_MAX_LINE) || 1048576;
+let Call = null; // these are loaded with the first line, after `ready`
+let Context = null;
+let Request = null;
 let onIdle = () => {};
 
+function loadCall() {
+    ({ Call, Context } = require('./call.cjs'));
+}
+
 function setMaxLine(bytes) {
-    maxLine = bytes;
+    if (!Call) loadCall();
+    Call.prototype.maxLine = bytes;
 }
 
 /** idle() is called each time that the last open call has ended. */
 function whenIdle(idle) {
     onIdle = idle;
+}
+
+function newCall(frame, who, nowMs, home) {
+    if (!Call) loadCall();
+    return new Call(frame, who, nowMs, home);
+}
+
+function newRequest(call, params) {
+    Request ??= require('./request.cjs').Request;
+    return new Request(call, params);
 }
 
 function end(call, line) {
@@ -39,48 +55,60 @@ function end(call, line) {
     if (open.size === 0) onIdle();
 }
 
+/* ---- failures */
+
 function wasCancelled(call, error) {
     return Boolean(call.cancelled) && (error?.name === 'AbortError' || error?.code === 'cancelled');
 }
 
 function describe(call, error) {
     if (wasCancelled(call, error)) return { code: 'cancelled', message: `${call.who} was cancelled` };
-    const stack = isDev ? error?.stack : undefined;
-    if (!(error instanceof NodeyError)) {
-        const message = error instanceof Error ? `${error.name}: ${error.message}` : String(error);
-        return { code: 'internal', message, stack };
-    }
+    const stack = isDev ? stackOf(error) : undefined;
+    if (!(error instanceof NodeyError)) return { code: 'internal', message: messageOf(error), stack };
     const { code, message, data } = error;
     const status = error.status === STATUS_OF_CODE[code] ? undefined : error.status;
     return { code, message, status, data, stack };
 }
 
+/* An error frame carries no headers, so this is a response (RFC 9457). */
+function problemLine(call, { status, message, code, data, headers }) {
+    const title = require('node:http').STATUS_CODES[status] ?? `status ${status}`;
+    const problem = { type: 'about:blank', title, status, detail: message, code, data };
+    const merged = { 'content-type': 'application/problem+json', ...headers };
+    return responseLine(call.idText, new Reply(problem, { status, headers: merged }), call);
+}
+
 function encodeError(call, error) {
     const described = describe(call, error);
     try {
-        return errorLine(call.idText, described);
+        const hasHeaders = error instanceof HTTPError && error.headers && call.encode === responseLine;
+        return hasHeaders ? problemLine(call, error) : errorLine(call.idText, described);
     } catch {
         return errorLine(call.idText, { ...described, data: undefined });
     }
 }
 
+/** One record with all there is to know: what was asked for, its id, the stack. */
+function logFailure(call, error) {
+    const supervised = log.isFramed() ? '' : `request ${call.idText}: `;
+    log.write('error', `${supervised}${call.who} failed: ${stackOf(error)}`, undefined, call);
+}
+
 function fail(call, error) {
     if (call.ended) return;
     const isExpected = error instanceof NodeyError && error.status < 500;
-    if (!isExpected && !wasCancelled(call, error)) {
-        complain(`request ${call.idText} (${call.who}) failed: ${error?.stack ?? error}`);
-    }
+    if (call.home.fake) call.home.fake.failed(call, error);
+    else if (!isExpected && !wasCancelled(call, error)) logFailure(call, error);
     end(call, encodeError(call, error));
 }
 
-function isTooLong(line) {
-    return line.length * 3 > maxLine && Buffer.byteLength(line) > maxLine;
-}
+/* ---- results */
 
 function finish(call, line) {
-    if (isTooLong(line)) {
+    if (line.length * 3 > call.maxLine && Buffer.byteLength(line) > call.maxLine) {
+        const { TooLong } = require('./collect.cjs');
         const size = Buffer.byteLength(line);
-        fail(call, new Error(`the answer to ${call.who} is a line of ${size} bytes; max_line is ${maxLine}`));
+        fail(call, new TooLong(call.who, `the answer is a line of ${size} bytes`, call.maxLine));
         return;
     }
     end(call, line);
@@ -88,7 +116,7 @@ function finish(call, line) {
 
 function settle(call, value) {
     try {
-        const line = call.encode(call.idText, value, call.who);
+        const line = call.encode(call.idText, value, call);
         if (typeof line === 'string') finish(call, line);
         else hold(call, line, (text) => finish(call, text));
     } catch (error) {
@@ -123,15 +151,47 @@ function run(call, handler, input) {
     else settle(call, result);
 }
 
-function methodNotAllowed(allow) {
-    const problem = { type: 'about:blank', title: 'Method Not Allowed', status: 405 };
-    return [405, problem, { allow, 'content-type': 'application/problem+json' }];
+/* The handler with the hooks around it; what a hook before it returns is the answer. */
+async function runHooks(call, request, handler, input, context) {
+    const { before, after } = call.home;
+    let value;
+    for (const hook of before) {
+        value = await hook(request, context);
+        if (value !== undefined) break;
+    }
+    if (value === undefined) value = await handler(input, context);
+    if (after.length === 0) return value;
+    let reply = await toReply(value, call);
+    for (const hook of after) {
+        reply.status ??= reply.value === undefined ? 204 : 200; // a hook wants to know
+        const other = await hook(request, reply, context);
+        // A hook may have put anything into the headers: they are looked at once more.
+        reply = await toReply(other === undefined ? new Reply(reply.value, reply) : other, call);
+    }
+    return reply;
 }
 
-function findToken(token) {
-    const handler = registry.tokens.get(token);
+/* input: what the handler is given: the request or, for a token, its arguments. */
+function runRequest(call, request, handler, input) {
+    if (!call.home.isHooked) {
+        run(call, handler, input);
+        return;
+    }
+    run(call, (_, context) => runHooks(call, request, handler, input, context));
+}
+
+/* ---- requests and asks */
+
+function methodNotAllowed(call, allow) {
+    const message = `${call.who}: this path takes ${allow}`;
+    return new HTTPError(405, message, { headers: { allow } });
+}
+
+function findToken({ home }, token) {
+    const handler = home.tokens.get(token);
     if (handler) return handler;
-    throw new NodeyError('unimplemented', `this worker has no token ${token}`);
+    const own = [...home.tokens.keys()].slice(0, 20).join(', ') || 'none';
+    throw new NodeyError('unimplemented', `this worker has no token ${token} (it has: ${own})`);
 }
 
 /* What a token is given when it is asked over HTTP: the JSON body, else the query. */
@@ -140,38 +200,41 @@ function tokenInput(request) {
 }
 
 function serveToken(call, token) {
-    let handler;
-    let args;
     try {
-        handler = findToken(token);
-        args = tokenInput(new Request(call));
+        const handler = findToken(call, token);
+        const request = newRequest(call);
+        runRequest(call, request, handler, tokenInput(request));
     } catch (error) {
         fail(call, error);
-        return;
     }
-    run(call, handler, args);
 }
 
-function serveRequest(frame, nowMs) {
+/** home: the registry that serves it. */
+function serveRequest(frame, nowMs, home = registry.current) {
     const { method, path, token } = frame;
-    const call = new Call(frame, `${method} ${path}`, nowMs);
+    const call = newCall(frame, `${method} ${path}`, nowMs, home);
     call.encode = responseLine;
     if (token !== undefined) {
         serveToken(call, token);
         return;
     }
-    const match = registry.router.find(method, path);
-    if (match?.target) run(call, match.target, new Request(call, match.params));
-    else if (match) settle(call, methodNotAllowed(match.allow));
-    else fail(call, new HTTPError(404, `this worker has no route for ${call.who}`));
+    const match = home.router.find(method, path);
+    if (match?.target) {
+        const request = newRequest(call, match.params);
+        runRequest(call, request, match.target, request);
+    } else if (match) {
+        fail(call, methodNotAllowed(call, match.allow));
+    } else {
+        fail(call, new HTTPError(404, `this worker has no route for ${call.who}`));
+    }
 }
 
-function serveAsk(frame, nowMs) {
-    const call = new Call(frame, `token ${frame.token}`, nowMs);
+function serveAsk(frame, nowMs, home = registry.current) {
+    const call = newCall(frame, `token ${frame.token}`, nowMs, home);
     call.encode = answerLine;
     let handler;
     try {
-        handler = findToken(frame.token);
+        handler = findToken(call, frame.token);
     } catch (error) {
         fail(call, error);
         return;
@@ -179,18 +242,21 @@ function serveAsk(frame, nowMs) {
     run(call, handler, frame.args);
 }
 
-/* By hand: the process answers its own ask.  Values make the trip through JSON. */
-async function serveOwnAsk(token, json) {
-    const handler = registry.tokens.get(token);
+/**
+ * Without a supervisor the process answers its own ask.  Values make the trip through
+ * JSON.
+ */
+async function serveOwnAsk(token, json, home = registry.current) {
+    const handler = home.tokens.get(token);
     if (!handler) {
-        const own = [...registry.tokens.keys()].join(', ') || 'none';
+        const own = [...home.tokens.keys()].join(', ') || 'none';
         throw new NodeyError('unavailable', `nobody answers ${token} here: without nodey a worker ` +
             `can only ask its own tokens (${own})`);
     }
-    const call = new Call({ id: null, token }, `token ${token}`, Date.now());
+    const call = newCall({ id: null, token }, `token ${token}`, Date.now(), home);
     const args = json === undefined ? undefined : JSON.parse(json);
     const value = await serving.run(call, handler, args, new Context(call, services));
-    return JSON.parse(answerLine('null', value, call.who)).value;
+    return JSON.parse(answerLine('null', value, call)).value;
 }
 
 function cancel(id, reason) {

@@ -1,36 +1,67 @@
 /*
- * encode: a handler's result to the line that answers.  Pure.
+ * encode: a handler's result to the line that answers.
  *
  * Envelopes are written by hand around JSON.stringify of the value, `id` first and the
  * value last: a third of the time, and the order that the supervisor reads fastest.
+ * Pure, but for what must be read first (a stream, a file): that gives a promise.
  */
 'use strict';
 
-const { isFinalStatus } = require('./errors.cjs');
+const { isFinalStatus, inspect } = require('./errors.cjs');
+
+const HEADER_NAME = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/;
+const HEADER_VALUE = /^[\t\x20-\x7e\x80-\xff]*$/;
 
 /** What `response()` returns: a value with a status and headers. */
 class Reply {
     constructor(value, { status, headers } = {}) {
         if (status !== undefined && !isFinalStatus(status)) {
-            throw new RangeError(`response: status is ${status}; it must be 200 to 599`);
+            throw new RangeError(`response: status is ${inspect(status)}; it must be 200 to 599`);
         }
         this.value = value;
         this.status = status;
-        this.headers = headers === undefined ? undefined : plainHeaders(headers);
+        this.headers = headers === undefined ? {} : plainHeaders(headers);
+    }
+
+    setHeader(name, value) {
+        Object.assign(this.headers, plainHeaders([[name, value]]));
+        return this;
+    }
+
+    setCookie(name, value, attributes) {
+        const { setCookieText } = require('./cookies.cjs');
+        const before = this.headers['set-cookie'] ?? [];
+        this.headers['set-cookie'] = [before, setCookieText(name, value, attributes)].flat();
+        return this;
+    }
+
+    deleteCookie(name, attributes) {
+        return this.setCookie(name, '', { ...attributes, maxAge: 0 });
     }
 }
 
 function headerText(name, value) {
-    if (typeof value === 'string') return value;
-    if (typeof value === 'number') return String(value);
-    throw new TypeError(`header ${name} must be a string, a number or an array of them`);
+    if (typeof value !== 'string' && typeof value !== 'number') {
+        throw new TypeError(`header ${name} must be a string, a number or an array of them, not ${inspect(value)}`);
+    }
+    const text = String(value);
+    if (!HEADER_VALUE.test(text)) {
+        throw new TypeError(`header ${name} is ${inspect(text)}; line breaks and characters beyond latin-1 ` +
+            'cannot be in a header: use encodeURIComponent()');
+    }
+    return text;
 }
 
 /* A plain object with lower-case names, from one, from a Headers or from pairs. */
 function plainHeaders(headers) {
+    if (typeof headers !== 'object' || headers === null) {
+        throw new TypeError(`headers must be an object of names and values, not ${inspect(headers)}`);
+    }
     const pairs = typeof headers[Symbol.iterator] === 'function' ? headers : Object.entries(headers);
     const plain = {};
     for (const [key, value] of pairs) {
+        if (value === undefined) continue;
+        if (!HEADER_NAME.test(key)) throw new TypeError(`${inspect(key)} cannot be the name of a header`);
         const name = key.toLowerCase();
         const texts = [value].flat().map((text) => headerText(name, text));
         const all = Object.hasOwn(plain, name) ? [plain[name], ...texts].flat() : texts;
@@ -47,25 +78,67 @@ function holdsNonNumber(value) {
     return Object.values(value).some(holdsNonNumber);
 }
 
+function adviceOn(value) {
+    if (typeof value.then === 'function') return 'is a promise: an await is missing';
+    if (value instanceof Map) return 'is a Map: use Object.fromEntries(map)';
+    if (value instanceof Set) return 'is a Set: use [...set]';
+    return isStream(value) ? 'is a stream or generator: collect it first' : null;
+}
+
+/* What JSON.stringify writes as {}, with all that was in it gone: a sentence, or null. */
+function findLost(value, place) {
+    if (typeof value !== 'object' || value === null || typeof value.toJSON === 'function') return null;
+    const advice = adviceOn(value);
+    if (advice) return `${place || 'the value'} ${advice}`;
+    for (const [key, member] of Object.entries(value)) {
+        const found = findLost(member, place ? `${place}.${key}` : key);
+        if (found) return found;
+    }
+    return null;
+}
+
 /** JSON text.  Throws a TypeError that names `who` made the value. */
 function toJson(value, who) {
     let text;
     try {
         text = JSON.stringify(value);
     } catch (cause) {
-        const reason = String(cause?.message ?? cause).split('\n')[0];
-        throw new TypeError(`${who}: JSON cannot hold this value: ${reason}`, { cause });
+        const lines = String(cause?.message ?? cause).split('\n');
+        const reason = [lines[0], ...lines.slice(1).filter((line) => line.includes('closes the circle'))].join(' ');
+        throw new TypeError(`${who}: JSON cannot hold this value: ${reason.replace(/ +/g, ' ')}`, { cause });
     }
     if (text === undefined) throw new TypeError(`${who}: JSON cannot hold a ${typeof value}`);
     if (text.includes('null') && holdsNonNumber(value)) {
         throw new TypeError(`${who}: JSON cannot hold NaN or Infinity`);
     }
+    if (text.includes('{}')) {
+        const lost = findLost(value, '');
+        if (lost) throw new TypeError(`${who}: JSON cannot hold this value: ${lost}`);
+    }
     return text;
 }
 
 function isStream(value) {
-    return typeof value.pipe === 'function' || typeof value.getReader === 'function' ||
-        typeof value[Symbol.asyncIterator] === 'function';
+    return typeof value[Symbol.asyncIterator] === 'function' || typeof value.pipe === 'function' ||
+        typeof value.getReader === 'function' ||
+        (typeof value.next === 'function' && typeof value[Symbol.iterator] === 'function');
+}
+
+/* By shape: touching the global Response or Blob would load all of fetch. */
+function isFetchBody(value) {
+    const tag = value[Symbol.toStringTag];
+    return (tag === 'Response' || tag === 'Blob' || tag === 'File') && typeof value.arrayBuffer === 'function';
+}
+
+/** Whether a value must be read before it can be sent. */
+function mustBeRead(value) {
+    if (typeof value !== 'object' || value === null || Array.isArray(value)) return false;
+    return value.isFileAnswer === true || isStream(value) || isFetchBody(value);
+}
+
+function bytesOf(value) {
+    if (ArrayBuffer.isView(value)) return Buffer.from(value.buffer, value.byteOffset, value.byteLength);
+    return value instanceof ArrayBuffer ? Buffer.from(value) : null;
 }
 
 /* The last member of a response and the line's end. */
@@ -75,14 +148,11 @@ function bodyTail(value, who) {
         return `,"body":${JSON.stringify(value)}}\n`;
     case 'undefined':
         return '}\n';
-    case 'object':
-        if (value instanceof Uint8Array) {
-            const bytes = Buffer.from(value.buffer, value.byteOffset, value.byteLength);
-            return `,"body64":"${bytes.toString('base64')}"}\n`;
-        }
-        if (value !== null && isStream(value)) {
-            throw new TypeError(`${who}: streams cannot be returned; collect the body first`);
-        }
+    case 'object': {
+        const bytes = bytesOf(value);
+        if (bytes) return `,"body64":"${bytes.toString('base64')}"}\n`;
+        if (value instanceof Error) throw value; // returned instead of thrown: {} would tell nobody
+    }
     }
     return `,"json":${toJson(value, who)}}\n`;
 }
@@ -94,57 +164,55 @@ function isTuple(value) {
     return value.length === 2 || (typeof headers === 'object' && headers !== null);
 }
 
-/* By shape: touching the global Response would load all of fetch. */
-function isFetchResponse(value) {
-    return typeof value === 'object' && value !== null &&
-        value[Symbol.toStringTag] === 'Response' && typeof value.arrayBuffer === 'function';
-}
-
-/* A comma before "name=" parts two cookies; the comma of an Expires date has none behind it. */
-const BETWEEN_COOKIES = /,\s*(?=[!#$%&'*+\-.^_`|~0-9A-Za-z]+=)/;
-
-/* Runtimes without getSetCookie (Debian 12's Node 18) hand out all cookies as one line. */
-function fetchHeaders(headers) {
-    const plain = plainHeaders(headers);
-    if (typeof plain['set-cookie'] === 'string' && typeof headers.getSetCookie !== 'function') {
-        const cookies = plain['set-cookie'].split(BETWEEN_COOKIES);
-        if (cookies.length > 1) plain['set-cookie'] = cookies;
-    }
-    return plain;
-}
-
-async function fromFetchResponse(response) {
-    const bytes = new Uint8Array(await response.arrayBuffer());
-    const headers = fetchHeaders(response.headers);
-    return new Reply(bytes.length > 0 ? bytes : undefined, { status: response.status, headers });
+function hasMembers(object) {
+    for (const _ in object) return true;
+    return false;
 }
 
 function replyLine(idText, { value, status, headers }, who) {
     let head = `{"id":${idText}`;
     if (status !== undefined) head += `,"status":${status}`;
     else if (value === undefined) head += ',"status":204';
-    if (headers !== undefined) head += `,"headers":${JSON.stringify(headers)}`;
+    if (hasMembers(headers)) head += `,"headers":${JSON.stringify(headers)}`;
     return head + bodyTail(value, who);
+}
+
+/* A body that must be read brings a status and headers of its own; those given around it win. */
+async function readReply({ value, status, headers }, scope) {
+    const inner = await require('./collect.cjs').collect(value, scope);
+    const settled = inner.status === 304 ? 304 : status ?? inner.status;
+    return new Reply(inner.value, { status: settled, headers: { ...inner.headers, ...headers } });
+}
+
+/**
+ * Any result as a Reply whose value is a string, bytes, undefined or for JSON; or a
+ * promise of one.  scope: { who, maxLine, method, headers, signal } of the request.
+ */
+function toReply(value, scope) {
+    let reply = value;
+    if (isTuple(value)) reply = new Reply(value[1], { status: value[0], headers: value[2] });
+    else if (!(value instanceof Reply)) reply = new Reply(value);
+    return mustBeRead(reply.value) ? readReply(reply, scope) : reply;
 }
 
 /**
  * The line that answers a request, or a promise of one.  Throws when the value cannot
- * be sent.
+ * be sent.  scope: see toReply().
  */
-function responseLine(idText, value, who) {
-    if (isTuple(value)) {
-        const [status, body, headers] = value;
-        return replyLine(idText, new Reply(body, { status, headers }), who);
-    }
-    if (value instanceof Reply) return replyLine(idText, value, who);
-    if (isFetchResponse(value)) {
-        return fromFetchResponse(value).then((reply) => replyLine(idText, reply, who));
+function responseLine(idText, value, scope) {
+    const { who } = scope;
+    if (value instanceof Reply || isTuple(value) || mustBeRead(value)) {
+        const reply = toReply(value, scope);
+        if (reply instanceof Reply) return replyLine(idText, reply, who);
+        return reply.then((whole) => replyLine(idText, whole, who));
     }
     if (value === undefined) return `{"id":${idText},"status":204}\n`;
     return `{"id":${idText}${bodyTail(value, who)}`;
 }
 
-function answerLine(idText, value, who) {
+function answerLine(idText, value, { who }) {
+    if (value instanceof Error) throw value;
+    if (value instanceof Reply) throw new TypeError(`${who}: a token answers with a value, not with a response`);
     const text = value === undefined ? 'null' : toJson(value, who);
     return `{"type":"answer","id":${idText},"value":${text}}\n`;
 }
@@ -155,4 +223,4 @@ function errorLine(idText, { code, message, status, stack, data }) {
     return `{"type":"error","id":${idText},${rest.slice(1)}\n`;
 }
 
-module.exports = { Reply, toJson, responseLine, answerLine, errorLine };
+module.exports = { Reply, plainHeaders, toJson, toReply, responseLine, answerLine, errorLine };

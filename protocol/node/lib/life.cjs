@@ -1,7 +1,8 @@
 /*
  * life: how a worker starts, lives and ends.
  *
- *     loaded --register--> waiting for the main module --> started --> draining --> exit
+ *     loaded --register--> waiting for the main module --> onStart hooks --> ready
+ *     ready --> draining --> onStop hooks --> exit
  *
  * Starting is left to the last sensible moment, because a request may come right after
  * `ready`: when the main module has run, its top-level awaits included, or when the
@@ -11,8 +12,7 @@
 
 const asks = require('./ask.cjs');
 const calls = require('./calls.cjs');
-const { NodeyError } = require('./errors.cjs');
-const { readFrame, BadLine } = require('./frame.cjs');
+const { NodeyError, inspect } = require('./errors.cjs');
 const { errorLine } = require('./encode.cjs');
 const log = require('./log.cjs');
 const registry = require('./registry.cjs');
@@ -24,20 +24,28 @@ const VERSION = '0.1.0';
 const FEATURES = ['cancel', 'ask', 'nested', 'ping', 'drain'];
 const MAX_CONCURRENCY = 100000;
 const DEFAULT_GRACE_MS = 5000;
+const STOP_HOOKS_MS = 5000;
 const LAG_RESOLUTION_MS = 100; // a finer one would wake up an idle worker more often
 const BATCH_MS = 2; // answers wait at most about this long for other handlers
+const FILES_CHECK_MS = 1000;
 const EXIT_TERMINATED = 143;
 
+const isWatched = process.env.NODEY_DEV === '1' || process.env.NODEY_WATCH === '1';
 const options = { concurrency: 1000 };
 const unsent = []; // asks from before `ready`, which must be the first frame
 
 let scheduled = false; // the main module is awaited
 let startPromise = null; // start() was called
+let launching = null; // the onStart hooks run, and then it begins
+let held = null; // requests that came while they ran
 let started = false;
 let draining = false;
+let leaving = false; // the onStop hooks run
 let ended = false; // end of input
 let nowMs = 0;
 let lag = null;
+let readFrame = null; // loaded with the first line
+let BadLine = null;
 
 /* ---- the main module */
 
@@ -67,14 +75,8 @@ async function mainModule() {
 
 /* ---- frames */
 
-function sourceFiles() {
-    const sdk = require('node:path').dirname(__dirname);
-    const files = new Set(Object.keys(require.cache));
-    if (process.argv[1]) files.add(process.argv[1]);
-    return [...files].filter((file) => !file.startsWith(sdk) && !file.includes('/node_modules/'));
-}
-
 function declare() {
+    const { routes, tokens } = registry.current;
     const ready = {
         type: 'ready',
         protocol: PROTOCOL,
@@ -82,16 +84,17 @@ function declare() {
         pid: process.pid,
         concurrency: options.concurrency,
         features: FEATURES,
-        routes: registry.routes,
-        tokens: [...registry.tokens.keys()],
-        files: sourceFiles(),
+        routes,
+        tokens: [...tokens.keys()],
+        files: require('./sources.cjs').sourceFiles(),
     };
     wire.send(`${JSON.stringify(ready)}\n`);
 }
 
-function hello({ limits, warnings }) {
+function hello({ limits, warnings, tokens }) {
     if (limits?.max_line > 0) calls.setMaxLine(limits.max_line);
     if (Array.isArray(warnings)) warnings.forEach((warning) => log.complain(warning));
+    if (Array.isArray(tokens)) asks.setKnown(tokens);
 }
 
 function pong(id) {
@@ -107,25 +110,22 @@ function pong(id) {
     wire.send(`${JSON.stringify(frame)}\n`);
 }
 
-function failAsk({ id, code, message, data }) {
-    asks.fail(id, new NodeyError(code ?? 'internal', message, { data }));
-}
-
 const RECEIVERS = {
     __proto__: null,
     hello,
     ask: (frame) => calls.serveAsk(frame, nowMs),
     answer: ({ id, value }) => asks.answer(id, value ?? null),
-    error: failAsk,
+    error: (frame) => asks.refuse(frame),
     cancel: ({ id, reason }) => calls.cancel(id, reason),
     ping: ({ id }) => pong(id),
-    drain: () => drain(),
+    drain: ({ grace }) => drain(grace),
     shutdown: ({ grace }) => shutdown(grace),
 };
 
 function receive(frame) {
-    if (frame.type === undefined) calls.serveRequest(frame, nowMs);
-    else RECEIVERS[frame.type](frame);
+    if (frame.type !== undefined) RECEIVERS[frame.type](frame);
+    else if (held) held.push(frame);
+    else calls.serveRequest(frame, nowMs);
 }
 
 /* A handler that computes for long must not keep the answers of others. */
@@ -137,6 +137,7 @@ function flushIfLate() {
 
 function onLine(line) {
     flushIfLate();
+    if (!readFrame) ({ readFrame, BadLine } = require('./frame.cjs'));
     try {
         const frame = readFrame(line);
         if (frame) receive(frame);
@@ -153,11 +154,26 @@ function onBatch() {
 
 /* ---- the end */
 
+/* Runs the onStop hooks, once and for a limited time, and exits. */
+function leave(code) {
+    if (leaving) return;
+    leaving = true;
+    const { onStop } = registry.current;
+    if (onStop.length === 0) process.exit(code);
+    setTimeout(() => {
+        log.complain(`the onStop hooks took longer than ${STOP_HOOKS_MS} ms`);
+        process.exit(code);
+    }, STOP_HOOKS_MS);
+    require('./hooks.cjs').runStop(registry.current).then(() => process.exit(code));
+}
+
+function isIdle() {
+    return draining && calls.open.size === 0 && !held;
+}
+
 function exitWhenIdle() {
     // Not at once: the other lines of this turn may be requests.
-    if (draining && calls.open.size === 0) {
-        setImmediate(() => calls.open.size === 0 && process.exit());
-    }
+    if (isIdle()) setImmediate(() => isIdle() && leave());
 }
 
 function drain() {
@@ -167,7 +183,7 @@ function drain() {
 
 function stopNow(code) {
     calls.failAll('unavailable', 'the worker was stopped before it had answered');
-    process.exit(code);
+    leave(code);
 }
 
 function shutdown(grace = DEFAULT_GRACE_MS) {
@@ -184,22 +200,45 @@ function onEnd() {
 
 /* The first asks to finish; after a drain it says that the time is up. */
 function onTerminate() {
+    if (leaving) process.exit(EXIT_TERMINATED);
     if (draining) stopNow(EXIT_TERMINATED);
     drain();
 }
 
+/*
+ * Logged once, here, and what is open is answered once.  Then the process ends, before
+ * Node prints the same again: nobody knows what state it is in.
+ */
 function onCrash(error) {
     if (process.listenerCount('uncaughtException') > 0) return; // the script survives it
-    const message = error instanceof Error ? `${error.name}: ${error.message}` : String(error);
-    if (started) {
-        calls.failAll('internal', `the worker crashed: ${message}`, error?.stack);
+    if (!started) {
+        if (mode !== 'supervised') return; // Node says it to the person
+        refuseToStart(error);
     } else if (mode === 'supervised') {
-        refuseToStart(error instanceof NodeyError ? error.message : message, error?.stack);
+        const { stackOf, messageOf } = require('./errors.cjs');
+        const stack = stackOf(error);
+        log.write('error', `the worker crashed: ${stack}`, undefined, asks.serving.getStore());
+        calls.failAll('internal', `the worker crashed: ${messageOf(error)}`, stack);
+    } else {
+        calls.failAll('internal', `the worker crashed: ${require('./errors.cjs').messageOf(error)}`);
+        return;
     }
+    process.exit(1);
 }
 
-function refuseToStart(message, stack) {
+function refuseToStart(error) {
+    const { message, stack } = require('./startup.cjs').explain(error);
     wire.send(errorLine('null', { code: 'failed_precondition', message, stack }));
+}
+
+/* A script that has nothing to serve, and nothing to wait for, has been misunderstood. */
+function onExit(code) {
+    if (started || code) return;
+    const { noHandler } = require('./startup.cjs');
+    const message = launching ? 'an onStart hook waited for something that never came'
+        : noHandler(!registry.current.isEmpty);
+    wire.send(errorLine('null', { code: 'failed_precondition', message }));
+    process.exitCode = 1;
 }
 
 /* ---- the beginning */
@@ -207,15 +246,25 @@ function refuseToStart(message, stack) {
 function checkProtocol() {
     const offered = process.env.NODEY_PROTOCOL;
     if (!offered || offered.split(',').some((major) => Number(major) === PROTOCOL)) return;
-    const message = `nodey speaks protocol ${offered}; the SDK in ${__dirname} speaks ${PROTOCOL}`;
-    refuseToStart(message);
-    log.complain(message);
+    refuseToStart(new NodeyError('failed_precondition',
+        `nodey speaks protocol ${offered}; the SDK in ${__dirname} speaks ${PROTOCOL}`));
     process.exit(1);
+}
+
+/* What a script loads while it runs is watched as well. */
+function watchFiles() {
+    let count = Object.keys(require.cache).length;
+    setInterval(() => {
+        const now = Object.keys(require.cache).length;
+        if (now !== count) declare();
+        count = now;
+    }, FILES_CHECK_MS).unref();
 }
 
 function begin() {
     if (started) return;
     started = true;
+    registry.closeStart();
     if (mode === 'supervised') {
         checkProtocol();
         declare();
@@ -223,10 +272,35 @@ function begin() {
         process.on('SIGTERM', onTerminate);
         process.on('SIGINT', () => {}); // Ctrl-C is for the supervisor, which stops us
         registry.whenChanged(declareAgain);
+        if (isWatched) watchFiles();
     }
     for (const line of unsent.splice(0)) wire.send(line);
-    const hand = mode === 'hand' ? require('./hand.cjs') : null;
-    wire.read({ onLine: hand ? hand.typed(onLine) : onLine, onBatch, onEnd });
+    if (mode === 'hand') require('./hand.cjs').read({ onLine, onBatch, onEnd });
+    else wire.read({ onLine, onBatch, onEnd });
+}
+
+/* A hook may ask, and then the worker must be ready: requests wait for the other hooks. */
+async function runStartHooks() {
+    held = [];
+    try {
+        await require('./hooks.cjs').runStart(registry.current);
+    } catch (error) {
+        if (mode === 'supervised') refuseToStart(error);
+        else log.complain(`${error.message}\n${require('./errors.cjs').stackOf(error)}`);
+        process.exit(1);
+    }
+    const frames = held;
+    held = null;
+    begin();
+    frames.forEach(receive);
+    exitWhenIdle();
+}
+
+function launch() {
+    if (started) return null;
+    if (registry.current.onStart.length > 0) return (launching ??= runStartHooks());
+    begin();
+    return null;
 }
 
 let declaring = false;
@@ -246,16 +320,18 @@ function schedule() {
     scheduled = true;
     setImmediate(async () => {
         await mainModule();
-        begin();
+        scheduled = false;
+        if (!registry.current.isEmpty) launch(); // hooks alone are nothing to serve
     });
 }
 
 function setOptions({ concurrency = options.concurrency }) {
     if (!Number.isInteger(concurrency) || concurrency < 1 || concurrency > MAX_CONCURRENCY) {
-        throw new RangeError(`start: concurrency is ${concurrency}; it must be 1 to ${MAX_CONCURRENCY}`);
+        throw new RangeError(`start: concurrency is ${inspect(concurrency)}; it must be 1 to ${MAX_CONCURRENCY}`);
     }
     if (started && concurrency !== options.concurrency) {
-        log.complain(`start: too late for concurrency ${concurrency}: this worker is ready with ${options.concurrency}`);
+        const now = options.concurrency;
+        log.complain(`start: too late for concurrency ${concurrency}: this worker is ready with ${now}`);
         return;
     }
     options.concurrency = concurrency;
@@ -264,12 +340,9 @@ function setOptions({ concurrency = options.concurrency }) {
 /** Resolves when `ready` is on its way.  What the same turn still registers is in it. */
 function start(given = {}) {
     setOptions(given);
-    if (mode === 'detached') return Promise.resolve();
+    if (mode === 'detached' || mode === 'alone') return Promise.resolve();
     return (startPromise ??= new Promise((resolve) => {
-        setImmediate(() => {
-            begin();
-            resolve();
-        });
+        setImmediate(() => resolve(launch()));
     }));
 }
 
@@ -284,7 +357,8 @@ const overPipe = {
             wire.send(line);
         } else {
             unsent.push(line);
-            start();
+            if (held) setImmediate(begin); // an onStart hook asks
+            else start();
         }
     },
     giveUp(id) {
@@ -300,11 +374,12 @@ const byHand = {
     giveUp() {},
 };
 
-if (mode !== 'detached') {
-    asks.setTransport(mode === 'supervised' ? overPipe : byHand);
+if (mode !== 'detached') asks.setTransport(mode === 'supervised' ? overPipe : byHand);
+if (mode === 'supervised' || mode === 'hand') {
     calls.whenIdle(exitWhenIdle);
     registry.whenChanged(schedule);
     process.on('uncaughtExceptionMonitor', onCrash);
 }
+if (mode === 'supervised') process.on('exit', onExit);
 
 module.exports = { start };

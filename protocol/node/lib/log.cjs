@@ -14,9 +14,13 @@ function useFrames() {
     framed = true;
 }
 
+function isFramed() {
+    return framed;
+}
+
 function toText(message) {
     if (typeof message === 'string') return message;
-    if (message instanceof Error) return message.stack ?? String(message);
+    if (message instanceof Error) return require('./errors.cjs').stackOf(message);
     return require('node:util').inspect(message);
 }
 
@@ -30,6 +34,7 @@ function toFields(fields) {
     }
 }
 
+/** call: the one that the line is about, or undefined. */
 function write(level, message, fields, call) {
     const text = toText(message);
     const json = toFields(fields);
@@ -57,4 +62,4 @@ function complain(text) {
     process.stderr.write(`nodey: ${text}\n`);
 }
 
-module.exports = { logger, useFrames, complain };
+module.exports = { logger, write, useFrames, isFramed, complain };

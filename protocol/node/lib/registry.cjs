@@ -1,41 +1,84 @@
-/* registry: the routes and tokens of this worker. */
+/* registry: the routes, tokens and hooks of a worker. */
 'use strict';
 
+const { inspect } = require('./errors.cjs');
 const { Router, ANY } = require('./router.cjs');
 
 const MAX_TOKEN_BYTES = 128;
+const HOOKS = ['before', 'after', 'onStart', 'onStop'];
 
-const router = new Router();
-const routes = []; // as `ready` declares them
-const tokens = new Map();
+function checkFunction(what, handler) {
+    if (typeof handler === 'function') return;
+    let advice = 'write () => ... around a value';
+    if (handler === undefined) advice = 'is it spelled right, and exported?';
+    else if (typeof handler?.then === 'function') advice = 'pass the function itself, do not call it';
+    throw new TypeError(`${what}: the handler must be a function, not ${inspect(handler)}: ${advice}`);
+}
+
+/* One member of a wrong type would make the whole `ready` unusable. */
+function checkOptions(what, options) {
+    if (typeof options !== 'object' || options === null) {
+        throw new TypeError(`${what}: the options must be an object, not ${inspect(options)}`);
+    }
+    const { description, timeout } = options;
+    if (description !== undefined && typeof description !== 'string') {
+        throw new TypeError(`${what}: description must be a string`);
+    }
+    if (timeout !== undefined && !(Number.isSafeInteger(timeout) && timeout >= 1)) {
+        throw new RangeError(`${what}: timeout is ${inspect(timeout)}; it must be whole milliseconds, at least 1`);
+    }
+}
+
+class Registry {
+    constructor() {
+        this.router = new Router();
+        this.routes = []; // as `ready` declares them
+        this.tokens = new Map();
+        this.before = [];
+        this.after = [];
+        this.onStart = [];
+        this.onStop = [];
+        this.fake = null; // a test's client, which answers instead of the supervisor
+    }
+
+    get isEmpty() {
+        return this.routes.length === 0 && this.tokens.size === 0;
+    }
+
+    /** Whether a request must go through hooks. */
+    get isHooked() {
+        return this.before.length > 0 || this.after.length > 0;
+    }
+}
+
+let current = new Registry();
 let onChange = () => {};
+let isClosed = false; // the worker has started: too late for onStart
 
 /** changed() is called after each registration. */
 function whenChanged(changed) {
     onChange = changed;
 }
 
-function checkHandler(what, handler) {
-    if (typeof handler !== 'function') throw new TypeError(`${what}: the handler must be a function`);
+function closeStart() {
+    isClosed = true;
 }
 
-/* One member of a wrong type would make the whole `ready` unusable. */
-function checkOptions(what, { description, timeout }) {
-    if (description !== undefined && typeof description !== 'string') {
-        throw new TypeError(`${what}: description must be a string`);
-    }
-    if (timeout !== undefined && !(Number.isSafeInteger(timeout) && timeout >= 1)) {
-        throw new RangeError(`${what}: timeout is ${timeout}; it must be whole milliseconds, at least 1`);
-    }
+/** What is registered from now on belongs to another worker.  Returns the one before. */
+function swap(registry) {
+    const before = current;
+    current = registry;
+    return before;
 }
 
 /** method: upper case, or '' for any. */
 function addRoute(method, path, options, handler) {
+    const what = `route ${typeof path === 'string' ? path : inspect(path)}`;
+    checkFunction(what, handler);
+    checkOptions(what, options);
     const { description, timeout } = options;
-    checkHandler(`route ${path}`, handler);
-    checkOptions(`route ${path}`, options);
-    router.add(method, path, handler);
-    routes.push({ path, method: method === ANY ? undefined : method, description, timeout });
+    current.router.add(method, path, handler);
+    current.routes.push({ path, method: method === ANY ? undefined : method, description, timeout });
     onChange();
 }
 
@@ -44,9 +87,23 @@ function addToken(name, handler) {
     if (typeof name !== 'string' || name === '' || Buffer.byteLength(name) > MAX_TOKEN_BYTES) {
         throw new TypeError(`a token's name must be a string of 1 to ${MAX_TOKEN_BYTES} bytes`);
     }
-    checkHandler(`token ${name}`, handler);
-    tokens.set(name, handler);
+    checkFunction(`token ${name}`, handler);
+    current.tokens.set(name, handler);
     onChange();
 }
 
-module.exports = { router, routes, tokens, addRoute, addToken, whenChanged };
+/** kind: one of HOOKS.  `before` and `onStart` run in this order, the others in the reverse. */
+function addHook(kind, hook) {
+    checkFunction(kind, hook);
+    if (kind === 'onStart' && isClosed) throw new Error('onStart: the worker has started already');
+    if (kind === 'after' || kind === 'onStop') current[kind].unshift(hook);
+    else current[kind].push(hook);
+    onChange();
+}
+
+module.exports = {
+    Registry, HOOKS, addRoute, addToken, addHook, whenChanged, closeStart, swap,
+    get current() {
+        return current;
+    },
+};

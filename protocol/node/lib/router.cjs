@@ -7,6 +7,8 @@
  */
 'use strict';
 
+const { inspect } = require('./errors.cjs');
+
 const ANY = '';
 const PLAIN = /^[\w\-.~!$&'()+,;=@/]*$/; // a pattern that can be compared with a raw path
 const NO_PARAMS = Object.freeze({ __proto__: null });
@@ -26,7 +28,8 @@ function newNode() {
 
 function parsePattern(pattern) {
     if (typeof pattern !== 'string' || pattern[0] !== '/') {
-        throw new TypeError(`route ${JSON.stringify(pattern)}: a path must begin with "/"`);
+        const advice = typeof pattern === 'string' && pattern !== '' ? `: write "/${pattern}"` : '';
+        throw new TypeError(`route ${inspect(pattern)}: a path must begin with "/"${advice}`);
     }
     const segments = pattern.slice(1).split('/');
     const names = [];

@@ -11,6 +11,7 @@
 const fs = require('node:fs');
 
 const TAKEN = 'taken'; // NODEY_FD, as the children of a worker see it
+const IN_TEST = Symbol.for('nodey.testing'); // set by testing.cjs
 
 function tryOpen(path) {
     try {
@@ -77,22 +78,36 @@ function hideStdin() {
     });
 }
 
+/* The prompt of Node itself: no script, nothing evaluated, a person at the terminal. */
+function isPrompt() {
+    const asked = process.execArgv.some((arg) => arg === '-i' || arg === '--interactive');
+    return asked || (!process.argv[1] && process._eval == null && require('node:tty').isatty(0));
+}
+
+/* Also when a person runs one test file without its runner. */
+function isTest(env) {
+    return Boolean(env.NODE_TEST_CONTEXT || env.JEST_WORKER_ID || env.VITEST || process[IN_TEST]) ||
+        /(?:^|[\\/])test-[^\\/]*\.[cm]?[jt]s$|[._-]test\.[cm]?[jt]s$/.test(process.argv[1] ?? '');
+}
+
 /*
- * 'supervised': the pipes are ours.  'hand': a person runs the script.  'detached':
- * somebody else owns stdin and stdout, so nothing is read or written: a thread or a
- * child process of a worker, or a unit test that loads one.
+ * 'supervised': the pipes are ours.  'hand': a person runs the script.  The others leave
+ * stdin and stdout to somebody else: 'detached' is a thread or child process of a worker,
+ * 'alone' a test or Node's prompt, where the tokens of this process can be asked.
  */
 function findMode(env) {
     // Says the same as worker_threads.isMainThread, which takes 1.5 ms to load.
     const isThread = process.chdir.disabled === true;
     if (isThread || env.NODEY_FD === TAKEN) return 'detached';
     if (env.NODEY) return 'supervised';
-    const isTest = env.NODE_TEST_CONTEXT || env.JEST_WORKER_ID || env.VITEST;
-    return isTest ? 'detached' : 'hand';
+    return isTest(env) || isPrompt() ? 'alone' : 'hand';
 }
 
 const mode = findMode(process.env);
-const output = mode === 'detached' ? -1 : takeOutput();
-if (mode === 'supervised') hideStdin();
+const output = mode === 'supervised' || mode === 'hand' ? takeOutput() : -1;
+if (mode === 'supervised') {
+    hideStdin();
+    process[Symbol.for('nodey.loaded')] = true; // for run.cjs
+}
 
 module.exports = { mode, output };

@@ -18,6 +18,7 @@ let waiting = ''; // lines that no write has seen yet
 let stuck = null; // bytes that a full pipe refused: only when somebody made it non-blocking
 let scheduled = false;
 let exiting = false;
+let redirected = null;
 
 /* Returns what a full non-blocking pipe did not take, else null. */
 function writeSome(bytes) {
@@ -53,6 +54,10 @@ function flush() {
 
 /** Takes one line, LF included. */
 function send(line) {
+    if (redirected) {
+        redirected(line);
+        return;
+    }
     waiting += line;
     if (exiting) {
         flushAll();
@@ -60,6 +65,11 @@ function send(line) {
         scheduled = true;
         setImmediate(flush);
     }
+}
+
+/** From now on lines go to take(line): to a prompt, or to a test. */
+function redirect(take) {
+    redirected = take;
 }
 
 function sleep(ms) {
@@ -142,4 +152,4 @@ function read({ onLine, onBatch, onEnd }) {
     input.on('close', end);
 }
 
-module.exports = { send, flush, read, splitter };
+module.exports = { send, flush, redirect, read, splitter };

@@ -80,6 +80,7 @@ class Worker {
         this.stdin = new net.Socket({ fd: input.write, readable: false, writable: true });
         this.stdin.on('error', () => {}); // the worker may have gone
         this.stderr = '';
+        this.logs = []; // the `log` frames that next() has passed over
         const out = this.stdout = new net.Socket({ fd: output.read, readable: true, writable: false });
         const err = new net.Socket({ fd: errors.read, readable: true, writable: false });
         out.setEncoding('utf8').on('data', (text) => this.#take(text));
@@ -137,10 +138,20 @@ class Worker {
         });
     }
 
-    async next() {
+    /** The next frame, of whatever kind. */
+    async frame() {
         const line = await this.line();
         assert.notEqual(line, null, `the output ended; stderr: ${this.stderr}`);
         return JSON.parse(line);
+    }
+
+    /** The next frame that is no log line: those may come at any time. */
+    async next() {
+        for (;;) {
+            const frame = await this.frame();
+            if (frame.type !== 'log') return frame;
+            this.logs.push(frame);
+        }
     }
 
     async ready() {
@@ -165,7 +176,16 @@ class Worker {
         this.close();
         const status = await this.ended();
         assert.deepEqual(status, { code, signal: null }, this.stderr);
-        assert.equal(await this.line(), null, 'a frame too many');
+        await this.end();
+    }
+
+    /** Expects that nothing but log lines is left. */
+    async end() {
+        for (let line; (line = await this.line()) !== null;) {
+            const frame = JSON.parse(line);
+            assert.equal(frame.type, 'log', `a frame too many: ${line}`);
+            this.logs.push(frame);
+        }
     }
 
     ended() {

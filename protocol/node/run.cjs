@@ -1,0 +1,65 @@
+/*
+ * run: loaded by `node --require .../run.cjs SCRIPT`, before the script.
+ *
+ * A script can fail before it has loaded the SDK, or without ever loading it: a package
+ * that is not installed, a syntax error, no handler.  This tells the supervisor why.  It
+ * leaves everything else alone until then, for the script may be a worker that speaks
+ * the protocol by itself; once the SDK is loaded, that does all of it.
+ */
+'use strict';
+
+const START_SECONDS = 30; // whoever lives longer has served
+const SDK_LOADED = Symbol.for('nodey.loaded');
+const { env, pid, ppid } = process;
+
+/* Forked children and threads inherit Node's options, but they are no workers. */
+function isWorker() {
+    const parent = env.NODEY_RUN;
+    env.NODEY_RUN = String(pid);
+    return env.NODEY === '1' && parent !== String(ppid) && parent !== String(pid);
+}
+
+function report(message, stack) {
+    const frame = { type: 'error', id: null, code: 'failed_precondition', message, stack };
+    const line = `${JSON.stringify(frame)}\n`;
+    const fs = require('node:fs');
+    for (const fd of [Number(env.NODEY_FD), 1]) {
+        try {
+            if (fd > 0) {
+                fs.writeSync(fd, line);
+                return;
+            }
+        } catch {
+            // closed, then the other
+        }
+    }
+}
+
+/* Whether nodey has closed our input: then to end is just what was wanted. */
+function inputHasEnded() {
+    const fs = require('node:fs');
+    try {
+        const fd = fs.openSync('/proc/self/fd/0', fs.constants.O_RDONLY | fs.constants.O_NONBLOCK);
+        return fs.readSync(fd, Buffer.alloc(1)) === 0;
+    } catch (error) {
+        return error.code !== 'EAGAIN';
+    }
+}
+
+function onCrash(error) {
+    if (process[SDK_LOADED] || process.listenerCount('uncaughtException') > 0) return;
+    const { message, stack } = require('./lib/startup.cjs').explain(error);
+    report(message, stack);
+    process.exit(1); // or Node would print all of it a second time
+}
+
+function onExit(code) {
+    if (code !== 0 || process[SDK_LOADED] || process.uptime() > START_SECONDS || inputHasEnded()) return;
+    report(require('./lib/startup.cjs').noHandler(false));
+    process.exitCode = 1;
+}
+
+if (isWorker()) {
+    process.on('uncaughtExceptionMonitor', onCrash);
+    process.on('exit', onExit);
+}

@@ -1,0 +1,84 @@
+/**
+ * nodey/testing: unit tests for workers, without nodey and without a process.
+ *
+ * ```js
+ * const { client } = require('nodey/testing');
+ * const worker = client('./workers/fib.js');
+ * assert.deepEqual((await worker.get('/fib?num=10')).json(), { fib: 55 });
+ * ```
+ */
+import type { HeadersInput, NodeyError, RequestHeaders } from './index';
+
+export interface ClientOptions {
+    /**
+     * Whether what a handler throws by mistake is thrown by the request (default), or
+     * answered with a 500 as nodey does. An `HTTPError` and other `NodeyError`s are answers
+     * in any case.
+     */
+    throwErrors?: boolean;
+}
+
+/** A file of a form: its content, or the content with a name and a type. */
+export type TestFile = string | Uint8Array | { filename?: string; type?: string; content: string | Uint8Array };
+
+type FormValue = string | number | boolean;
+
+/** At most one of `json`, `body`, and `form` with `files`. */
+export interface RequestOptions {
+    headers?: HeadersInput;
+    /** Sent as JSON. */
+    json?: unknown;
+    /** Sent as it is. */
+    body?: string | Uint8Array;
+    /** Sent as a form: urlencoded, or multipart when there are `files`. */
+    form?: Record<string, FormValue | readonly FormValue[]>;
+    files?: Record<string, TestFile | readonly TestFile[]>;
+    /** The client's address. Default 127.0.0.1. */
+    ip?: string;
+    /** `req.timeout`, in milliseconds; it is told, not enforced. */
+    timeout?: number;
+}
+
+export class TestResponse {
+    readonly status: number;
+    /** Whether the status is 200 to 299. */
+    readonly ok: boolean;
+    readonly headers: RequestHeaders;
+    readonly body: Buffer;
+    /** The cookies that were set, by name. */
+    readonly cookies: Record<string, string | undefined>;
+    text(): string;
+    json(): any;
+}
+
+/** Calls the handlers of one worker. */
+export class Client {
+    /** What stands in for other workers: `client.tokens = { Price: (args) => 3 }`. They go before the worker's own. */
+    tokens: Record<string, (args: any) => unknown>;
+    throwErrors: boolean;
+    /** target: a path and a query, `/fib?num=10`. */
+    request(method: string, target: string, options?: RequestOptions): Promise<TestResponse>;
+    get(target: string, options?: RequestOptions): Promise<TestResponse>;
+    post(target: string, options?: RequestOptions): Promise<TestResponse>;
+    put(target: string, options?: RequestOptions): Promise<TestResponse>;
+    patch(target: string, options?: RequestOptions): Promise<TestResponse>;
+    delete(target: string, options?: RequestOptions): Promise<TestResponse>;
+    head(target: string, options?: RequestOptions): Promise<TestResponse>;
+    options(target: string, options?: RequestOptions): Promise<TestResponse>;
+    /** Asks a token of the worker. Rejects with what its handler threw, or with a `NodeyError`. */
+    ask<T = unknown>(token: string, args?: unknown): Promise<T>;
+    /** Loads the worker and runs its onStart hooks; the first request does it by itself. */
+    start(): Promise<this>;
+    /** Runs the onStop hooks. */
+    close(): Promise<void>;
+}
+
+/**
+ * worker: the script, relative to the working directory; it is loaded anew for each
+ * client (what it loads itself is not). Without it: what has been registered so far.
+ */
+export function client(worker?: string | URL, options?: ClientOptions): Client;
+
+declare const testing: { client: typeof client; Client: typeof Client; TestResponse: typeof TestResponse };
+export default testing;
+export type { NodeyError };
