@@ -6,10 +6,16 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include "app/banner.h"
+#include "app/control.h"
 #include "app/datadir.h"
+#include "app/environment.h"
+#include "app/errorpage.h"
 #include "app/gateway.h"
 #include "app/keeper.h"
+#include "app/reload.h"
 #include "app/sdk.h"
+#include "app/tail.h"
 #include "loop/orphans.h"
 #include "loop/sig.h"
 
@@ -31,12 +37,17 @@ struct app {
     struct sink out;
     struct sdk sdk;
     char **env;
+    char **bare_env;
     struct pool_observer observer;
     struct pools pools;
     struct routes routes;
     struct access access;
     struct gateway gateway;
+    struct tails tails; /* what workers said last, in development */
+    struct errorpage errors;
     struct http_server *server;
+    struct reload reload;
+    struct control control;
     struct sig term;
     struct sig interrupt;
     struct timer limit;
@@ -57,55 +68,37 @@ static void to_sink(void *arg, struct slice line)
     sink_write(arg, line);
 }
 
-static void open_log(struct app *app)
+/* The log of a run for one command stands back behind what the command prints. */
+static void to_sink_dimmed(void *arg, struct slice line)
+{
+    static const struct slice reset = {"\x1b[0m", 4};
+    struct buf out = {0};
+    buf_adds(&out, "\x1b[2m");
+    for (const char *at; (at = memmem(line.ptr, line.len, reset.ptr, reset.len));) {
+        buf_append(&out, line.ptr, (size_t)(at - line.ptr));
+        buf_adds(&out, "\x1b[0;2m");
+        line = slice_from(line, (size_t)(at - line.ptr) + reset.len);
+    }
+    buf_append(&out, line.ptr, line.len - 1); /* but its LF */
+    buf_adds(&out, "\x1b[0m\n");
+    sink_write(arg, buf_slice(&out));
+    buf_deinit(&out);
+}
+
+static void set_up_log(struct app *app)
 {
     const struct server_config *server = &app->config->server;
+    bool colour = log_wants_colour(STDERR_FILENO);
+    bool dimmed = colour && app->options->private_socket;
+    log_setup(server->log_level, server->log_format == LOG_FORMAT_JSON, colour,
+              dimmed ? to_sink_dimmed : to_sink, &app->err);
+}
+
+static void open_log(struct app *app)
+{
     sink_init(&app->err, STDERR_FILENO);
     sink_init(&app->out, STDOUT_FILENO);
-    bool colour = isatty(STDERR_FILENO) && !getenv("NO_COLOR");
-    log_setup(server->log_level, server->log_format == LOG_FORMAT_JSON, colour, to_sink,
-              &app->err);
-}
-
-/* --------------------------------------------------------------- environment */
-
-/* "NAME=first" or "NAME=first:inherited". */
-static char *path_entry(const char *name, const char *first)
-{
-    const char *inherited = getenv(name);
-    if (inherited && *inherited)
-        return xasprintf("%s=%s:%s", name, first, inherited);
-    return xasprintf("%s=%s", name, first);
-}
-
-static void new_run_id(char *text, size_t size)
-{
-    uint32_t words[4];
-    arc4random_buf(words, sizeof(words));
-    snprintf(text, size, "%08x%08x%08x%08x", words[0], words[1], words[2], words[3]);
-}
-
-/* Ours, inherited, with what every worker gets; see pool/environ.c for the rest. */
-static char **build_env(const struct sdk *sdk, const char *run)
-{
-    size_t n = 0, at = 0;
-    while (environ[n])
-        n++;
-    char **env = xcalloc(n + 8, sizeof(*env));
-    for (; at < n; at++)
-        env[at] = xstrdup(environ[at]);
-    env[at++] = xstrdup("PYTHONUNBUFFERED=1");
-    env[at++] = path_entry("PYTHONPATH", sdk->python);
-    env[at++] = path_entry("NODE_PATH", sdk->node);
-    env[at++] = xasprintf("NODEY_RUN=%s", run);
-    return env;
-}
-
-static void free_env(char **env)
-{
-    for (char **at = env; at && *at; at++)
-        xfree(*at);
-    xfree(env);
+    set_up_log(app);
 }
 
 /* Thousands of connections want descriptors; the hard limit is what we may have. */
@@ -152,6 +145,7 @@ static void on_http_drained(void *arg)
 
 static void stop(struct app *app)
 {
+    reload_stop(&app->reload);
     uint64_t all = app->config->server.shutdown_timeout;
     app->stopping = true;
     app->stop_at_ms = loop_now(&app->loop) + (all > KILL_RESERVE ? all - KILL_RESERVE : 0);
@@ -162,7 +156,8 @@ static void stop(struct app *app)
 static void on_signal(struct app *app, int signum)
 {
     if (!app->stopping) {
-        log_line(LOG_INFO, who, "shutting down (signal again to stop at once)");
+        if (!app->options->private_socket)
+            log_line(LOG_INFO, who, "shutting down (signal again to stop at once)");
         app->asked_ms = loop_now(&app->loop);
         stop(app);
         return;
@@ -191,10 +186,12 @@ static void on_stopped(struct pool_observer *observer)
     timer_stop(&app->loop, &app->patience);
     http_server_free(app->server);
     app->server = NULL;
+    control_close(&app->control);
     sig_stop(&app->term);
     sig_stop(&app->interrupt);
+    reload_end(&app->reload);
     orphans_release(&app->loop);
-    sink_detach(&app->err);
+    sink_detach(&app->err); /* the loop ends when nothing is left in it */
     sink_detach(&app->out);
 }
 
@@ -203,37 +200,66 @@ static void on_stopped(struct pool_observer *observer)
 static void on_tell(struct pool_observer *observer, const struct pool *pool,
                     const struct worker *w, enum log_level level, const char *sentence)
 {
-    (void)observer;
+    struct app *app = container_of(observer, struct app, observer);
     log_line(level, w ? w->name : pool->config->name, "%s", sentence);
+    tails_told(&app->tails, pool, w, level, sentence);
 }
 
-static void on_wrote(struct pool_observer *observer, const struct worker *w,
-                     enum log_level level, const char *stream, struct slice text)
+static void on_wrote(struct pool_observer *observer, const struct worker_line *line)
 {
-    (void)observer;
-    log_text(level, w->name, stream, text);
+    struct app *app = container_of(observer, struct app, observer);
+    struct call_about about;
+    bool repeats = tails_repeats(&app->tails, line);
+    tails_wrote(&app->tails, line);
+    if (repeats)
+        return;
+    call_describe(line->call, &about);
+    log_write(&(struct log_entry){
+        .level = line->level,
+        .who = line->worker->name,
+        .stream = line->stream,
+        .text = line->text,
+        .fields = line->fields,
+        .request = slice_of(about.what),
+        .request_id = about.request_id,
+    });
 }
 
 static void on_ready(struct pool_observer *observer, struct pool *pool, struct worker *w)
 {
     struct app *app = container_of(observer, struct app, observer);
+    if (w->generation != pool->kept_generation) {
+        pool->kept_generation = w->generation;
+        cached_purge_pool(&app->gateway.cached, pool);
+    }
+    tails_ready(&app->tails, pool);
+    routes_rebuild(&app->routes);
+    if (!app->stopping)
+        live_pool_ready(&app->reload.live, pool);
+}
+
+static void on_failed(struct pool_observer *observer, struct pool *pool, struct worker *w)
+{
+    struct app *app = container_of(observer, struct app, observer);
     (void)pool;
     (void)w;
-    routes_rebuild(&app->routes);
+    if (!app->stopping)
+        live_pool_failed(&app->reload.live);
 }
 
 static void open_port(struct app *app)
 {
     struct err err;
     const char *given = app->options->listen;
+    const char *address = given ? given : app->config->server.listen;
     app->listening = true;
-    if (http_server_listen(app->server, given ? given : app->config->server.listen, &err)) {
-        log_line(LOG_ERROR, who, "%s", err.text);
+    if (http_server_listen(app->server, address, &err)) {
+        banner_no_port(address, &err);
         app->exit_code = 1;
         stop(app);
         return;
     }
-    log_line(LOG_INFO, who, "nodey ready on %s", http_server_url(app->server, 0));
+    banner_show(app->config, &app->pools, http_server_url(app->server, 0), app->watching);
 }
 
 /* Who does not start is reported, and the others are served. */
@@ -245,45 +271,85 @@ static void on_settled(struct pool_observer *observer, struct pool *pool)
         open_port(app);
 }
 
+/* -------------------------------------------------------------------- reload */
+
+static void on_applied(void *arg)
+{
+    struct app *app = arg;
+    set_up_log(app);
+    app->access.kind = app->config->server.access_log;
+    gateway_access_changed(&app->gateway);
+}
+
+static void start_reload(struct app *app)
+{
+    reload_start(&app->reload, app->watching,
+                 &(struct reload_host){
+                     .file = app->options->file,
+                     .config = &app->config,
+                     .sdk = &app->sdk,
+                     .loop = &app->loop,
+                     .pools = &app->pools,
+                     .routes = &app->routes,
+                     .gateway = &app->gateway,
+                     .server = app->server,
+                     .at_terminal = isatty(STDERR_FILENO),
+                     .applied = on_applied,
+                     .arg = app,
+                 });
+}
+
+static int on_reload(void *arg, struct buf *report, struct err *err)
+{
+    struct app *app = arg;
+    return reload_run(&app->reload, report, err);
+}
+
+/* ------------------------------------------------------------------- control */
+
+static const char *url_of(void *arg, size_t n)
+{
+    struct app *app = arg;
+    return app->server ? http_server_url(app->server, n) : NULL;
+}
+
+/* Without it programs are served all the same; but a run for one command needs it. */
+static void open_control(struct app *app)
+{
+    struct err err;
+    const char *private = app->options->private_socket;
+    char *path = private ? xstrdup(private) : control_path(app->config->server.data_dir);
+    control_init(&app->control, &app->loop,
+                 &(struct control_host){.pools = &app->pools,
+                                        .gateway = &app->gateway,
+                                        .reload = private ? NULL : on_reload,
+                                        .url = url_of,
+                                        .arg = app,
+                                        .is_private = private != NULL});
+    if (control_open(&app->control, path, &err)) {
+        log_line(LOG_WARN, who, "%s: nodey call, ask and reload cannot reach this nodey",
+                 err.text);
+        if (private)
+            on_signal(app, SIGTERM);
+    }
+    xfree(path);
+}
+
 /* ---------------------------------------------------------------------- start */
 
 static const struct pool_observer observer = {
     .tell = on_tell,
     .wrote = on_wrote,
     .ready = on_ready,
+    .failed = on_failed,
     .settled = on_settled,
     .stopped = on_stopped,
 };
 
-/* A body that fits no worker's line is refused before it is read. */
-static uint64_t largest_body(const struct config *config)
-{
-    uint64_t line = 0;
-    for (size_t i = 0; i < config->worker_count; i++)
-        line = MAX(line, config->workers[i].max_line);
-    return MIN(config->server.max_body, line);
-}
-
 static void make_server(struct app *app)
 {
-    const struct server_config *s = &app->config->server;
-    app->server =
-        http_server_new(&app->loop, &(struct http_options){
-                                        .limits =
-                                            {
-                                                .head_bytes = s->max_head,
-                                                .target_bytes = s->max_target,
-                                                .header_count = s->max_headers,
-                                                .body_bytes = largest_body(app->config),
-                                                .header_timeout_ms = s->header_timeout,
-                                                .body_timeout_ms = s->body_timeout,
-                                                .idle_timeout_ms = s->idle_timeout,
-                                                .send_timeout_ms = s->send_timeout,
-                                                .connections = s->max_connections,
-                                            },
-                                        .trusted_proxies = s->trusted_proxies.items,
-                                        .handler = &app->gateway.handler,
-                                    });
+    struct http_options options = reload_http_options(app->config, &app->gateway.handler);
+    app->server = http_server_new(&app->loop, &options);
 }
 
 static void make_pools(struct app *app)
@@ -291,6 +357,8 @@ static void make_pools(struct app *app)
     app->observer = observer;
     pools_init(&app->pools, &app->loop, &app->observer);
     app->pools.env = (const char *const *)app->env;
+    app->pools.bare_env = (const char *const *)app->bare_env;
+    app->pools.watching = app->watching;
     app->pools.server = "nodey/" NODEY_VERSION;
     app->pools.dev = app->dev;
     for (size_t i = 0; i < app->config->worker_count; i++)
@@ -314,11 +382,30 @@ static void on_patience(struct timer *timer)
     timer_start(&app->loop, &app->patience, PATIENCE_MS, on_patience);
 }
 
+static void make_errors(struct app *app)
+{
+    if (app->dev)
+        tails_init(&app->tails);
+    app->errors = (struct errorpage){
+        .dev = app->dev,
+        .watching = app->watching,
+        .routes = &app->routes,
+        .tails = &app->tails,
+        .sdk_python = app->sdk.python,
+        .sdk_node = app->sdk.node,
+    };
+    app->gateway.errors = &app->errors;
+}
+
 static void start_pools(struct app *app)
 {
     timer_start(&app->loop, &app->patience, PATIENCE_MS, on_patience);
     list_each (at, &app->pools.list)
         pool_start(container_of(at, struct pool, node));
+    if (app->config->empty) {
+        log_line(LOG_INFO, who, "%s", app->config->empty);
+        open_port(app);
+    }
 }
 
 static void start(struct app *app)
@@ -332,10 +419,22 @@ static void start(struct app *app)
     routes_init(&app->routes, config, &app->pools);
     app->access = (struct access){config->server.access_log, &app->out};
     gateway_init(&app->gateway, &app->loop, &app->routes, &app->access);
+    make_errors(app);
     make_server(app);
+    start_reload(app);
+    app->listening = app->options->private_socket != NULL;       /* such a run opens no port */
     IGNORE(sig_start(&app->term, &app->loop, SIGTERM, on_term)); /* then it ends at once */
     IGNORE(sig_start(&app->interrupt, &app->loop, SIGINT, on_interrupt));
     start_pools(app);
+    open_control(app);
+}
+
+/* A run for one command shares the folder with the nodey that may be up. */
+static int open_data_dir(const struct app *app, struct err *err)
+{
+    const char *data_dir = app->config->server.data_dir;
+    return app->options->private_socket ? datadir_make(data_dir, err)
+                                        : datadir_open(data_dir, err);
 }
 
 /* What can go wrong before anything runs. */
@@ -344,17 +443,24 @@ static int prepare(struct app *app)
     struct err err;
     char run[40];
     const char *data_dir = app->config->server.data_dir;
-    if (datadir_open(data_dir, &err) || sdk_unpack(&app->sdk, data_dir, &err)) {
+    if (app->config->empty && !app->watching) {
+        log_line(LOG_ERROR, who, "%s", app->config->empty);
+        return 1;
+    }
+    if (open_data_dir(app, &err) || sdk_unpack(&app->sdk, data_dir, &err)) {
         log_line(LOG_ERROR, who, "%s", err.text);
         return 1;
     }
-    for (size_t i = 0; i < app->config->notes.count; i++)
-        log_line(LOG_INFO, who, "%s", app->config->notes.items[i]);
+    bool tells = !log_is_pretty() && !app->options->private_socket;
+    for (size_t i = 0; tells && i < app->config->notes.count; i++)
+        log_line(LOG_INFO, who, "%s", app->config->notes.items[i]); /* else the banner's */
+    sdk_resolve(&app->sdk, app->config);
     sdk_link_modules(&app->sdk, app->config);
     raise_descriptor_limit();
-    new_run_id(run, sizeof(run));
+    environment_new_run(run, sizeof(run));
     keeper_start(run);
-    app->env = build_env(&app->sdk, run);
+    app->env = environment_new(&app->sdk, run);
+    app->bare_env = environment_new_bare(&app->sdk, run);
     int rc = loop_init(&app->loop);
     if (rc)
         log_line(LOG_ERROR, who, "cannot start the event loop: %s", loop_strerror(rc));
@@ -364,6 +470,8 @@ static int prepare(struct app *app)
 static void release(struct app *app)
 {
     gateway_deinit(&app->gateway);
+    errorpage_deinit(&app->errors);
+    tails_deinit(&app->tails);
     routes_deinit(&app->routes);
     pools_deinit(&app->pools);
     if (loop_deinit(&app->loop))
@@ -392,8 +500,11 @@ int app_run(struct config *config, const struct app_options *options)
         loop_run(&app->loop);
         release(app);
     }
+    sink_detach(&app->err);
+    sink_detach(&app->out);
     int rc = app->exit_code;
-    free_env(app->env);
+    environment_free(app->env);
+    environment_free(app->bare_env);
     sdk_deinit(&app->sdk);
     config_release(app->config);
     xfree(app);

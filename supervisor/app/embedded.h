@@ -18,5 +18,17 @@ struct embedded_file {
 
 extern const struct embedded_file embedded_files[];
 
-/* Names this set of files: 16 hex digits that change with any path or byte. */
+/* Pieces of pages, which are used where they are: "error.html". */
+extern const struct embedded_file embedded_pages[];
+
+/* What `nodey new` writes: "worker.py". */
+extern const struct embedded_file embedded_templates[];
+
+/* The programs of `nodey bench`, for one folder: "bridge.js". */
+extern const struct embedded_file embedded_bench[];
+
+/* The one file protocol/vectors/transcripts.jsonl. */
+extern const struct embedded_file embedded_transcripts[];
+
+/* Names the files of the SDKs: 16 hex digits that change with any path or byte. */
 extern const char embedded_version[];

@@ -2,28 +2,43 @@
 
 #include <stdio.h>
 
+#include "app/oldask.h"
+#include "app/reply.h"
+
 enum {
     LINE_HEAD = 64,      /* room for the id and the time left in a line */
     BUFFER_KEEP = 65536, /* a larger buffer is not kept for the next request */
-    HEADERS_MAX = 128,
 };
 
 /* One request on its way.  Lives in the exchange's arena and ends with it. */
 struct relay {
+    struct pending pending;
     struct call call;
     struct gateway *gateway;
     struct exchange *exchange;
     struct slice line; /* all of the request line but id and time */
-    const char *worker;
+    struct pool *pool;
 };
 
 /* ------------------------------------------------------------------ answering */
 
-static void fail(struct exchange *x, unsigned status, struct slice detail,
-                 unsigned retry_after_s)
+/* nodey's own words; pool: of whose part in it, or NULL. */
+static void fail(struct gateway *g, struct exchange *x, const struct pool *pool,
+                 unsigned status, const char *detail)
 {
-    exchange_fail(x, &(struct http_problem){
-                         .status = status, .detail = detail, .retry_after_s = retry_after_s});
+    errorpage_send(
+        g->errors, x,
+        &(struct failure){.status = status, .detail = slice_of(detail), .pool = pool});
+}
+
+static void fail_call(struct gateway *g, struct exchange *x, const struct pool *pool,
+                      const struct call_failure *why)
+{
+    errorpage_send(g->errors, x,
+                   &(struct failure){.status = why->status,
+                                     .detail = slice_of(why->text),
+                                     .retry_after_s = why->retry_after_s,
+                                     .pool = pool});
 }
 
 static void clear(struct buf *b)
@@ -33,139 +48,80 @@ static void clear(struct buf *b)
         buf_deinit(b);
 }
 
-/* The worker's answer cannot be sent: it is its fault, and the client may know. */
-static void fail_answer(struct relay *relay, const char *why)
+/* It is the worker's fault, and the client may know. */
+void gateway_fail_answer(struct gateway *g, struct exchange *x, const struct pool *pool,
+                         const char *why)
 {
     char text[512];
     snprintf(text, sizeof(text), "worker %s sent an answer that cannot be used: %s",
-             relay->worker, why);
-    log_line(LOG_WARN, relay->worker, "an answer cannot be used: %s", why);
-    fail(relay->exchange, 502, slice_of(text), 0);
-}
-
-static struct slice latin1(struct arena *arena, const struct json_value *value, bool *valid)
-{
-    if (!value->escaped && slice_is_ascii(json_inner(value)))
-        return arena_copy(arena, json_inner(value));
-    struct buf text = {0};
-    *valid = *valid && json_unescape_latin1(value, &text);
-    struct slice copy = arena_copy(arena, buf_slice(&text));
-    buf_deinit(&text);
-    return copy;
-}
-
-struct headers {
-    struct field *fields;
-    size_t count;
-    bool valid;
-};
-
-static void add_header(struct headers *h, struct arena *arena, struct slice name,
-                       const struct json_value *value)
-{
-    if (h->count == HEADERS_MAX) {
-        h->valid = false;
-        return;
-    }
-    h->fields[h->count++] = (struct field){name, latin1(arena, value, &h->valid)};
-}
-
-/* A member is a string, or an array of them for a field that comes several times. */
-static struct headers read_headers(struct arena *arena, const struct json_value *object)
-{
-    struct headers h = {.valid = true};
-    if (!object->raw.len)
-        return h;
-    h.fields = arena_alloc(arena, HEADERS_MAX * sizeof(struct field));
-    struct json_scan members = json_iter(object);
-    struct json_value key, value, item;
-    while (json_next_member(&members, &key, &value)) {
-        struct slice name = latin1(arena, &key, &h.valid);
-        if (value.type == JSON_STRING) {
-            add_header(&h, arena, name, &value);
-            continue;
-        }
-        struct json_scan items = json_iter(&value);
-        while (json_next_item(&items, &item))
-            add_header(&h, arena, name, &item);
-    }
-    return h;
-}
-
-static struct slice content_type(enum frame_body kind)
-{
-    static const struct slice types[] = {
-        [FRAME_BODY_NONE] = {0},
-        [FRAME_BODY_TEXT] = {"text/plain; charset=utf-8", 25},
-        [FRAME_BODY_BASE64] = {"application/octet-stream", 24},
-        [FRAME_BODY_JSON] = {"application/json", 16},
-    };
-    return types[kind];
-}
-
-/* JSON passes through as it is; so does text without escapes. */
-static struct slice body_of(struct gateway *g, const struct frame *frame)
-{
-    if (frame->body_kind == FRAME_BODY_NONE)
-        return (struct slice){0};
-    if (frame->body_kind == FRAME_BODY_JSON)
-        return frame->body.raw;
-    if (frame->body_kind == FRAME_BODY_TEXT && !frame->body.escaped)
-        return json_inner(&frame->body);
-    clear(&g->body);
-    frame_body_decode(frame, &g->body);
-    return buf_slice(&g->body);
+             pool->config->name, why);
+    log_line(LOG_WARN, pool->config->name, "an answer cannot be used: %s", why);
+    fail(g, x, pool, 502, text);
 }
 
 static void respond(struct relay *relay, const struct frame *frame)
 {
-    struct arena *arena = exchange_arena(relay->exchange);
-    struct headers headers = read_headers(arena, &frame->headers);
-    bool valid = headers.valid;
-    struct slice reason = {0};
-    if (frame->reason.raw.len)
-        reason = latin1(arena, &frame->reason, &valid);
-    if (!valid) {
-        fail_answer(relay, "its headers hold too much, or what no header can");
+    struct gateway *g = relay->gateway;
+    struct exchange *x = relay->exchange;
+    struct http_answer answer;
+    struct err err;
+    clear(&g->body);
+    if (!reply_read(frame, exchange_arena(x), &g->body, &answer, &err)) {
+        gateway_fail_answer(g, x, relay->pool, err.text);
         return;
     }
-    struct http_answer answer = {
-        .status = frame->status ? (unsigned)frame->status : 200,
-        .reason = reason,
-        .headers = headers.fields,
-        .header_count = headers.count,
-        .content_type = content_type(frame->body_kind),
-        .body = body_of(relay->gateway, frame),
-    };
-    struct err err;
-    if (!exchange_respond(relay->exchange, &answer, &err))
-        fail_answer(relay, err.text);
+    if (!relay->call.idempotent && answer.status < 400)
+        cached_wrote(&g->cached, exchange_request(x));
+    if (!exchange_respond(x, &answer, &err))
+        gateway_fail_answer(g, x, relay->pool, err.text);
 }
 
-static void respond_error(struct relay *relay, const struct frame *frame)
+/* An error without a status, and of no kind that a client can mend, is a bug of the worker's.
+ */
+static void fail_raised(struct gateway *g, struct exchange *x, const struct pool *pool,
+                        const struct frame *frame)
 {
-    struct buf code = {0}, text = {0};
+    struct buf code = {0}, text = {0}, stack = {0};
     if (frame->code.raw.len)
         json_unescape(&frame->code, &code);
     if (frame->message.raw.len)
         json_unescape(&frame->message, &text);
+    if (frame->stack.raw.len)
+        json_unescape(&frame->stack, &stack);
     unsigned status =
         frame->status ? (unsigned)frame->status : frame_code_status(buf_slice(&code));
     if (status < 400)
         status = 500;
-    fail(relay->exchange, status, buf_slice(&text), status == 503 || status == 429);
+    errorpage_send(g->errors, x,
+                   &(struct failure){
+                       .status = status,
+                       .detail = buf_slice(&text),
+                       .retry_after_s = status == 503 || status == 429,
+                       .pool = pool,
+                       .raised = true,
+                       .unmeant = !frame->status && status == 500,
+                       .stack = buf_slice(&stack),
+                       .data = frame->data.raw,
+                   });
     buf_deinit(&code);
     buf_deinit(&text);
+    buf_deinit(&stack);
+}
+
+void gateway_fail(struct gateway *g, struct exchange *x, const struct pool *pool,
+                  const struct call_reply *reply)
+{
+    if (reply->failure)
+        fail_call(g, x, pool, reply->failure);
+    else
+        fail_raised(g, x, pool, reply->frame);
 }
 
 static void on_done(struct call *call, const struct call_reply *reply)
 {
     struct relay *relay = container_of(call, struct relay, call);
-    if (reply->failure)
-        fail(relay->exchange, reply->failure->status, slice_of(reply->failure->text),
-             reply->failure->retry_after_s);
-    else if (reply->frame->kind == FRAME_ERROR)
-        respond_error(relay, reply->frame);
+    if (reply->failure || reply->frame->kind == FRAME_ERROR)
+        gateway_fail(relay->gateway, relay->exchange, relay->pool, reply);
     else
         respond(relay, reply->frame);
 }
@@ -179,7 +135,18 @@ static void on_write(struct call *call, const struct worker *w, uint64_t id, uin
     frame_write_request(out, id, left_ms, relay->line);
 }
 
-static const struct call_ops relay_ops = {.write = on_write, .done = on_done};
+static void on_describe(const struct call *call, struct call_about *about)
+{
+    const struct relay *relay = container_of(call, struct relay, call);
+    const struct http_request *req = exchange_request(relay->exchange);
+    snprintf(about->what, sizeof(about->what), SLICE_FMT " " SLICE_FMT "%s" SLICE_FMT,
+             SLICE_ARG(req->method), SLICE_ARG(req->path), req->has_query ? "?" : "",
+             SLICE_ARG(req->query));
+    about->request_id = req->id;
+}
+
+static const struct call_ops relay_ops = {
+    .write = on_write, .done = on_done, .describe = on_describe};
 
 /* -------------------------------------------------------------------- asking */
 
@@ -207,13 +174,17 @@ static bool is_json(const struct http_request *req)
     return false;
 }
 
-/* A client can have a request told apart from the worker's other requests by its body. */
-static struct slice write_line(struct gateway *g, struct exchange *x, const struct route *route,
-                               const struct router_match *match)
+const struct call_failure gateway_line_too_long = {
+    .code = "invalid",
+    .status = 413,
+    .text = "the request does not fit one line to the worker (max_line)",
+};
+
+struct slice gateway_line(struct gateway *g, const struct http_request *req,
+                          const struct router_match *match, struct arena *arena)
 {
-    const struct http_request *req = exchange_request(x);
+    const struct route *route = match->target;
     const struct ready *ready = pool_declaration(route->pool);
-    struct arena *arena = exchange_arena(x);
     const struct field *headers = req->headers;
     size_t count = req->header_count;
     if (ready && ready->headers != READY_HEADERS_ALL) {
@@ -241,6 +212,8 @@ static struct slice write_line(struct gateway *g, struct exchange *x, const stru
                                            .body_as_json = ready && ready->json_body &&
                                                            req->body.len && is_json(req),
                                        });
+    if (g->line.len + LINE_HEAD > route->pool->config->max_line)
+        return (struct slice){0};
     return arena_copy(arena, buf_slice(&g->line));
 }
 
@@ -250,30 +223,51 @@ static bool is_safe(struct slice method)
     return slice_is(method, "GET") || slice_is(method, "HEAD") || slice_is(method, "OPTIONS");
 }
 
+static void on_client_gone(struct pending *pending)
+{
+    call_cancel(&container_of(pending, struct relay, pending)->call, "disconnect");
+}
+
 static void relay_request(struct gateway *g, struct exchange *x,
                           const struct router_match *match)
 {
     const struct route *route = match->target;
-    const struct worker_config *config = route->pool->config;
     struct relay *relay = arena_alloc(exchange_arena(x), sizeof(*relay));
-    struct slice line = write_line(g, x, route, match);
-    if (line.len + LINE_HEAD > config->max_line) {
-        fail(x, 413, SLICE("the request does not fit one line to the worker (max_line)"), 0);
+    struct slice line = gateway_line(g, exchange_request(x), match, exchange_arena(x));
+    if (!line.len) {
+        fail_call(g, x, route->pool, &gateway_line_too_long);
         return;
     }
+    relay->pending.gone = on_client_gone;
     call_init(&relay->call, CALL_REQUEST, &relay_ops);
     relay->call.idempotent = is_safe(exchange_request(x)->method);
     relay->call.size = line.len;
     relay->gateway = g;
     relay->exchange = x;
     relay->line = line;
-    relay->worker = config->name;
+    relay->pool = route->pool;
     exchange_set_data(x, relay);
     loop_spin(g->loop);
     const struct call_failure *refused =
         pool_submit(route->pool, &relay->call, route->timeout_ms);
     if (refused)
-        fail(x, refused->status, slice_of(refused->text), refused->retry_after_s);
+        fail_call(g, x, route->pool, refused);
+}
+
+/* What its route says of the path is kept when the route is this pool's. */
+void gateway_relay(struct gateway *g, struct exchange *x, struct pool *pool)
+{
+    const struct http_request *req = exchange_request(x);
+    struct router_match match = {0};
+    enum router_verdict verdict =
+        router_find(g->routes->router, req->method, req->path, exchange_arena(x), &match);
+    const struct route *found = match.target;
+    if (verdict != ROUTER_FOUND || found->pool != pool) {
+        struct route *bare = arena_alloc(exchange_arena(x), sizeof(*bare));
+        *bare = (struct route){.pool = pool};
+        match = (struct router_match){.target = bare};
+    }
+    relay_request(g, x, &match);
 }
 
 /* ------------------------------------------------------------------- handler */
@@ -288,38 +282,46 @@ static void answer_asterisk(struct exchange *x)
         &err)); /* a constant answer is valid */
 }
 
+void gateway_route(struct gateway *g, struct exchange *x)
+{
+    const struct http_request *req = exchange_request(x);
+    struct router_match match = {0};
+    switch (router_find(g->routes->router, req->method, req->path, exchange_arena(x), &match)) {
+    case ROUTER_FOUND:
+        if (!cached_take(&g->cached, x, &match))
+            relay_request(g, x, &match);
+        break;
+    case ROUTER_METHOD:
+        errorpage_send(g->errors, x, &(struct failure){.status = 405, .allow = match.allow});
+        break;
+    case ROUTER_NOT_FOUND:
+        fail(g, x, NULL, 404, "no route for this path");
+        break;
+    }
+}
+
 static void on_request(struct http_handler *handler, struct exchange *x)
 {
     struct gateway *g = container_of(handler, struct gateway, handler);
     const struct http_request *req = exchange_request(x);
-    struct router_match match = {0};
     if (req->asterisk) {
         answer_asterisk(x);
         return;
     }
     if (slice_starts(req->path, SLICE("/.nodey/"))) { /* the supervisor's own names */
-        fail(x, 404, SLICE("no route for this path"), 0);
+        fail(g, x, NULL, 404, "no route for this path");
         return;
     }
-    switch (router_find(g->routes->router, req->method, req->path, exchange_arena(x), &match)) {
-    case ROUTER_FOUND:
-        relay_request(g, x, &match);
-        break;
-    case ROUTER_METHOD:
-        exchange_fail(x, &(struct http_problem){.status = 405, .allow = match.allow});
-        break;
-    case ROUTER_NOT_FOUND:
-        fail(x, 404, SLICE("no route for this path"), 0);
-        break;
-    }
+    if (!oldask_handle(g, x))
+        gateway_route(g, x);
 }
 
 static void on_gone(struct http_handler *handler, struct exchange *x)
 {
-    struct relay *relay = exchange_data(x);
+    struct pending *pending = exchange_data(x);
     (void)handler;
-    if (relay)
-        call_cancel(&relay->call, "disconnect");
+    if (pending)
+        pending->gone(pending);
 }
 
 static void on_answered(struct http_handler *handler, struct exchange *x, unsigned status,
@@ -335,20 +337,34 @@ static void on_refused(struct http_handler *handler, struct slice ip, const stru
     access_note_refused(g->access, ip, why);
 }
 
+static bool on_refusing(struct http_handler *handler, const struct http_request *req,
+                        const struct refusal *why, struct http_answer *answer)
+{
+    struct gateway *g = container_of(handler, struct gateway, handler);
+    return errorpage_refusal(g->errors, req, why, answer);
+}
+
 void gateway_init(struct gateway *g, struct loop *loop, struct routes *routes,
                   struct access *access)
 {
     *g = (struct gateway){.loop = loop, .routes = routes, .access = access};
+    cached_init(&g->cached, g, routes->config->server.cache_size);
     g->handler.request = on_request;
     g->handler.gone = on_gone;
-    if (access->kind == ACCESS_OFF)
-        return;
-    g->handler.answered = on_answered;
-    g->handler.refused = on_refused;
+    g->handler.refusing = on_refusing;
+    gateway_access_changed(g);
+}
+
+void gateway_access_changed(struct gateway *g)
+{
+    bool wanted = g->access->kind != ACCESS_OFF;
+    g->handler.answered = wanted ? on_answered : NULL;
+    g->handler.refused = wanted ? on_refused : NULL;
 }
 
 void gateway_deinit(struct gateway *g)
 {
+    cached_deinit(&g->cached);
     buf_deinit(&g->line);
     buf_deinit(&g->body);
 }

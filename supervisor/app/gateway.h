@@ -4,17 +4,56 @@
 #pragma once
 
 #include "app/access.h"
+#include "app/cached.h"
+#include "app/errorpage.h"
 #include "app/routes.h"
 #include "http/server.h"
+
+/* What the data of an exchange points at: who works on it is told when its client leaves. */
+struct pending {
+    void (*gone)(struct pending *);
+};
 
 struct gateway {
     struct http_handler handler; /* give this to the server */
     struct routes *routes;
     struct loop *loop;
     struct access *access;
-    struct buf line; /* reused for each request's line */
-    struct buf body; /* reused for each answer's body */
+    struct errorpage *errors; /* NULL: as in production */
+    struct cached cached;     /* the answers that are kept */
+    struct buf line;          /* reused for each request's line */
+    struct buf body;          /* reused for each answer's body */
 };
 
 void gateway_init(struct gateway *, struct loop *, struct routes *, struct access *);
 void gateway_deinit(struct gateway *);
+
+/* access->kind is another one now. */
+void gateway_access_changed(struct gateway *);
+
+/*
+ * Hands a request to this pool, whosever its path is.  Ends the exchange, sooner or
+ * later; when its client leaves before, `handler.gone` must be told.
+ */
+void gateway_relay(struct gateway *, struct exchange *, struct pool *);
+
+/* ------------------------------------------------ for those who answer in its name */
+
+/* Finds the request's route and hands it over, as when it came. */
+void gateway_route(struct gateway *, struct exchange *);
+
+/*
+ * The request as a line for the route's worker, but for id and time left, in the arena.
+ * Empty when it is longer than the worker accepts.
+ */
+struct slice gateway_line(struct gateway *, const struct http_request *,
+                          const struct router_match *, struct arena *);
+extern const struct call_failure gateway_line_too_long;
+
+/* Answers with what a call ended in: a failure, or an error that the worker sent. */
+void gateway_fail(struct gateway *, struct exchange *, const struct pool *,
+                  const struct call_reply *);
+
+/* Answers that the worker's answer cannot be sent. */
+void gateway_fail_answer(struct gateway *, struct exchange *, const struct pool *,
+                         const char *why);

@@ -12,9 +12,38 @@ void routes_deinit(struct routes *r)
     arena_deinit(&r->arena);
 }
 
+/*
+ * All that an answer depends on beside the request.  No stranger chooses it, so that the
+ * key of the hash may be known.
+ */
+static uint64_t rule_id(const struct route *route, struct slice path)
+{
+    struct buf text = {0};
+    buf_addf(&text, "%s:" SLICE_FMT "\n" SLICE_FMT "\n%llu\n" SLICE_FMT,
+             route->pool->config->name, SLICE_ARG(route->token), SLICE_ARG(path),
+             (unsigned long long)route->cache.ttl_ms, SLICE_ARG(route->cache.headers));
+    uint64_t id = siphash(&(struct siphash_key){{0}}, buf_slice(&text));
+    buf_deinit(&text);
+    return id;
+}
+
+static struct cache_rule read_rule(struct routes *r, const struct route_config *config)
+{
+    struct buf names = {0};
+    for (size_t i = 0; config->cache && i < config->cache_headers.count; i++)
+        buf_addf(&names, "%s\n", config->cache_headers.items[i]);
+    struct cache_rule rule = {.ttl_ms = config->cache,
+                              .headers = arena_copy(&r->arena, buf_slice(&names))};
+    buf_deinit(&names);
+    return rule;
+}
+
 /* Says so when the route is malformed or somebody else's. */
 static void add(struct routes *r, struct slice method, struct slice path, struct route route)
 {
+    if (method.len && !slice_is(method, "GET")) /* only answers to GET are kept */
+        route.cache = (struct cache_rule){0};
+    route.cache.id = rule_id(&route, path);
     void *taken = NULL;
     struct err err;
     enum log_level level = route.pool->announced ? LOG_DEBUG : LOG_WARN;
@@ -36,7 +65,7 @@ static void add_configured(struct routes *r, const struct route_config *config)
 {
     struct slice to = slice_of(config->to);
     const char *colon = strchr(config->to, ':');
-    struct route route = {.timeout_ms = config->timeout};
+    struct route route = {.timeout_ms = config->timeout, .cache = read_rule(r, config)};
     if (colon) {
         to.len = (size_t)(colon - config->to);
         route.token = slice_of(colon + 1);
@@ -67,14 +96,59 @@ static void add_by_name(struct routes *r, struct pool *pool)
         (struct route){.pool = pool});
 }
 
-static void add_declared(struct routes *r, struct pool *pool)
+/*
+ * A declared route may stand in front of a configured one ("GET /fib" of "/fib",
+ * "/api/x" of "/api/:any").  When that one is of the same worker, its cache was meant for
+ * this too.  Only configured routes are in the router yet.
+ */
+static struct cache_rule inherited_rule(const struct routes *r, const struct pool *pool,
+                                        const struct ready_route *declared)
+{
+    struct arena arena = {0};
+    struct router_match match;
+    struct slice path = declared->path;
+    const char *star = path.len ? memrchr(path.ptr, '/', path.len) : NULL;
+    if (star && star[1] == '*') { /* it serves what is deeper too, and so must the other */
+        struct buf deeper = {0};
+        buf_add(&deeper, path);
+        buf_adds(&deeper, "/-");
+        path = arena_copy(&arena, buf_slice(&deeper));
+        buf_deinit(&deeper);
+    }
+    struct slice method = declared->method.len ? declared->method : SLICE("GET");
+    bool found = router_find(r->router, method, path, &arena, &match) == ROUTER_FOUND;
+    const struct route *route = match.target;
+    arena_deinit(&arena);
+    return found && route->pool == pool ? route->cache : (struct cache_rule){0};
+}
+
+/* One for each declared route; NULL when there is none. */
+static struct cache_rule *inherit_rules(struct routes *r, const struct pool *pool)
+{
+    const struct ready *ready = pool_declaration(pool);
+    if (!ready)
+        return NULL;
+    struct cache_rule *rules = arena_alloc(&r->arena, ready->route_count * sizeof(*rules));
+    for (size_t i = 0; i < ready->route_count; i++)
+        rules[i] = inherited_rule(r, pool, &ready->routes[i]);
+    return rules;
+}
+
+static void add_declared(struct routes *r, struct pool *pool, const struct cache_rule *rules)
 {
     const struct ready *ready = pool_declaration(pool);
     for (size_t i = 0; ready && i < ready->route_count; i++)
         add(r, ready->routes[i].method, ready->routes[i].path,
-            (struct route){.pool = pool, .timeout_ms = ready->routes[i].timeout_ms});
+            (struct route){
+                .pool = pool, .timeout_ms = ready->routes[i].timeout_ms, .cache = rules[i]});
     if (!is_configured(r, pool) && (!ready || ready->route_count == 0))
         add_by_name(r, pool);
+}
+
+void routes_configure(struct routes *r, const struct config *config)
+{
+    r->config = config;
+    routes_rebuild(r);
 }
 
 void routes_rebuild(struct routes *r)
@@ -84,6 +158,16 @@ void routes_rebuild(struct routes *r)
     r->router = router_new();
     for (size_t i = 0; i < r->config->route_count; i++)
         add_configured(r, &r->config->routes[i]);
+    struct cache_rule **rules =
+        arena_alloc(&r->arena, list_count(&r->pools->list) * sizeof(*rules));
+    size_t n = 0;
     list_each (at, &r->pools->list)
-        add_declared(r, container_of(at, struct pool, node));
+        rules[n++] = inherit_rules(r, container_of(at, struct pool, node));
+    n = 0;
+    list_each (at, &r->pools->list) {
+        struct pool *pool = container_of(at, struct pool, node);
+        if (!pool->leaving)
+            add_declared(r, pool, rules[n]);
+        n++;
+    }
 }

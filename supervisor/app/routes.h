@@ -7,6 +7,7 @@
  */
 #pragma once
 
+#include "app/cached.h"
 #include "config/config.h"
 #include "http/router.h"
 #include "pool/pool.h"
@@ -15,6 +16,7 @@ struct route {
     struct pool *pool;
     struct slice token;  /* the handler's token; empty = by path */
     uint64_t timeout_ms; /* 0 = the pool's */
+    struct cache_rule cache;
 };
 
 struct routes {
@@ -26,6 +28,9 @@ struct routes {
 
 void routes_init(struct routes *, const struct config *, struct pools *);
 void routes_deinit(struct routes *);
+
+/* Another configuration; builds the router anew. */
+void routes_configure(struct routes *, const struct config *);
 
 /* Builds the router anew; conflicts are told of. */
 void routes_rebuild(struct routes *);

@@ -9,6 +9,7 @@
 #include "app/datadir.h"
 #include "app/embedded.h"
 #include "base/buf.h"
+#include "config/script.h"
 
 enum { SCRIPT_HEAD = 65536 }; /* where a script's imports stand */
 
@@ -87,6 +88,25 @@ void sdk_deinit(struct sdk *sdk)
     *sdk = (struct sdk){0};
 }
 
+/* ------------------------------------------------------------------ runners */
+
+void sdk_resolve_argv(const struct sdk *sdk, struct arena *arena, struct string_list *argv)
+{
+    for (size_t i = 1; i < argv->count; i++) {
+        if (strcmp(argv->items[i], SCRIPT_NODE_RUN) != 0)
+            continue;
+        char *path = xasprintf("%s/nodey/run.cjs", sdk->node);
+        argv->items[i] = arena_strdup(arena, slice_of(path));
+        xfree(path);
+    }
+}
+
+void sdk_resolve(const struct sdk *sdk, struct config *config)
+{
+    for (size_t i = 0; i < config->worker_count; i++)
+        sdk_resolve_argv(sdk, &config->arena, &config->workers[i].command);
+}
+
 /* ------------------------------------------------------------------- import */
 
 static bool ends_with(const char *text, const char *end)
@@ -97,9 +117,10 @@ static bool ends_with(const char *text, const char *end)
 
 static bool imports(const char *script)
 {
-    if (ends_with(script, ".mjs"))
+    if (ends_with(script, ".mjs") || ends_with(script, ".mts"))
         return true;
-    if (!ends_with(script, ".js") && !ends_with(script, ".ts"))
+    if (script_kind(script) != SCRIPT_NODE || ends_with(script, ".cjs") ||
+        ends_with(script, ".cts"))
         return false;
     struct buf text = {0};
     bool found = read_file(script, SCRIPT_HEAD, &text) && text.len &&

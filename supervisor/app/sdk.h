@@ -19,6 +19,15 @@ int sdk_unpack(struct sdk *, const char *data_dir, struct err *) MUST_CHECK;
 void sdk_deinit(struct sdk *);
 
 /*
+ * Puts the SDK's own files in place of their placeholders (SCRIPT_NODE_RUN) in what
+ * starts the workers.  For every configuration, before its workers start.
+ */
+void sdk_resolve(const struct sdk *, struct config *);
+
+/* The same for one argv, whose new words live in the arena. */
+void sdk_resolve_argv(const struct sdk *, struct arena *, struct string_list *argv);
+
+/*
  * `import` does not look at NODE_PATH: for a script that imports, nodey is linked
  * as node_modules/nodey beside it, unless one is installed there.
  */

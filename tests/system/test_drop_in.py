@@ -127,11 +127,11 @@ def test_whatever_is_printed_lands_in_the_log_and_breaks_nothing(nodey: Nodey) -
 
 def test_a_broken_script_shows_its_traceback_and_a_503_with_the_reason(nodey: Nodey) -> None:
     app = nodey({"workers/broken.py": "import nodey\n\ndef f(:\n    pass\n",
-                 "workers/lost.js": "require('no-such-module-at-all');\n",
+                 "workers/lost.js": "require('no-such-module-at-all');\nrequire('nodey');\n",
                  "workers/one.py": HELLO_PY})
     assert app.get("/from-python").status == 200
     app.wait_log(r"broken#\d.*SyntaxError", timeout=10)
-    app.wait_log(r"broken#\d.*broken\.py.*line 3")
+    app.wait_log(r"broken#\d.*broken\.py:3: ")
     app.wait_log(r"lost#\d.*no-such-module-at-all")
 
     def detail(path: str) -> str:
@@ -231,7 +231,7 @@ def test_two_scripts_of_one_name_are_refused(tmp_path: Path) -> None:
 
 def test_check_accepts_what_is_good_and_starts_nothing(tmp_path: Path) -> None:
     (tmp_path / "workers").mkdir()
-    (tmp_path / "workers" / "touch.py").write_text("open('started', 'w')\n")
+    (tmp_path / "workers" / "touch.py").write_text("open('started', 'w')\nimport nodey\n")
     done = verb(tmp_path, "check")
     assert done.returncode == 0, done.stderr
     assert not (tmp_path / "started").exists()

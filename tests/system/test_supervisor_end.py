@@ -337,7 +337,7 @@ def test_a_worker_gets_the_environment_of_the_contract(nodey: Nodey) -> None:
     assert env["NODEY"] == "1" and env["NODEY_FD"] == "3"
     assert "1" in env["NODEY_PROTOCOL"].split(",")
     assert env["NODEY_WORKER"] == "plain" and env["NODEY_INSTANCE"] == "0"
-    assert env["NODEY_MAX_LINE"] == str(1 << 20)
+    assert env["NODEY_MAX_LINE"] == str(16 << 20)
     assert env["PYTHONUNBUFFERED"] == "1"
     assert env["COLOUR"] == "blue" and env["SHAPE"] == "round"
     assert os.path.isfile(f"{env['PYTHONPATH'].split(':')[0]}/nodey/__init__.py")

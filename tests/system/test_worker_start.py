@@ -148,7 +148,8 @@ SOON = {"instances": 1, "max_restarts": 1, "backoff_min": "10ms", "backoff_max":
 def test_a_missing_command_is_named_with_its_cause(nodey: Nodey) -> None:
     app, answer = failed_answer(nodey, pool("bad", "/no/such/program", **SOON))
     app.wait_log(r"bad.*/no/such/program.*[Nn]o such file")
-    assert "/no/such/program" in answer and "o such file" in answer, answer
+    assert "program" in answer and "o such file" in answer, answer
+    assert "/no/such" not in answer, "in production a client is not told where things are"
 
 
 def test_a_command_without_permission_is_named_with_its_cause(
@@ -163,11 +164,11 @@ def test_a_command_without_permission_is_named_with_its_cause(
 def test_a_missing_interpreter_is_told_from_a_missing_script(
         nodey: Nodey, tmp_path: Path) -> None:
     script = tmp_path / "odd.sh"
-    script.write_text("#!/no/such/interpreter\n")
+    script.write_text("#!/no/such/shell\n")
     script.chmod(0o755)
     app, answer = failed_answer(nodey, pool("bad", str(script), **SOON))
     app.wait_log(r"bad.*odd\.sh")
-    assert "odd.sh" in answer and "interpreter" in answer, answer
+    assert "odd.sh" in answer and "the interpreter that its first line" in answer, answer
 
 
 def test_a_command_that_exits_127_is_not_taken_for_a_missing_one(nodey: Nodey) -> None:

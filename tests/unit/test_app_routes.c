@@ -154,6 +154,75 @@ static void configured_routes_win(void **state)
     stage_free(s);
 }
 
+/* The rule of the route that serves this; all zero when nobody does. */
+static struct cache_rule rule_of(struct stage *s, const char *method, const char *path)
+{
+    struct router_match match;
+    struct arena arena = {0};
+    router_find(s->routes.router, slice_of(method), slice_of(path), &arena, &match);
+    arena_deinit(&arena);
+    return match.target ? ((const struct route *)match.target)->cache : (struct cache_rule){0};
+}
+
+static void a_configured_cache_is_for_declared_routes_too(void **state)
+{
+    static const char *names[] = {"accept", "x-lang", NULL};
+    static const char *both[] = {"GET", "POST", NULL};
+    static const struct route_config routes[] = {
+        {.path = "/fib", .to = "a", .cache = 1000, .cache_headers = {names, 2}},
+        {.path = "/all/:name", .to = "b", .cache = 2000},
+        {.path = "/deep/*", .to = "b", .cache = 3000},
+        {.path = "/deep/not", .to = "b"},
+        {.path = "/both", .methods = {both, 2}, .to = "c", .cache = 4000},
+    };
+    (void)state;
+    struct stage *s = stage_new(routes, ARRAY_LEN(routes));
+    declare(s, 0,
+            "[{\"path\":\"/fib\",\"method\":\"GET\"},{\"path\":\"/fib\",\"method\":\"PUT\"},"
+            "{\"path\":\"/all/mine\"},{\"path\":\"/other\"}]");
+    declare(s, 1,
+            "[{\"path\":\"/all/:id\",\"method\":\"GET\"},{\"path\":\"/all/*\"},"
+            "{\"path\":\"/deep/x/*\"},{\"path\":\"/deep/not\",\"method\":\"GET\"}]");
+    assert_int_equal(rule_of(s, "GET", "/fib").ttl_ms, 1000);
+    assert_true(slice_is(rule_of(s, "GET", "/fib").headers, "accept\nx-lang\n"));
+    assert_int_equal(rule_of(s, "HEAD", "/fib").ttl_ms, 1000);
+    assert_int_equal(rule_of(s, "PUT", "/fib").ttl_ms, 0);
+    assert_int_equal(rule_of(s, "GET", "/all/mine").ttl_ms, 0); /* another worker's */
+    assert_int_equal(rule_of(s, "GET", "/other").ttl_ms, 0);
+    assert_int_equal(rule_of(s, "GET", "/all/3").ttl_ms, 2000);
+    assert_int_equal(rule_of(s, "GET", "/all/3/4").ttl_ms, 0); /* more than was configured */
+    assert_int_equal(rule_of(s, "GET", "/deep/x/y").ttl_ms, 3000);
+    assert_int_equal(rule_of(s, "GET", "/deep/not").ttl_ms, 0);
+    assert_int_equal(rule_of(s, "GET", "/both").ttl_ms, 4000);
+    assert_int_equal(rule_of(s, "POST", "/both").ttl_ms, 0);
+    stage_free(s);
+}
+
+/* What was kept under other settings must not be found. */
+static void a_rule_is_another_when_anything_of_it_is(void **state)
+{
+    static const char *names[] = {"accept", NULL};
+    static const struct route_config one[] = {{.path = "/a", .to = "a", .cache = 1000}};
+    static const struct route_config others[] = {
+        {.path = "/a", .to = "b", .cache = 1000},
+        {.path = "/a", .to = "a:Token", .cache = 1000},
+        {.path = "/a", .to = "a", .cache = 1001},
+        {.path = "/:a", .to = "a", .cache = 1000},
+        {.path = "/a", .to = "a", .cache = 1000, .cache_headers = {names, 1}},
+    };
+    (void)state;
+    struct stage *s = stage_new(one, 1);
+    uint64_t id = rule_of(s, "GET", "/a").id;
+    routes_rebuild(&s->routes);
+    assert_int_equal(rule_of(s, "GET", "/a").id, id);
+    stage_free(s);
+    for (size_t i = 0; i < ARRAY_LEN(others); i++) {
+        s = stage_new(&others[i], 1);
+        assert_int_not_equal(rule_of(s, "GET", "/a").id, id);
+        stage_free(s);
+    }
+}
+
 static void the_first_pool_keeps_a_route(void **state)
 {
     (void)state;
@@ -182,6 +251,8 @@ int main(void)
         cmocka_unit_test(without_routes_a_pool_serves_its_name),
         cmocka_unit_test(declared_routes_take_the_place_of_the_name),
         cmocka_unit_test(configured_routes_win),
+        cmocka_unit_test(a_configured_cache_is_for_declared_routes_too),
+        cmocka_unit_test(a_rule_is_another_when_anything_of_it_is),
         cmocka_unit_test(the_first_pool_keeps_a_route),
         cmocka_unit_test(a_malformed_route_is_told_of_and_left_out),
     };

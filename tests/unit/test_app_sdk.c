@@ -7,6 +7,7 @@
 #include "app/embedded.h"
 #include "app/sdk.h"
 #include "base/buf.h"
+#include "config/script.h"
 #include "tests/unit/folder.h"
 
 #include <cmocka.h>
@@ -134,6 +135,8 @@ static void scripts_that_import_find_the_sdk_beside_them(void **state)
         {"three/a.ts", "import x from 'nodey'\n", true},
         {"four/a.js", "const nodey = require('nodey')\n", false},
         {"five/a.cjs", "import('nodey')\n", false},
+        {"seven/a.mts", "", true},
+        {"eight/a.cts", "import('nodey')\n", false},
         {"six/a.py", "import nodey\n", false},
     };
     struct sdk sdk = unpack(*state);
@@ -190,6 +193,26 @@ static void a_link_to_elsewhere_is_somebody_elses(void **state)
     sdk_deinit(&sdk);
 }
 
+/* -------------------------------------------------------------------- runners */
+
+static void the_runner_stands_where_its_placeholder_stood(void **state)
+{
+    struct sdk sdk = unpack(*state);
+    struct arena arena = {0};
+    const char *words[] = {"node", "--require", SCRIPT_NODE_RUN, "/a.js", NULL};
+    struct string_list argv = {words, 4};
+    sdk_resolve_argv(&sdk, &arena, &argv);
+    assert_int_equal(argv.count, 4);
+    assert_string_equal(argv.items[1], "--require");
+    assert_int_equal(access(argv.items[2], R_OK), 0);
+    assert_string_equal(argv.items[3], "/a.js");
+    char *runner = xasprintf("%s/nodey/run.py", sdk.python);
+    assert_int_equal(access(runner, R_OK), 0); /* "-m nodey.run" needs no placeholder */
+    xfree(runner);
+    arena_deinit(&arena);
+    sdk_deinit(&sdk);
+}
+
 #define IN_A_FOLDER(test) cmocka_unit_test_setup_teardown(test, folder_enter, folder_leave)
 
 int main(void)
@@ -201,6 +224,7 @@ int main(void)
         IN_A_FOLDER(scripts_that_import_find_the_sdk_beside_them),
         IN_A_FOLDER(an_installed_nodey_is_left_alone),
         IN_A_FOLDER(the_link_of_another_version_is_renewed),
+        IN_A_FOLDER(the_runner_stands_where_its_placeholder_stood),
         IN_A_FOLDER(a_link_to_elsewhere_is_somebody_elses),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

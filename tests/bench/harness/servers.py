@@ -28,8 +28,12 @@ def nodey(
     *,
     server: Mapping[str, str | int] | None = None,
     path: str = "/hello",
+    routes: str = "",
 ) -> Server:
-    """nodey with these pools; `server` overrides keys of its [server] table."""
+    """nodey with these pools; `server` overrides keys of its [server] table.
+
+    `routes` is the text of its [[routes]].
+    """
     if context.nodey is None:
         raise NotBuilt("nodey is not built")
     folder, port = context.folder(name), free_port()
@@ -41,6 +45,7 @@ def nodey(
         shutil.copy(WORKERS / pool.script, folder)
         lines += [f"[workers.{pool_name}]", f"script = {json.dumps(pool.script)}"]
         lines.append(f"instances = {pool.instances}")
+    lines.append(routes)
     (folder / "nodey.toml").write_text("\n".join(lines) + "\n")
     interpreters = [str(Path(context.python).parent), str(Path(context.node).parent)]
     return Server(

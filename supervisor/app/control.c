@@ -1,0 +1,330 @@
+#include "app/control.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "app/asking.h"
+#include "app/control_state.h"
+#include "http/path.h"
+
+enum {
+    CONNECTIONS_MAX = 64,
+    BODY_MAX = 64 << 20,
+    HEAD_MAX = 64 << 10,
+    HEADERS_MAX = 128,
+    PATIENCE_MS = 30000, /* with a client that stops in the middle */
+    TIMEOUT_MAX_MS = 24 * 60 * 60 * 1000,
+};
+
+/* ------------------------------------------------------------------- answering */
+
+/* Problems as the port answers them, with the protocol's code and data beside it. */
+static void refuse(struct exchange *x, unsigned status, const char *code, struct slice detail,
+                   struct slice data)
+{
+    struct buf body = {0};
+    struct err err;
+    buf_addf(&body, "{\"type\":\"about:blank\",\"status\":%u,\"title\":", status);
+    json_write(&body, http_reason(status));
+    buf_adds(&body, ",\"code\":");
+    json_write(&body, slice_of(code));
+    buf_adds(&body, ",\"detail\":");
+    json_write(&body, detail);
+    if (data.len) {
+        buf_adds(&body, ",\"data\":");
+        buf_add(&body, data);
+    }
+    buf_adds(&body, "}\n");
+    struct http_answer answer = {.status = status,
+                                 .content_type = SLICE("application/problem+json"),
+                                 .body = buf_slice(&body)};
+    if (!exchange_respond(x, &answer, &err))
+        exchange_fail(x, &(struct http_problem){.status = 500, .detail = slice_of(err.text)});
+    buf_deinit(&body);
+}
+
+static void answer_json(struct exchange *x, struct slice json)
+{
+    struct err err;
+    struct http_answer answer = {
+        .status = 200, .content_type = SLICE("application/json"), .body = json};
+    IGNORE(!exchange_respond(x, &answer, &err)); /* 200 without fields can be sent */
+}
+
+static struct slice field_of(const struct http_request *req, const char *name)
+{
+    for (size_t i = 0; i < req->header_count; i++)
+        if (slice_is(req->headers[i].name, name))
+            return req->headers[i].value;
+    return (struct slice){0};
+}
+
+/* ------------------------------------------------------------------------- state */
+
+static void show_self(struct control *c, struct exchange *x)
+{
+    struct buf out = {0};
+    control_write_self(&c->host, &out);
+    answer_json(x, buf_slice(&out));
+    buf_deinit(&out);
+}
+
+static void show_workers(struct control *c, struct exchange *x)
+{
+    struct buf out = {0};
+    control_write_workers(&c->host, &out);
+    answer_json(x, buf_slice(&out));
+    buf_deinit(&out);
+}
+
+/* ------------------------------------------------------------------------- reload */
+
+static void write_lines(struct slice text, struct buf *out)
+{
+    const char *before = "";
+    while (text.len) {
+        const char *lf = memchr(text.ptr, '\n', text.len);
+        size_t len = lf ? (size_t)(lf - text.ptr) : text.len;
+        buf_adds(out, before);
+        json_write(out, (struct slice){text.ptr, len});
+        text = slice_from(text, MIN(len + 1, text.len));
+        before = ",";
+    }
+}
+
+static void reload(struct control *c, struct exchange *x)
+{
+    struct buf report = {0}, out = {0};
+    struct err err = {.text = "this run serves one command and cannot load anything again"};
+    if (!c->host.reload || c->host.reload(c->host.arg, &report, &err)) {
+        refuse(x, 422, "failed_precondition", slice_of(err.text), (struct slice){0});
+    } else {
+        buf_adds(&out, "{\"changes\":[");
+        write_lines(buf_slice(&report), &out);
+        buf_adds(&out, "]}\n");
+        answer_json(x, buf_slice(&out));
+    }
+    buf_deinit(&report);
+    buf_deinit(&out);
+}
+
+/* --------------------------------------------------------------------------- ask */
+
+/* Ends with the exchange. */
+struct question {
+    struct asking asking;
+    struct exchange *exchange;
+};
+
+static void on_asked(struct asking *a, const struct asking_reply *reply)
+{
+    struct exchange *x = container_of(a, struct question, asking)->exchange;
+    if (!reply->code)
+        answer_json(x, reply->value);
+    else
+        refuse(x, reply->status, reply->code, reply->text, reply->data);
+}
+
+/* Line breaks of JSON stand between its tokens only, and a frame is one line. */
+static struct slice one_line(struct arena *arena, struct slice json)
+{
+    char *copy = arena_strdup(arena, json);
+    for (size_t i = 0; i < json.len; i++)
+        if (copy[i] == '\n' || copy[i] == '\r')
+            copy[i] = ' ';
+    return (struct slice){copy, json.len};
+}
+
+static const char *fault_of(struct slice json)
+{
+    struct json_scan scan;
+    struct json_value value;
+    json_scan_init(&scan, json);
+    scan.depth = 1; /* the frame around it */
+    if (!json_scan_value(&scan, &value))
+        return scan.fault;
+    if (!json_scan_done(&scan))
+        return "something follows the value";
+    return scan.dirty ? "it is not UTF-8" : NULL;
+}
+
+static void ask(struct control *c, struct exchange *x, struct slice token)
+{
+    const struct http_request *req = exchange_request(x);
+    struct arena *arena = exchange_arena(x);
+    uint64_t timeout = 0;
+    struct slice wanted = field_of(req, "x-nodey-timeout");
+    const char *fault = req->body.len ? fault_of(req->body) : NULL;
+    char text[256] = "";
+    if (!path_decode(token, arena, &token) || token.len == 0 || token.len > 128)
+        snprintf(text, sizeof(text), "a token has 1 to 128 bytes");
+    else if (wanted.len && !slice_to_u64(wanted, TIMEOUT_MAX_MS, &timeout))
+        snprintf(text, sizeof(text), "x-nodey-timeout is in milliseconds, at most a day");
+    else if (fault)
+        snprintf(text, sizeof(text), "the arguments are not JSON: %s", fault);
+    if (text[0]) {
+        refuse(x, 400, "invalid_argument", slice_of(text), (struct slice){0});
+        return;
+    }
+    struct question *q = arena_alloc(arena, sizeof(*q));
+    q->exchange = x;
+    exchange_set_data(x, q);
+    asking_start(&q->asking, c->host.pools,
+                 &(struct asking_question){.token = arena_strdup(arena, token),
+                                           .args = one_line(arena, req->body),
+                                           .from = "nodey ask",
+                                           .timeout_ms = timeout},
+                 on_asked);
+}
+
+/* ------------------------------------------------------------------------ handler */
+
+static void relay(struct control *c, struct exchange *x, struct slice name)
+{
+    struct pool *pool = pools_find(c->host.pools, name);
+    struct http_handler *front = &c->host.gateway->handler;
+    if (slice_is(name, "*")) {
+        front->request(front, x);
+        return;
+    }
+    if (pool) {
+        gateway_relay(c->host.gateway, x, pool);
+        return;
+    }
+    struct buf text = {0};
+    const char *before = "; there are ";
+    buf_addf(&text, "no worker is called \"%.64s\"", arena_strdup(exchange_arena(x), name));
+    list_each (at, &c->host.pools->list) {
+        buf_addf(&text, "%s%s", before, container_of(at, struct pool, node)->config->name);
+        before = ", ";
+    }
+    refuse(x, 404, "not_found", buf_slice(&text), (struct slice){0});
+    buf_deinit(&text);
+}
+
+static const struct endpoint {
+    const char *path;
+    const char *method;
+    void (*serve)(struct control *, struct exchange *);
+} endpoints[] = {
+    {"/v1", "GET", show_self},
+    {"/v1/workers", "GET", show_workers},
+    {"/v1/reload", "POST", reload},
+};
+
+static void refuse_method(struct exchange *x, const char *allow)
+{
+    exchange_fail(x, &(struct http_problem){.status = 405, .allow = slice_of(allow)});
+}
+
+static void on_request(struct http_handler *handler, struct exchange *x)
+{
+    static const struct slice ask_prefix = {"/v1/ask/", 8};
+    struct control *c = container_of(handler, struct control, handler);
+    const struct http_request *req = exchange_request(x);
+    struct slice worker = field_of(req, "x-nodey-worker");
+    if (worker.len) {
+        relay(c, x, worker);
+        return;
+    }
+    if (slice_starts(req->path, ask_prefix)) {
+        if (slice_is(req->method, "POST"))
+            ask(c, x, slice_from(req->path, ask_prefix.len));
+        else
+            refuse_method(x, "POST");
+        return;
+    }
+    for (size_t i = 0; i < ARRAY_LEN(endpoints); i++) {
+        const struct endpoint *e = &endpoints[i];
+        if (!slice_is(req->path, e->path))
+            continue;
+        if (slice_is(req->method, e->method))
+            e->serve(c, x);
+        else
+            refuse_method(x, e->method);
+        return;
+    }
+    refuse(x, 404, "not_found", SLICE("the control socket knows no such path"),
+           (struct slice){0});
+}
+
+static void on_gone(struct http_handler *handler, struct exchange *x)
+{
+    struct control *c = container_of(handler, struct control, handler);
+    struct question *q = exchange_data(x);
+    if (field_of(exchange_request(x), "x-nodey-worker").len)
+        c->host.gateway->handler.gone(&c->host.gateway->handler, x);
+    else if (q)
+        asking_cancel(&q->asking);
+}
+
+/* -------------------------------------------------------------------------- door */
+
+void control_init(struct control *c, struct loop *loop, const struct control_host *host)
+{
+    *c = (struct control){
+        .handler = {.request = on_request, .gone = on_gone}, .host = *host, .loop = loop};
+}
+
+static const struct http_limits limits = {
+    .head_bytes = HEAD_MAX,
+    .target_bytes = HEAD_MAX,
+    .header_count = HEADERS_MAX,
+    .body_bytes = BODY_MAX,
+    .header_timeout_ms = PATIENCE_MS,
+    .body_timeout_ms = PATIENCE_MS,
+    .idle_timeout_ms = PATIENCE_MS,
+    .send_timeout_ms = PATIENCE_MS,
+    .connections = CONNECTIONS_MAX,
+};
+
+int control_open(struct control *c, const char *path, struct err *err)
+{
+    char address[sizeof("unix:") + sizeof(((struct sockaddr_un *)0)->sun_path)];
+    int rc = control_address(path, address, sizeof(address), err);
+    if (rc)
+        return rc;
+    if (unlink(path) && errno != ENOENT)
+        return err_set(err, -errno, "cannot replace %s: %s", path, strerror(errno));
+    c->server = http_server_new(
+        c->loop, &(struct http_options){.limits = limits, .handler = &c->handler});
+    mode_t before = umask(0177); /* it is made 0600, not made so afterwards */
+    rc = http_server_listen(c->server, address, err);
+    umask(before);
+    if (rc)
+        control_close(c);
+    return rc;
+}
+
+void control_close(struct control *c)
+{
+    http_server_free(c->server);
+    c->server = NULL;
+}
+
+char *control_path(const char *data_dir)
+{
+    return xasprintf("%s/control.sock", data_dir);
+}
+
+int control_address(const char *path, char *text, size_t size, struct err *err)
+{
+    const char *slash = strrchr(path, '/');
+    if (!slash || strlen(path) < sizeof(((struct sockaddr_un *)0)->sun_path)) {
+        snprintf(text, size, "unix:%s", path);
+        return 0;
+    }
+    char *folder = xstrndup(path, (size_t)(slash - path) + 1);
+    int fd = open(folder, O_PATH | O_DIRECTORY | O_CLOEXEC);
+    int rc =
+        fd < 0 ? err_set(err, -errno, "cannot open the folder %s: %s", folder, strerror(errno))
+               : 0;
+    xfree(folder);
+    if (rc == 0)
+        snprintf(text, size, "unix:/proc/self/fd/%d%s", fd, slash);
+    return rc;
+}

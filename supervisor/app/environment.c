@@ -1,0 +1,57 @@
+#include "app/environment.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+/* "NAME=first" or "NAME=first:inherited". */
+static char *path_entry(const char *name, const char *first)
+{
+    const char *inherited = getenv(name);
+    if (inherited && *inherited)
+        return xasprintf("%s=%s:%s", name, first, inherited);
+    return xasprintf("%s=%s", name, first);
+}
+
+void environment_new_run(char *text, size_t size)
+{
+    uint32_t words[4];
+    arc4random_buf(words, sizeof(words));
+    snprintf(text, size, "%08x%08x%08x%08x", words[0], words[1], words[2], words[3]);
+}
+
+/* Ours, inherited, with what every worker gets; see pool/environ.c for the rest. */
+char **environment_new(const struct sdk *sdk, const char *run)
+{
+    size_t n = 0, at = 0;
+    while (environ[n])
+        n++;
+    char **env = xcalloc(n + 8, sizeof(*env));
+    for (; at < n; at++)
+        env[at] = xstrdup(environ[at]);
+    env[at++] = xstrdup("PYTHONUNBUFFERED=1");
+    env[at++] = path_entry("PYTHONPATH", sdk->python);
+    env[at++] = path_entry("NODE_PATH", sdk->node);
+    env[at++] = xasprintf("NODEY_RUN=%s", run);
+    return env;
+}
+
+/* For workers that shall inherit nothing; they must still find their interpreters. */
+char **environment_new_bare(const struct sdk *sdk, const char *run)
+{
+    const char *path = getenv("PATH");
+    char **env = xcalloc(6, sizeof(*env));
+    env[0] = xasprintf("PATH=%s", path ? path : "/usr/local/bin:/usr/bin:/bin");
+    env[1] = xstrdup("PYTHONUNBUFFERED=1");
+    env[2] = xasprintf("PYTHONPATH=%s", sdk->python);
+    env[3] = xasprintf("NODE_PATH=%s", sdk->node);
+    env[4] = xasprintf("NODEY_RUN=%s", run);
+    return env;
+}
+
+void environment_free(char **env)
+{
+    for (char **at = env; at && *at; at++)
+        xfree(*at);
+    xfree(env);
+}

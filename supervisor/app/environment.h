@@ -1,0 +1,19 @@
+/*
+ * environment: what every worker of a run finds in its environment; pool/environ.c adds
+ * what one instance does.
+ */
+#pragma once
+
+#include "app/sdk.h"
+
+/* An id for NODEY_RUN, 33 bytes with its end: processes of this run are known by it. */
+void environment_new_run(char *text, size_t size);
+
+/* Ours, with the SDKs' folders in front.  "NAME=value", NULL-terminated. */
+char **environment_new(const struct sdk *, const char *run);
+
+/* For workers that inherit nothing: they must still find their interpreters. */
+char **environment_new_bare(const struct sdk *, const char *run);
+
+/* Takes NULL. */
+void environment_free(char **);

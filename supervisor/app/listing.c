@@ -1,0 +1,105 @@
+#include "app/listing.h"
+
+#include <stdlib.h>
+
+enum { DISTANCE_MAX = 64 }; /* bytes of a path that are compared */
+
+struct taker {
+    struct listed *out;
+    size_t count;
+    size_t max;
+    const char *only;
+};
+
+static void take(struct taker *t, struct slice method, struct slice path, const char *worker)
+{
+    if (t->count < t->max && (!t->only || strcmp(t->only, worker) == 0))
+        t->out[t->count++] = (struct listed){.method = method, .path = path, .worker = worker};
+}
+
+static struct slice target(const struct route_config *route)
+{
+    return (struct slice){route->to, strcspn(route->to, ":")};
+}
+
+static void take_configured(struct taker *t, const struct config *config, struct arena *arena)
+{
+    for (size_t i = 0; i < config->route_count; i++) {
+        const struct route_config *route = &config->routes[i];
+        const char *worker = arena_strdup(arena, target(route));
+        for (size_t m = 0; m < route->methods.count; m++)
+            take(t, slice_of(route->methods.items[m]), slice_of(route->path), worker);
+        if (route->methods.count == 0)
+            take(t, (struct slice){0}, slice_of(route->path), worker);
+    }
+}
+
+static bool is_configured(const struct config *config, const char *worker)
+{
+    for (size_t i = 0; i < config->route_count; i++)
+        if (slice_is(target(&config->routes[i]), worker))
+            return true;
+    return false;
+}
+
+static void take_declared(struct taker *t, const struct config *config, const struct pool *pool,
+                          struct arena *arena)
+{
+    const char *name = pool->config->name;
+    const struct ready *ready = pool_declaration(pool);
+    for (size_t i = 0; ready && i < ready->route_count; i++)
+        take(t, ready->routes[i].method, ready->routes[i].path, name);
+    if ((ready && ready->route_count) || is_configured(config, name))
+        return;
+    char *path = xasprintf("/%s/*", name);
+    take(t, (struct slice){0}, arena_copy(arena, slice_of(path)), name);
+    xfree(path);
+}
+
+size_t listing_routes(const struct config *config, const struct pools *pools, const char *only,
+                      struct arena *arena, struct listed *out, size_t max)
+{
+    struct taker t = {.out = out, .max = max, .only = only};
+    take_configured(&t, config, arena);
+    list_each (at, &pools->list) {
+        const struct pool *pool = container_of(at, struct pool, node);
+        if (!pool->leaving)
+            take_declared(&t, config, pool, arena);
+    }
+    return t.count;
+}
+
+/* Levenshtein's. */
+static size_t distance(struct slice a, struct slice b)
+{
+    size_t row[DISTANCE_MAX + 1];
+    a.len = MIN(a.len, (size_t)DISTANCE_MAX);
+    b.len = MIN(b.len, (size_t)DISTANCE_MAX);
+    for (size_t j = 0; j <= b.len; j++)
+        row[j] = j;
+    for (size_t i = 1; i <= a.len; i++) {
+        size_t corner = row[0];
+        row[0] = i;
+        for (size_t j = 1; j <= b.len; j++) {
+            size_t above = row[j];
+            size_t change = corner + (a.ptr[i - 1] != b.ptr[j - 1]);
+            row[j] = MIN(MIN(above, row[j - 1]) + 1, change);
+            corner = above;
+        }
+    }
+    return row[b.len];
+}
+
+static int by_rank(const void *a, const void *b)
+{
+    const struct listed *x = a, *y = b;
+    return x->rank < y->rank ? -1 : x->rank > y->rank;
+}
+
+/* The order in which they were given decides between equals. */
+void listing_sort(struct listed *all, size_t count, struct slice path)
+{
+    for (size_t i = 0; i < count; i++)
+        all[i].rank = distance(path, all[i].path) * (count + 1) + i;
+    qsort(all, count, sizeof(*all), by_rank);
+}

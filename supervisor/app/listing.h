@@ -1,0 +1,25 @@
+/*
+ * listing: the routes that there are, for people to read.
+ */
+#pragma once
+
+#include "config/config.h"
+#include "pool/pool.h"
+
+struct listed {
+    struct slice method; /* "GET"; empty = any */
+    struct slice path;
+    const char *worker;
+    size_t rank; /* for listing_sort() */
+};
+
+/*
+ * All routes, at most `max`, in the order in which they were given: configured, declared,
+ * by name.  Those of `only` when that is not NULL.  Returns how many; the strings are
+ * borrowed from the configuration, the pools and the arena, until the loop's next turn.
+ */
+size_t listing_routes(const struct config *, const struct pools *, const char *only,
+                      struct arena *, struct listed *out, size_t max);
+
+/* The nearest to this path first, by how many bytes differ. */
+void listing_sort(struct listed *, size_t count, struct slice path);

@@ -1,0 +1,6 @@
+import nodey
+
+
+@nodey.get("/hello")
+def hello(req):
+    return {"hello": req.query.get("name", "world")}

@@ -1,0 +1,338 @@
+"""Files that change while nodey serves them."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from pathlib import Path
+from typing import Any, Callable, Iterator
+
+import pytest
+
+from app import App
+from load import Load, echo
+from timing import slow, until
+
+Nodey = Callable[..., App]
+
+SERVE = '''
+import nodey
+
+@nodey.get("/echo")
+def answer(req):
+    return req.query["id"]
+
+@nodey.get("/version")
+def version(req):
+    return "%s"
+'''
+
+SERVE_JS = '''
+const nodey = require('nodey');
+nodey.get('/version', () => '%s');
+'''
+
+BROKEN = [
+    "def (\n",
+    "import no_such_module_anywhere\n",
+    "raise RuntimeError('not today')\n",
+    "import os\nos._exit(7)\n",
+    "import nodey\n",
+]
+
+
+def save(path: Path, text: str) -> None:
+    """As editors do: another file, renamed over it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    beside = path.with_name(f".{path.name}.new")
+    beside.write_text(text)
+    os.replace(beside, path)
+
+
+def serves(app: App, text: str, path: str = "/version") -> None:
+    until(lambda: app.get(path).text == text, 10, f"{path} answers {text}")
+
+
+def watching(nodey: Nodey, files: dict[str, str], **more: Any) -> App:
+    more.setdefault("config", "[defaults]\ninstances = 1\n")
+    return nodey(files, args=["--watch"], **more)
+
+
+@pytest.mark.long
+def test_two_hundred_edits_under_load_lose_no_request(nodey: Nodey) -> None:
+    app = watching(nodey, {"workers/serve.py": SERVE % 0},
+                   config="[workers.serve]\nscript = 'workers/serve.py'\ninstances = 2\n")
+    script = app.folder / "workers" / "serve.py"
+    with Load(app.port, echo("/echo", posts=0), connections=8, seconds=900) as load:
+        for edit in range(1, 201):
+            if edit % 10 == 0:
+                start = len(app.log())
+                save(script, BROKEN[edit // 10 % len(BROKEN)] + f"# {edit}\n")
+                app.wait_log("the new version does not start", 10, start)
+                assert app.get("/version").text == str(edit - 1)
+            else:
+                save(script, SERVE % edit)
+                serves(app, str(edit))
+    load.stop().require("ok", at_least=1000)
+    assert len(app.worker_pids()) == 2
+
+
+def test_a_script_that_is_dropped_in_is_served_and_one_that_is_removed_ends(
+        nodey: Nodey) -> None:
+    app = watching(nodey, {"workers/one.py": SERVE % 1})
+    save(app.folder / "workers" / "two.js", SERVE_JS.replace("/version", "/two") % "two")
+    serves(app, "two", "/two")
+    save(app.folder / "workers" / "inner" / "three.py", SERVE.replace("/version", "/three")
+         .replace("/echo", "/echo3") % "three")
+    serves(app, "three", "/three")
+    (app.folder / "workers" / "two.js").unlink()
+    until(lambda: app.get("/two").status == 404, 10, "/two is gone")
+    until(lambda: not app.worker_pids("two"), 10, "its processes have ended")
+    assert app.get("/version").text == "1"
+    assert app.get("/three").text == "three"
+
+
+def test_a_request_under_way_is_answered_by_a_script_that_has_been_removed(
+        nodey: Nodey) -> None:
+    app = watching(nodey, {"workers/keep.py": SERVE % 1, "workers/slow.py": '''
+import time
+import nodey
+
+@nodey.get("/slow")
+def slow(req):
+    time.sleep(2)
+    return "late but whole"
+'''})
+    with app.open_request("GET", "/slow") as connection:
+        time.sleep(0.2)
+        (app.folder / "workers" / "slow.py").unlink()
+        until(lambda: app.get("/slow").status == 404, 10, "no new ones are taken")
+        assert connection.read_response().text == "late but whole"
+
+
+@pytest.mark.parametrize("language", ["py", "cjs", "mjs"])
+def test_a_module_that_a_script_loads_counts(nodey: Nodey, language: str) -> None:
+    main, module = {
+        "py": ("import nodey, lib.words\n@nodey.get('/version')\ndef v(req):\n"
+               "    return lib.words.VALUE\n", "VALUE = '%s'\n"),
+        "cjs": ("const nodey = require('nodey'); const words = require('./lib/words.cjs');\n"
+                "nodey.get('/version', () => words.value);\n", "exports.value = '%s';\n"),
+        "mjs": ("import nodey from 'nodey';\nimport { value } from './lib/words.mjs';\n"
+                "nodey.get('/version', () => value);\n", "export const value = '%s';\n"),
+    }[language]
+    app = watching(nodey, {f"workers/main.{language}": main,
+                           f"workers/lib/words.{language}": module % "old"},
+                   config=f"[workers.main]\nscript = 'workers/main.{language}'\n"
+                          "instances = 1\n[server]\ndiscover = false\n")
+    assert app.get("/version").text == "old"
+    save(app.folder / "workers" / "lib" / f"words.{language}", module % "new")
+    serves(app, "new")
+
+
+def test_a_broken_version_leaves_the_old_one_and_its_traceback_is_told(nodey: Nodey) -> None:
+    app = watching(nodey, {"workers/serve.py": SERVE % "good"})
+    pids = app.worker_pids("serve")
+    save(app.folder / "workers" / "serve.py", "import nodey\n\nvalue = undefined_name\n")
+    app.wait_log("the new version does not start")
+    log = app.log()
+    assert log.count("the new version does not start") == 1
+    assert "NameError" in log and "value = undefined_name" in log and "line 3" in log
+    assert app.get("/version").text == "good"
+    assert app.worker_pids("serve") == pids
+    save(app.folder / "workers" / "serve.py", SERVE % "better")
+    serves(app, "better")
+    until(lambda: not set(app.worker_pids("serve")) & set(pids), 10, "the old ones end")
+
+
+def test_what_mends_a_broken_version_may_be_a_file_that_it_never_loaded(nodey: Nodey) -> None:
+    app = watching(nodey, {"workers/serve.py": SERVE % 1})
+    save(app.folder / "workers" / "serve.py", "import words\n" + SERVE % 2)
+    app.wait_log("the new version does not start")
+    save(app.folder / "workers" / "words.py", "A = 1\n")
+    serves(app, "2")
+
+
+def test_a_worker_that_never_started_is_mended_by_saving_it(nodey: Nodey) -> None:
+    app = watching(nodey, {"workers/serve.py": "import nodey\n(\n",
+                           "workers/other.py": SERVE.replace("version", "other") % 1})
+    assert app.get("/serve").status == 503
+    save(app.folder / "workers" / "serve.py", SERVE.replace("/echo", "/echo2") % "mended")
+    serves(app, "mended")
+
+
+def test_changes_that_matter_to_nobody_reload_nothing(nodey: Nodey) -> None:
+    app = watching(nodey, {"workers/serve.py": SERVE % 1})
+    pids = app.worker_pids()
+    for name in (".git/HEAD", "node_modules/x/index.js", "__pycache__/serve.pyc", "serve.py~",
+                 ".serve.py.swp", "dist/bundle.js", ".venv/bin/python3x", "notes.txt",
+                 "other.log"):
+        path = app.folder / "workers" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("x")
+    os.utime(app.folder / "workers")
+    time.sleep(slow(1.5))
+    assert "reloading" not in app.log(), app.log()
+    assert app.worker_pids() == pids
+
+
+def test_a_program_that_writes_its_own_files_is_not_reloaded_for_ever(nodey: Nodey) -> None:
+    app = watching(nodey, {"workers/serve.py": '''
+import os, pathlib, time
+stamp = pathlib.Path(__file__).with_name("stamp.py")
+stamp.write_text(f"VALUE = {time.time_ns()}\\n")
+import stamp
+''' + SERVE % 1})
+    app.wait_log("that does not reload it any more", 30)
+    count = app.log().count("reloading")
+    assert count == 5, app.log()
+    time.sleep(slow(2))
+    assert app.log().count("reloading") == count
+    save(app.folder / "workers" / "serve.py", SERVE % 2)
+    serves(app, "2")
+
+
+def test_without_watching_nothing_is_reloaded_until_it_is_asked_for(nodey: Nodey) -> None:
+    app = nodey({"workers/serve.py": SERVE % 1})
+    save(app.folder / "workers" / "serve.py", SERVE % 2)
+    save(app.folder / "workers" / "more.js", SERVE_JS.replace("/version", "/more") % "more")
+    time.sleep(slow(1.5))
+    assert app.get("/version").text == "1"
+    assert app.get("/more").status == 404
+    app.signal(signal.SIGHUP)
+    serves(app, "2")
+    serves(app, "more", "/more")
+
+
+# ---------------------------------------------------------------- the configuration
+
+
+CONFIG = '''
+[workers.one]
+script = "workers/one.py"
+instances = 2
+env = {{ WORD = "{word}" }}
+timeout = "{timeout}"
+
+[workers.two]
+script = "workers/two.py"
+instances = 1
+'''
+
+WORD = '''
+import os
+import nodey
+
+@nodey.get("/%s")
+def word(req):
+    return os.environ.get("WORD", "none")
+'''
+
+
+@pytest.fixture
+def pair(nodey: Nodey) -> Iterator[App]:
+    yield nodey({"workers/one.py": WORD % "one", "workers/two.py": WORD % "two"},
+                config=CONFIG.format(word="old", timeout="30s"))
+
+
+def reload(app: App, config: str) -> None:
+    (app.folder / "nodey.toml").write_text(config)
+    app.signal(signal.SIGHUP)
+
+
+def test_only_what_a_configuration_changes_is_replaced(pair: App) -> None:
+    one, two = pair.wait_workers(2, "one"), pair.wait_workers(1, "two")
+    reload(pair, CONFIG.format(word="new", timeout="30s"))
+    serves(pair, "new", "/one")
+    assert pair.worker_pids("two") == two
+    assert not set(pair.wait_workers(2, "one", without=one)) & set(one)
+
+
+def test_a_setting_that_processes_need_not_know_replaces_none(pair: App) -> None:
+    pids = pair.wait_workers(3)
+    reload(pair, CONFIG.format(word="old", timeout="9s") + '[[routes]]\npath = "/more"\nto = "one"\n')
+    until(lambda: pair.get("/more").status == 404 and "no route" not in pair.get("/more").text
+          or pair.get("/more").status == 200, 10, "the route is there")
+    assert pair.worker_pids() == pids
+
+
+def test_instances_follow_the_configuration(pair: App) -> None:
+    one = pair.wait_workers(2, "one")
+    config = CONFIG.format(word="old", timeout="30s")
+    reload(pair, config.replace("instances = 2", "instances = 4"))
+    assert set(one) < set(pair.wait_workers(4, "one"))
+    reload(pair, config.replace("instances = 2", "instances = 1"))
+    assert set(pair.wait_workers(1, "one")) < set(one)
+
+
+@pytest.mark.parametrize("bad", ["[workers.one\n", "[server]\nno_such_key = 1\n",
+                                 "[workers.one]\nscript = 'workers/missing.py'\n",
+                                 "[[routes]]\npath = '/x'\nto = 'nobody'\n"])
+def test_a_bad_configuration_changes_nothing_and_says_why(pair: App, bad: str) -> None:
+    pids = pair.wait_workers(3)
+    reload(pair, bad)
+    found = pair.wait_log(r"nodey\.toml:(\d+):(\d+): .*; nothing has changed")
+    assert int(found.group(1)) >= 1
+    assert pair.worker_pids() == pids
+    assert pair.get("/one").text == "old" and pair.get("/two").text == "none"
+    reload(pair, CONFIG.format(word="good again", timeout="30s"))
+    serves(pair, "good again", "/one")
+
+
+def test_what_needs_a_restart_is_told(pair: App) -> None:
+    reload(pair, '[server]\nlisten = "127.0.0.1:1"\n' + CONFIG.format(word="old", timeout="30s"))
+    pair.wait_log(r"\[server\] listen has changed: that needs a restart")
+    assert pair.get("/one").status == 200
+
+
+def test_a_limit_of_the_front_changes_at_once(pair: App) -> None:
+    body = b"x" * 5000
+    assert pair.post("/one", body).status == 405
+    reload(pair, '[server]\nmax_body = "4K"\n' + CONFIG.format(word="old", timeout="30s"))
+    until(lambda: pair.post("/one", body).status == 413, 5, "the limit is in force")
+
+
+def test_a_worker_may_be_renamed(pair: App) -> None:
+    reload(pair, CONFIG.format(word="renamed", timeout="30s").replace("[workers.one]",
+                                                                      "[workers.uno]"))
+    serves(pair, "renamed", "/one")
+    until(lambda: not pair.worker_pids("one"), 10, "the old name's processes end")
+
+
+def test_twenty_reloads_under_load_lose_no_request(nodey: Nodey) -> None:
+    config = ('[workers.serve]\nscript = "workers/serve.py"\ninstances = 2\n'
+              'env = {{ ROUND = "{}" }}\n')
+    app = nodey({"workers/serve.py": SERVE % 1}, config=config.format(0))
+    with Load(app.port, echo("/echo", posts=0), connections=8) as load:
+        for turn in range(1, 21):
+            before = app.worker_pids()
+            reload(app, config.format(turn))
+            app.wait_workers(2, without=before)
+    load.stop().require("ok", at_least=100)
+
+
+def test_many_reloads_at_once_do_not_pile_up(nodey: Nodey) -> None:
+    config = ('[workers.serve]\nscript = "workers/serve.py"\ninstances = 2\n'
+              'env = {{ ROUND = "{}" }}\n')
+    app = nodey({"workers/serve.py": SERVE % 1}, config=config.format(0))
+    most = 0
+    for turn in range(1, 51):
+        reload(app, config.format(turn))
+        most = max(most, len(app.worker_pids()))
+        time.sleep(0.02)
+    until(lambda: len(app.worker_pids()) == 2, 10, "two processes are left")
+    # Two generations, and what is on its way out of those that were overtaken.
+    assert most <= 8, most
+    assert app.get("/version").text == "1"
+
+
+def test_nothing_is_left_behind_by_reloads(nodey: Nodey) -> None:
+    config = ('[workers.serve]\nscript = "workers/serve.py"\ninstances = 1\n'
+              'env = {{ ROUND = "{}" }}\n')
+    app = nodey({"workers/serve.py": SERVE % 1}, config=config.format(0))
+    calm = app.calm(1)
+    for turn in range(1, 11):
+        before = app.worker_pids()
+        reload(app, config.format(turn))
+        app.wait_workers(1, without=before)
+    calm.check()
