@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 import textwrap
 from pathlib import Path
@@ -13,13 +12,6 @@ from process import SDK, WORKERS, Worker
 
 sys.path.insert(0, str(SDK))
 sys.dont_write_bytecode = True
-
-# Importing the SDK points fd 1 at fd 2; the test runner wants to keep its own.
-_stdout = os.dup(1)
-import nodey  # noqa: E402,F401
-
-os.dup2(_stdout, 1)
-os.close(_stdout)
 
 
 @pytest.fixture
@@ -42,8 +34,8 @@ def run() -> Iterator[Callable[..., Worker]]:
 def write(tmp_path: Path, run: Callable[..., Worker]) -> Callable[..., Worker]:
     """write('''text of a script''', ...): starts it."""
 
-    def start(text: str, **options: Any) -> Worker:
-        script = tmp_path / "worker.py"
+    def start(text: str, name: str = "worker.py", **options: Any) -> Worker:
+        script = tmp_path / name
         script.write_text(textwrap.dedent(text))
         return run(script, **options)
 

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import Any, Dict, List, Optional
+from typing import Any, Dict, List, Optional, Sequence
 
 ROOT = Path(__file__).resolve().parents[2]
 SDK = ROOT / "protocol" / "python"
@@ -41,6 +41,9 @@ class Worker:
         private_fd: bool = True,
         env: Optional[Dict[str, str]] = None,
         stdin: Any = subprocess.PIPE,
+        runner: bool = True,
+        cwd: Optional[Path] = None,
+        arguments: Sequence[str] = (),
     ) -> None:
         given = environment(mode, script.stem, env or {})
         read_end, write_end = os.pipe()
@@ -49,7 +52,8 @@ class Worker:
             given["NODEY_FD"] = str(write_end)
             fds = (write_end,)
         self.process = subprocess.Popen(
-            [sys.executable, str(script)],
+            [sys.executable, *(["-m", "nodey.run"] if runner else []), str(script), *arguments],
+            cwd=cwd,
             stdin=stdin,
             stdout=write_end,
             stderr=subprocess.PIPE,
@@ -58,6 +62,7 @@ class Worker:
         )
         os.close(write_end)
         self.out = read_end
+        self.failures: List[Any] = []
         self._buffer = b""
         self._selector = selectors.DefaultSelector()
         self._selector.register(self.out, selectors.EVENT_READ)
@@ -95,7 +100,17 @@ class Worker:
         self.send({"id": id, "method": "GET", "path": path, **members})
 
     def next(self, timeout: float = DEADLINE) -> Any:
-        """The next frame; raises NoFrame at the end of output or of time."""
+        """The next frame; raises NoFrame at the end of output or of time.
+
+        Log frames of the level "error" are put aside, in `failures`.
+        """
+        while True:
+            frame = self._next(timeout)
+            if frame.get("type") != "log" or frame.get("level") != "error":
+                return frame
+            self.failures.append(frame)
+
+    def _next(self, timeout: float) -> Any:
         end = time.monotonic() + timeout
         while b"\n" not in self._buffer:
             if not self._selector.select(max(end - time.monotonic(), 0)):

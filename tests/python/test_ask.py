@@ -80,7 +80,7 @@ def test_args_that_are_no_json_are_the_askers_error(write) -> None:
     )
     worker.ready()
     worker.get("/")
-    assert "the args of ask('Far') is not JSON: set" in worker.next()["message"]
+    assert "the args of ask('Far') is not JSON: at ['a'], set" in worker.next()["message"]
 
 
 def test_nested_asks_stack_up(write) -> None:

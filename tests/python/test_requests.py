@@ -14,11 +14,22 @@ def request(**members):
 
 
 def test_query_parameters() -> None:
-    assert parse_query("a=1&b=2&a=3") == {"a": ["1", "3"], "b": ["2"]}
+    query = parse_query("a=1&b=2&a=3&a=4")
+    assert query == {"a": "1", "b": "2"}
+    assert query.getlist("a") == ["1", "3", "4"] and query.getlist("b") == ["2"]
+    assert query.getlist("c") == [] and query.get("c") is None
     assert parse_query("") == {}
-    assert parse_query("a&&b=") == {"a": [""], "b": [""]}
-    assert parse_query("q=a+b%20c&%C3%A9=%ff") == {"q": ["a b c"], "é": ["\ufffd"]}
-    assert request(query="a=1&a=2").query == {"a": "1"}
+    assert parse_query("a&&b=") == {"a": "", "b": ""}
+    assert parse_query("q=a+b%20c&%C3%A9=%ff") == {"q": "a b c", "é": "\ufffd"}
+    assert request(query="a=1&a=2").query_all == {"a": ["1", "2"]}
+
+
+def test_a_query_parameter_that_is_not_there_is_the_clients_mistake() -> None:
+    with pytest.raises(KeyError) as caught:
+        request(query="a=1").query["b"]
+    assert isinstance(caught.value, Error)
+    assert caught.value.code == "invalid_argument"
+    assert caught.value.message == "the query has no 'b'"
 
 
 def test_headers_in_any_case() -> None:

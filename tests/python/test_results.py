@@ -14,7 +14,9 @@ REFUSED = [
     ("{'when': object()}", "TypeError", "object has no JSON form"),
     ("{(1, 2): 3}", "TypeError", "keys must be"),
     ("(1, 2, 3, 4)", "TypeError", "return a list for a JSON array"),
-    ("(x for x in 'abc')", "TypeError", "is a generator"),
+    ("(x for x in [1])", "TypeError", "is a generator that yields int"),
+    ("iter(['a', b'b'])", "TypeError", "yields both str and bytes"),
+    ("endless()", "ValueError", "is a generator of more than"),
     ("later()", "TypeError", "async def"),
     ("loop()", "ValueError", "contains itself"),
     ("nodey.Response('x', 99)", "ValueError", "must be 100 to 599"),
@@ -30,6 +32,9 @@ def test_what_is_no_answer_is_a_clear_error(write, expression, kind, words) -> N
         f"""
         import nodey
         async def later(): pass
+        def endless():
+            while True:
+                yield "x" * 100000
         def loop():
             items = []
             items.append(items)
@@ -113,10 +118,15 @@ def test_an_exception_is_logged_once_with_its_traceback(run) -> None:
         "message": "ValueError: boom",
     }
     assert worker.end() == 0
-    log = worker.errors()
-    assert log.count("ValueError: boom") == 1
-    assert "boom (ANY /boom), id 77" in log
-    assert "in boom" in log and "handler.py" not in log
+    assert worker.errors() == ""
+    (record,) = worker.failures
+    assert record["id"] == 77
+    lines = record["message"].splitlines()
+    assert lines[0] == "GET /boom failed in boom"
+    assert lines[1] == "Traceback (most recent call last):"
+    assert lines[-1] == "ValueError: boom"
+    assert "shapes.py" in lines[2] and "in boom" in lines[2]
+    assert "handler.py" not in record["message"]
 
 
 def test_the_stack_is_sent_in_development_only(run) -> None:

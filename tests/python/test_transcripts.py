@@ -78,25 +78,30 @@ def run_lines(worker: Worker, transcript: Any) -> None:
         expected.remove(found[0])
 
 
-def scripts_of(transcript: Any) -> Any:
-    """The worker, and the asking one in its other two ways of serving as well."""
+def ways_to_serve(transcript: Any) -> Any:
+    """The script and its arguments for each engine; `ask` is there for the loop as well."""
     name = transcript["worker"]
-    return [name, "ask_async", "ask_threads"] if name == "ask" else [name]
+    in_loop = ("ask_async", []) if name == "ask" else ("in_loop", [name])
+    return [("sync", name, []), ("threads", "in_threads", [name]), ("asyncio", *in_loop)]
 
 
 CASES = [
-    pytest.param(transcript, script, private_fd, id=f"{transcript['name']} ({script}, {where})")
+    pytest.param(
+        transcript, script, arguments, private, id=f"{transcript['name']} ({way}, {where})"
+    )
     for transcript in TRANSCRIPTS
-    for script in scripts_of(transcript)
-    for private_fd, where in ((False, "fd 1"), (True, "private fd"))
-    if transcript["mode"] == "supervised" or not private_fd
+    for way, script, arguments in ways_to_serve(transcript)
+    for private, where in ((False, "fd 1"), (True, "private fd"))
+    if transcript["mode"] == "supervised" or not private
 ]
 
 
-@pytest.mark.parametrize("transcript, script, private_fd", CASES)
-def test_transcript(transcript: Any, script: str, private_fd: bool) -> None:
+@pytest.mark.parametrize("transcript, script, arguments, private_fd", CASES)
+def test_transcript(transcript: Any, script: str, arguments: Any, private_fd: bool) -> None:
     path = WORKERS / f"{script}.py"
-    with Worker(path, mode=transcript["mode"], private_fd=private_fd) as worker:
+    with Worker(
+        path, mode=transcript["mode"], private_fd=private_fd, arguments=arguments
+    ) as worker:
         if "steps" in transcript:
             run_steps(worker, transcript)
         else:

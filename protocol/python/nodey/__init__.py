@@ -7,55 +7,120 @@
         return {"hello": req.query.get("name", "world")}
 
 A script like this is a whole worker: it is served when it ends (or at
-``nodey.start()``).  Importing the package moves standard output to standard error,
-because the real one carries the protocol; ``print`` is safe from then on.
+``nodey.start()``).  In a worker, importing the package moves standard output to
+standard error, because the real one carries the protocol; ``print`` is safe from then on.
 """
 
 from __future__ import annotations
 
-from . import channel as _channel  # First: what is printed from here on goes to stderr.
-from .errors import Error, HTTPError
-from .log import log
-from .origin import PyNodey
-from .request import Headers, Request
-from .response import Response
-from .version import VERSION as __version__
-from .worker import (
-    ask,
-    ask_async,
-    delete,
-    get,
-    head,
-    options,
-    patch,
-    post,
-    put,
-    route,
-    set,
-    start,
-    token,
-)
+import sys
+
+TYPE_CHECKING = False
+
+
+def _is_for_runner() -> bool:
+    """Whether ``python3 -m nodey.run`` imports the package on its way to that module.
+
+    The script that it will run may be no user of the package at all, and then nothing
+    must be taken from it; if it is one, it imports the package again.
+    """
+    if sys.argv[:1] != ["-m"]:  # What it is while the module is being looked for.
+        return False
+    frame = sys._getframe(2)  # Past this function and this module.
+    while frame.f_back is not None and frame.f_code.co_filename.startswith("<frozen importlib"):
+        frame = frame.f_back
+    return frame.f_globals.get("__name__") == "runpy"
+
+
+if TYPE_CHECKING or not _is_for_runner():
+    from . import channel as _channel  # First: what is printed from here on goes to stderr.
+    from .api import (
+        after,
+        ask,
+        ask_async,
+        before,
+        delete,
+        get,
+        head,
+        on_start,
+        on_stop,
+        options,
+        patch,
+        post,
+        put,
+        route,
+        set,
+        start,
+        token,
+    )
+    from .errors import Error, HTTPError
+    from .log import log
+    from .origin import PyNodey
+    from .request import Headers, Request
+    from .response import Response, html, json, redirect
+    from .version import VERSION as __version__
+
+if TYPE_CHECKING:
+    from . import testing as testing
+    from .files import file
+    from .forms import Form, Upload
 
 __all__ = [
     "Error",
+    "Form",
     "HTTPError",
     "Headers",
     "PyNodey",
     "Request",
     "Response",
+    "Upload",
     "__version__",
+    "after",
     "ask",
     "ask_async",
+    "before",
     "delete",
+    "file",
     "get",
     "head",
+    "html",
+    "json",
     "log",
+    "on_start",
+    "on_stop",
     "options",
     "patch",
     "post",
     "put",
+    "redirect",
     "route",
     "set",
     "start",
     "token",
 ]
+
+_LATER = {"file": "files", "Form": "forms", "Upload": "forms", "testing": "testing"}
+
+
+class _NoAttribute(AttributeError):
+    """Finds out what was meant only when somebody reads it: `import` asks for attributes
+    that are not there as well."""
+
+    def __str__(self) -> str:
+        from .advice import did_you_mean
+
+        wanted = str(self.args[0])
+        return f"nodey has no {wanted!r}{did_you_mean(wanted, [*__all__, 'testing'])}"
+
+
+def __getattr__(name: str) -> object:
+    """What is rarely needed is imported when it is."""
+    module = _LATER.get(name)
+    if module is None:
+        raise _NoAttribute(name)
+    from importlib import import_module
+
+    found = import_module(f"{__name__}.{module}")
+    value: object = found if module == name else getattr(found, name)
+    globals()[name] = value
+    return value

@@ -13,9 +13,9 @@ from itertools import count
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import Any
 
-    from .handler import Handler
     from .threads import Pool
     from .worker import Worker
 
@@ -44,7 +44,7 @@ class AsyncEngine:
         self._asks: dict[int, asyncio.Future[dict[str, Any]]] = {}
         self._ask_ids = count(1)
         self._tasks: dict[asyncio.Task[None], dict[str, Any]] = {}
-        self._in_threads: list[dict[str, Any]] = []
+        self._in_threads: list[dict[str, Any] | None] = []
         self._cancelled: list[dict[str, Any]] = []
         self._pool: Pool | None = None
         self._flush_planned = False
@@ -64,39 +64,44 @@ class AsyncEngine:
             asyncio.run(self._main())
         finally:
             self.channel.flush()
+            self.worker.retire()
             signal.signal(signal.SIGINT, old)
 
     async def _main(self) -> None:
         self.loop = asyncio.get_running_loop()
         self._ending = asyncio.Event()
         self.loop.add_signal_handler(signal.SIGTERM, self._terminate)
-        if self.channel.supervised:
-            self._send(self.worker.ready_line(_CONCURRENCY, 0))
-        else:
-            hand.greet()
+        hooks, listening = self.worker.registry.hooks, self._listen()
+        if hooks is not None:
+            await hooks.start_async(self.in_thread)
+        self.worker.announce(_CONCURRENCY, 0)
         if isinstance(self._early, SyncEngine):
             self._take([*self._early.nested, *self._early.queue])
             if self._early.ended:
                 self._ending.set()
-        await self._listen()
+        while not listening and not self._closed:
+            self._on_readable()
+            await asyncio.sleep(0)
         await self._ending.wait()
         while self._tasks:
             await asyncio.wait(list(self._tasks))
+        if hooks is not None:
+            await hooks.stop_async(self.in_thread)
         if self._pool is not None:
             self._pool.join()
         if not self._closed:
             self.loop.remove_reader(self.channel.input())
         self.loop.remove_signal_handler(signal.SIGTERM)
 
-    async def _listen(self) -> None:
+    def _listen(self) -> bool:
+        """Has the loop watch the input.  False: epoll refuses regular files, which never
+        block."""
         assert self.loop is not None
         try:
             self.loop.add_reader(self.channel.input(), self._on_readable)
+            return True
         except PermissionError:
-            # epoll refuses regular files; but those never block.
-            while not self._closed:
-                self._on_readable()
-                await asyncio.sleep(0)
+            return False
 
     def _on_readable(self) -> None:
         frames = self.channel.read()
@@ -245,38 +250,45 @@ class AsyncEngine:
 
     async def _line_for(self, frame: dict[str, Any]) -> str:
         try:
-            handler, argument = self.worker.find(frame)
-            if handler.is_async:
-                line = await handler.serve_async(frame, argument)
+            handler, argument = self.worker.registry.find(frame)
+            if handler.is_async or handler.needs_loop:
+                line = await handler.serve_async(frame, argument, self.in_thread)
             else:
-                line = await self._in_thread(handler, frame, argument)
+                line = await self.in_thread(lambda: handler.serve(frame, argument))
         except Exception as exc:
             return failure_line(exc, frame, "the router")
         return within_limit(line, self.channel.max_line, frame, handler)
 
-    async def _in_thread(self, handler: Handler, frame: dict[str, Any], argument: Any) -> str:
-        """Runs a `def` handler; one with `nested` never waits for a free thread."""
+    async def in_thread(self, function: Callable[[], Any]) -> Any:
+        """Runs what is not `async def`, for the frame being served if there is one.
+
+        With `nested` it never waits for a free thread.
+        """
         from .threads import Pool
 
         loop = asyncio.get_running_loop()
-        future: asyncio.Future[str] = loop.create_future()
+        future: asyncio.Future[Any] = loop.create_future()
         context = contextvars.copy_context()
+        frame = _serving.get()
 
         def job() -> None:
             try:
-                line = context.run(handler.serve, frame, argument)
-                loop.call_soon_threadsafe(future.set_result, line)
+                result = context.run(function)
+                loop.call_soon_threadsafe(_resolve, future, result)
             except BaseException as exc:
-                loop.call_soon_threadsafe(future.set_exception, exc)
+                loop.call_soon_threadsafe(_reject, future, exc)
 
         if self._pool is None:
             self._pool = Pool(_THREADS)
         self._in_threads.append(frame)
         try:
-            self._pool.run(job, extra=bool(frame.get("nested")))
+            self._pool.run(job, extra=frame is not None and bool(frame.get("nested")))
             return await future
         finally:
-            self._in_threads[:] = [other for other in self._in_threads if other is not frame]
+            for index, other in enumerate(self._in_threads):
+                if other is frame:
+                    del self._in_threads[index]
+                    break
 
     # --------------------------------------------------------------------- ask
 
@@ -321,6 +333,14 @@ class AsyncEngine:
         return decode(encode(value, handler))
 
 
-def _resolve(future: asyncio.Future[dict[str, Any]], frame: dict[str, Any]) -> None:
+def _resolve(future: asyncio.Future[Any], result: Any) -> None:
     if not future.done():
-        future.set_result(frame)
+        future.set_result(result)
+
+
+def _reject(future: asyncio.Future[Any], exc: BaseException) -> None:
+    if isinstance(exc, StopIteration):
+        # A future does not take it, and then nobody would ever be answered.
+        exc = RuntimeError(f"raised {one_line(exc)}").with_traceback(exc.__traceback__)
+    if not future.done():
+        future.set_exception(exc)

@@ -1,9 +1,9 @@
 """channel: whole lines to and from the supervisor, and the descriptors they travel on.
 
-Importing this module takes standard output away from everybody else.  The protocol
-keeps a private descriptor, and fd 1 becomes a copy of fd 2, so that print(),
+In a worker, importing this module takes standard output away from everybody else.  The
+protocol keeps a private descriptor, and fd 1 becomes a copy of fd 2, so that print(),
 os.write(1), a C library's puts() and child processes all end up in the log instead
-of in the middle of a frame.
+of in the middle of a frame.  Elsewhere (a prompt, a test) that waits until take().
 
 Lines may be held back for a moment and written together, because a system call
 costs more than an answer.  Whoever holds lines must see to it that they are not held
@@ -20,9 +20,11 @@ import time
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import Any
 
 from .codec import decode_lines, encode_utf8
+from .context import is_supervised, is_worker
 
 _CHUNK = 65536
 _WATCH_SECONDS = 0.01
@@ -42,7 +44,8 @@ class Channel:
     """Both directions of the protocol.  There is one in a process."""
 
     def __init__(self) -> None:
-        self.supervised = os.environ.get("NODEY") == "1"
+        self.supervised = is_supervised()
+        self.decode: Callable[[list[str]], list[Any]] = decode_lines
         self.max_line = max(_number("NODEY_MAX_LINE", _DEFAULT_MAX_LINE), 1024)
         self.held: list[str] = []
         self.held_since = 0.0
@@ -57,13 +60,45 @@ class Channel:
         self._parts: list[bytes] = []
         self._parts_size = 0
         self._skipping = False
-        self._out = _take_output()
+        self._out = -1
         self._in = -1
+        self._took_output = False
+        if is_worker():
+            self.take()
         if self.supervised:
             self.input()
         os.register_at_fork(after_in_child=self._forked)
 
     # ------------------------------------------------------------------ output
+
+    def take(self) -> None:
+        """Takes standard output for the protocol; the first call does."""
+        if self._out < 0 and not self.gone:
+            self._out = _take_output()
+            self._took_output = True
+
+    def give_back(self) -> None:
+        """Undoes take(), by hand only: this process turned out not to be a worker."""
+        if self._took_output and not self.supervised:
+            if sys.stdout is not None:
+                sys.stdout.flush()
+            os.dup2(self._out, 1)
+            os.close(self._out)
+            self._out, self._took_output = -1, False
+
+    def output(self) -> int:
+        """The descriptor that frames go to."""
+        self.take()
+        return self._out
+
+    def redirect(self, source: int, target: int) -> None:
+        """Reads from and writes to other descriptors, which it takes, from now on.
+
+        The numbers stay the same, for somebody may already wait for input.
+        """
+        for fd, own in ((source, self.input()), (target, self.output())):
+            os.dup2(fd, own, inheritable=False)
+            os.close(fd)
 
     def write(self, line: str) -> None:
         """Writes a line (LF included), after all that is held."""
@@ -86,6 +121,7 @@ class Channel:
             del self.held[:count]
             self._flushes += 1
             if not self.gone:
+                self.take()
                 self._write_all(data)
 
     def _write_all(self, data: bytes) -> None:
@@ -187,7 +223,7 @@ class Channel:
             last = b"".join(self._parts)
             self._parts.clear()
             self._parts_size = 0
-            return decode_lines([last.decode("utf-8", "replace")]) if last else None
+            return self.decode([last.decode("utf-8", "replace")]) if last else None
         end = chunk.rfind(b"\n")
         if end < 0:
             self._keep(chunk)
@@ -196,7 +232,7 @@ class Channel:
             return self._join(chunk, end)
         if end + 1 < len(chunk):
             self._keep(chunk[end + 1 :])
-        return decode_lines(chunk[:end].decode("utf-8", "replace").split("\n"))
+        return self.decode(chunk[:end].decode("utf-8", "replace").split("\n"))
 
     def _join(self, chunk: bytes, end: int) -> list[Any]:
         """Completes the line that earlier chunks began."""
@@ -210,7 +246,7 @@ class Channel:
         self._parts_size = 0
         if end + 1 < len(chunk):
             self._keep(chunk[end + 1 :])
-        return decode_lines(text.split("\n"))
+        return self.decode(text.split("\n"))
 
     def _keep(self, part: bytes) -> None:
         if not self._skipping:

@@ -90,7 +90,9 @@ def decode(text: str) -> Any:
 
 
 def _no_default(value: object) -> NoReturn:
-    raise TypeError(f"{type(value).__name__} has no JSON form")
+    from .advice import json_advice
+
+    raise TypeError(f"{type(value).__name__} has no JSON form{json_advice(value)}")
 
 
 def _make_encode() -> Callable[[Any], str]:
@@ -119,7 +121,9 @@ def encode(value: Any, what: object) -> str:
     try:
         return _encode(value)
     except TypeError as problem:
-        raise TypeError(f"{what} is not JSON: {problem}") from None
+        from .advice import place_of_fault
+
+        raise TypeError(f"{what} is not JSON: {place_of_fault(value)}{problem}") from None
     except ValueError as problem:
         raise ValueError(f"{what} is not JSON (NaN, Infinity?): {problem}") from None
     except RecursionError:

@@ -7,10 +7,10 @@ import sys
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
     from typing import Any
 
-from .codec import encode, encode_id, error_line
+from .codec import encode, encode_id, error_line, quote
 
 _STATUS_OF_CODE = {
     "invalid_argument": 400,
@@ -31,6 +31,10 @@ _CODE_OF_STATUS = {status: code for code, status in _STATUS_OF_CODE.items()}
 
 _PACKAGE = os.path.dirname(os.path.abspath(__file__))
 
+# What an exception says may be as long as a request; a line may not.
+_MESSAGE_MAX = 4000
+_STACK_MAX = 32000
+
 
 class Error(Exception):
     """A failure with a code that travels: raised by a handler it becomes the answer,
@@ -50,8 +54,16 @@ class Error(Exception):
         self, code: str, message: str = "", *, status: int | None = None, data: Any = None
     ) -> None:
         super().__init__(message or code)
+        if not isinstance(code, str) or not code.replace("_", "").isalnum():
+            raise ValueError(
+                f"{code!r} is no code such as 'not_found'; "
+                "nodey.HTTPError(404, message) goes by the status"
+            )
         if status is not None and not 400 <= status <= 599:
-            raise ValueError(f"the status of an error is 400 to 599, not {status}")
+            raise ValueError(
+                f"the status of an error is 400 to 599, not {status}; "
+                "for any other return nodey.Response(value, status)"
+            )
         self.code = code
         self.message = message
         self.status = status
@@ -62,7 +74,7 @@ class HTTPError(Error):
     """A failure known by its HTTP status: ``raise nodey.HTTPError(404, "no such user")``.
 
     status: 400 to 599.
-    message: a sentence for people; clients see it.
+    detail: a sentence for people; clients see it.
     headers: further response headers, such as ``{"www-authenticate": "Basic"}``.
     data: further facts, any JSON value.
     """
@@ -70,16 +82,23 @@ class HTTPError(Error):
     def __init__(
         self,
         status: int,
-        message: str = "",
-        *,
+        detail: str = "",
         headers: Mapping[str, str | list[str]] | None = None,
+        *,
         data: Any = None,
     ) -> None:
+        if not isinstance(status, int):
+            raise TypeError(f"the status of an HTTPError is a number, not {status!r}")
         code = _CODE_OF_STATUS.get(status)
         if code is None:
             code = "invalid_argument" if status < 500 else "internal"
-        super().__init__(code, message, status=status, data=data)
+        super().__init__(code, detail, status=int(status), data=data)
+        self.detail = detail
         self.headers = headers
+
+
+observer: Callable[[BaseException], None] | None = None
+"""Is told of what handlers raise, instead of the log; for nodey.testing."""
 
 
 def failure_line(exc: BaseException, frame: dict[str, Any], where: str) -> str:
@@ -97,9 +116,29 @@ def failure_line(exc: BaseException, frame: dict[str, Any], where: str) -> str:
         except (TypeError, ValueError) as problem:
             exc = problem
     text = traceback_text(exc)
-    log_text(f"{where}, id {encode_id(id)}: {text}")
+    if observer is not None:
+        observer(exc)
+    else:
+        _log_failure(text, frame, where)
     stack = text if os.environ.get("NODEY_DEV") == "1" else None
     return error_line(id, "internal", one_line(exc), stack=stack)
+
+
+def _log_failure(text: str, frame: dict[str, Any], where: str) -> None:
+    """One record with all there is to know: what was asked for, its id, the traceback."""
+    from .channel import channel
+
+    if "type" in frame:
+        what = f"ask {frame.get('token')}"
+    else:
+        what = f"{frame.get('method')} {frame.get('path')}"
+    message = f"{what} failed in {where.partition(' (')[0]}"
+    id = encode_id(frame.get("id"))
+    if not channel.supervised:
+        log_text(f"{message}, id {id}\n{text}")
+        return
+    record = quote(f"{message}\n{text.rstrip()}")
+    channel.write(f'{{"type":"log","level":"error","id":{id},"message":{record}}}\n')
 
 
 def _own_status(exc: Error) -> int | None:
@@ -122,12 +161,20 @@ def error_of(frame: dict[str, Any]) -> Error:
     """The exception for an `error` frame."""
     status = frame.get("status")
     valid = type(status) is int and 400 <= status <= 599
-    return Error(
-        str(frame.get("code") or "internal"),
+    error = Error(
+        "internal",
         str(frame.get("message") or ""),
         status=status if valid else None,
         data=frame.get("data"),
     )
+    error.code = str(frame.get("code") or "internal")
+    error.args = (error.message or error.code,)
+    return error
+
+
+def status_of(code: str) -> int:
+    """The HTTP status that goes with a code."""
+    return _STATUS_OF_CODE.get(code, 500)
 
 
 def one_line(exc: BaseException) -> str:
@@ -136,19 +183,40 @@ def one_line(exc: BaseException) -> str:
         text = str(exc)
     except Exception:
         text = "(its str() failed)"
+    if len(text) > _MESSAGE_MAX:
+        text = text[:_MESSAGE_MAX] + "..."
     return f"{type(exc).__name__}: {text}" if text else type(exc).__name__
 
 
 def traceback_text(exc: BaseException) -> str:
-    """The traceback from the first frame that is not the SDK's own."""
+    """The traceback, without the frames that are the SDK's own."""
     import traceback
 
-    tb = exc.__traceback__
-    while tb is not None and tb.tb_next is not None:
-        if os.path.dirname(os.path.abspath(tb.tb_frame.f_code.co_filename)) != _PACKAGE:
-            break
-        tb = tb.tb_next
-    return "".join(traceback.format_exception(type(exc), exc, tb))
+    whole = traceback.TracebackException(type(exc), exc, exc.__traceback__)
+    if whole.__cause__ is not None and not _frames_of_others(whole):
+        whole = whole.__cause__  # The SDK has only said it in other words.
+    _leave_out_own_frames(whole, set())
+    text = "".join(whole.format())
+    if len(text) <= _STACK_MAX:
+        return text
+    half = _STACK_MAX // 2
+    return f"{text[:half]}\n[... {len(text) - _STACK_MAX} characters ...]\n{text[-half:]}"
+
+
+def _frames_of_others(whole: Any) -> list[Any]:
+    return [entry for entry in whole.stack if os.path.dirname(entry.filename) != _PACKAGE]
+
+
+def _leave_out_own_frames(whole: Any, seen: set[int]) -> None:
+    """whole: a TracebackException, with those that led to it."""
+    if whole is None or id(whole) in seen:
+        return
+    seen.add(id(whole))
+    kept = _frames_of_others(whole)
+    if kept:
+        whole.stack[:] = kept
+    for other in (whole.__cause__, whole.__context__, *(getattr(whole, "exceptions", None) or ())):
+        _leave_out_own_frames(other, seen)
 
 
 def log_text(text: str) -> None:

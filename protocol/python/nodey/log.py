@@ -2,38 +2,64 @@
 
 from __future__ import annotations
 
+import sys
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
 from .channel import channel
 from .codec import encode, encode_id, quote
-from .errors import log_text
+from .errors import log_text, traceback_text
 
 
 class Log:
-    """One method per level.  Fields are JSON values; of others the repr() is logged."""
+    """One method per level.
 
-    def debug(self, message: str, **fields: Any) -> None:
+    message: what happened; with further arguments it is a format, as in the logging module.
+    fields: facts for machines, JSON values; of others the repr() is logged.
+    Within a handler the line carries the id of the request that is being served.
+    """
+
+    def debug(self, message: object, *args: object, **fields: Any) -> None:
         """What helps to find an error."""
-        _log("debug", message, fields)
+        write_log("debug", _text(message, args), fields)
 
-    def info(self, message: str, **fields: Any) -> None:
+    def info(self, message: object, *args: object, **fields: Any) -> None:
         """What happened."""
-        _log("info", message, fields)
+        write_log("info", _text(message, args), fields)
 
-    def warn(self, message: str, **fields: Any) -> None:
+    def warn(self, message: object, *args: object, **fields: Any) -> None:
         """What somebody should look at some day."""
-        _log("warn", message, fields)
+        write_log("warn", _text(message, args), fields)
 
     warning = warn
 
-    def error(self, message: str, **fields: Any) -> None:
+    def error(self, message: object, *args: object, **fields: Any) -> None:
         """What somebody should look at now."""
-        _log("error", message, fields)
+        write_log("error", _text(message, args), fields)
+
+    def exception(self, message: object, *args: object, **fields: Any) -> None:
+        """error() with the traceback of the exception that is being handled."""
+        text, exc = _text(message, args), sys.exc_info()[1]
+        if exc is not None:
+            text += "\n" + traceback_text(exc).rstrip()
+        write_log("error", text, fields)
 
 
-def _log(level: str, message: str, fields: dict[str, Any]) -> None:
+def _text(message: object, args: tuple[object, ...]) -> str:
+    text = str(message)
+    if not args:
+        return text
+    try:
+        return text % args
+    except (TypeError, ValueError):
+        # A log line must not be what breaks a handler.
+        return f"{text} {args!r}"
+
+
+def write_log(level: str, message: str, fields: dict[str, Any]) -> None:
+    """Writes one line, to standard error when there is no supervisor."""
     text = "{" + ",".join(f"{quote(name)}:{_field(value)}" for name, value in fields.items()) + "}"
     if not channel.supervised:
         log_text(f"{level}: {message} {text if fields else ''}")
@@ -41,9 +67,10 @@ def _log(level: str, message: str, fields: dict[str, Any]) -> None:
     from .worker import worker
 
     id = worker.engine.serving_id() if worker.engine is not None else None
-    line = f'{{"type":"log","level":"{level}","message":{quote(str(message))}'
+    line = f'{{"type":"log","level":"{level}"'
     if id is not None:
         line += f',"id":{encode_id(id)}'
+    line += f',"message":{quote(message)}'
     if fields:
         line += f',"fields":{text}'
     channel.write(line + "}\n")

@@ -7,7 +7,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from typing import Any
 
-from . import worker
+from . import api
+from .startup import serve_at_end
+from .worker import worker
 
 
 class PyNodey:
@@ -22,13 +24,14 @@ class PyNodey:
 
     def set(self, tokens: Mapping[str, Callable[..., Any]]) -> PyNodey:
         """Declares what this worker answers; see nodey.token().  Returns itself."""
-        worker.set(tokens)
+        api.set(tokens)
         return self
 
     def ask(self, token: str, args: Any = None, *, timeout: float | None = None) -> Any:
         """Asks whoever answers the token; see nodey.ask()."""
-        return worker.ask(token, args, timeout=timeout)
+        return api.ask(token, args, timeout=timeout)
 
     def start(self) -> None:
         """Says that all tokens are set.  Does not wait: serving begins when the script
         has come to its end, so that what follows (as in the ancestor) still runs."""
+        serve_at_end(worker.start)

@@ -9,6 +9,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from typing import Any, Protocol
 
+    from .forms import Files, Form
+
     class Canceller(Protocol):
         def is_cancelled(self, frame: dict[str, Any]) -> bool: ...
 
@@ -56,10 +58,54 @@ class Headers(Mapping[str, str]):
         return [value] if type(value) is str else list(value)
 
 
-class Request:
-    """An HTTP request.  Everything is worked out when it is first asked for."""
+class MissingValue(Error, KeyError):
+    """What req.query["x"] raises when there is no x: a KeyError, and for the client a 400."""
 
-    __slots__ = ("_frame", "_canceller", "_query", "params")
+    def __init__(self, what: str, name: str) -> None:
+        super().__init__("invalid_argument", f"the {what} has no {name!r}")
+
+
+class Values(dict[str, str]):
+    """Query parameters or form fields: a dict of the first value of each name.
+
+    getlist() has all of them.  A name that is not there is the client's mistake: reading
+    it raises a KeyError that is answered with 400; get() gives None.
+    """
+
+    __slots__ = ("_repeated",)
+
+    _what = "query"
+
+    def __init__(self) -> None:
+        self._repeated: dict[str, list[str]] | None = None
+
+    def __missing__(self, name: str) -> str:
+        raise MissingValue(self._what, name)
+
+    def add(self, name: str, value: str) -> None:
+        """Adds a value after those of the same name."""
+        if name not in self:
+            self[name] = value
+            return
+        if self._repeated is None:
+            self._repeated = {}
+        self._repeated.setdefault(name, [self[name]]).append(value)
+
+    def getlist(self, name: str) -> list[str]:
+        """All values of a name in the order they came; empty when there is none."""
+        if self._repeated is not None and name in self._repeated:
+            return list(self._repeated[name])
+        return [self[name]] if name in self else []
+
+
+class Request:
+    """An HTTP request.  Everything is worked out when it is first asked for.
+
+    Further attributes may be set, by a `before` hook for instance; `state` is a dict for
+    the same purpose that type checkers do not object to.
+    """
+
+    __slots__ = ("_frame", "_canceller", "_query", "_form", "params", "__dict__")
 
     params: dict[str, str]
     """Path parameters, percent-decoded: "/users/:id" gives "id", "/files/*" gives "*"."""
@@ -69,7 +115,7 @@ class Request:
     ) -> None:
         self._frame = frame
         self._canceller = canceller
-        self._query: dict[str, list[str]] | None = None
+        self._query: Values | None = None
         self.params = params
 
     def __repr__(self) -> str:
@@ -100,16 +146,23 @@ class Request:
         return query
 
     @property
-    def query(self) -> dict[str, str]:
-        """Query parameters, decoded; the first value of each."""
-        return {name: values[0] for name, values in self.query_all.items()}
+    def query(self) -> Values:
+        """Query parameters, decoded: a dict of the first value of each, with getlist()."""
+        query = self._query
+        if query is None:
+            query = self._query = parse_query(self.query_string)
+        return query
 
     @property
     def query_all(self) -> dict[str, list[str]]:
         """Query parameters, decoded; all values of each in the order they came."""
-        if self._query is None:
-            self._query = parse_query(self.query_string)
-        return self._query
+        query = self.query
+        return {name: query.getlist(name) for name in query}
+
+    @property
+    def state(self) -> dict[str, Any]:
+        """Room for what hooks find out and handlers need: ``req.state["user"]``."""
+        return self.__dict__
 
     @property
     def headers(self) -> Headers:
@@ -118,13 +171,8 @@ class Request:
 
     @property
     def cookies(self) -> dict[str, str]:
-        """Cookies by name; the first one when a name came twice."""
-        cookies: dict[str, str] = {}
-        for pair in self.headers.get("cookie", "").split(";"):
-            name, equals, value = pair.strip().partition("=")
-            if equals and name not in cookies:
-                cookies[name] = value.strip('"')
-        return cookies
+        """Cookies by name, percent-decoded; the first one when a name came twice."""
+        return parse_cookies(self.headers.get("cookie", ""))
 
     @property
     def body(self) -> bytes:
@@ -155,10 +203,51 @@ class Request:
         """
         if "json" in self._frame:
             return self._frame["json"]
+        text = self.text
+        if not text or text.isspace():
+            raise Error("invalid_argument", "the body is empty; it should be JSON")
         try:
-            return decode(self.text)
-        except ValueError as problem:
+            return decode(text)
+        except (ValueError, RecursionError) as problem:
             raise Error("invalid_argument", f"the body is not JSON: {problem}") from None
+
+    def form(self) -> Form:
+        """The fields of a form, urlencoded or multipart/form-data.
+
+        A dict of the first value of each, with getlist(); its `files` are those of the
+        request.  Raises nodey.Error("invalid_argument") for a malformed one and
+        nodey.HTTPError(415) for another type of body; clients get 400 and 415 when they
+        are not caught.  Empty when there is no body.
+        """
+        try:
+            return self._form
+        except AttributeError:
+            from .forms import parse_form
+
+            self._form: Form = parse_form(self.headers.get("content-type", ""), self.body)
+            return self._form
+
+    @property
+    def files(self) -> Files:
+        """The files of a multipart form by field name; see form() and forms.Upload."""
+        return self.form().files
+
+    @property
+    def host(self) -> str:
+        """The host that the client asked for, with its port if it named one, or ""."""
+        return self.headers.get("host", "")
+
+    @property
+    def scheme(self) -> str:
+        """ "http" or "https", as the client sees it."""
+        scheme: str = self._frame.get("scheme", "http")
+        return scheme
+
+    @property
+    def url(self) -> str:
+        """The whole URL; without a Host header the host is "localhost"."""
+        query = f"?{self.query_string}" if "query" in self._frame else ""
+        return f"{self.scheme}://{self.host or 'localhost'}{self.path}{query}"
 
     @property
     def ip(self) -> str | None:
@@ -180,19 +269,37 @@ class Request:
         return self._canceller is not None and self._canceller.is_cancelled(self._frame)
 
 
-def parse_query(query: str) -> dict[str, list[str]]:
-    """"a=1&b=2&a=3" as {"a": ["1", "3"], "b": ["2"]}; names without "=" have ""."""
+def parse_query(query: str) -> Values:
+    """"a=1&b=2&a=3" as {"a": "1", "b": "2"} that also knows "3"; names without "=" have ""."""
     unquote = str
     if "%" in query or "+" in query:
         from urllib.parse import unquote_plus
 
         unquote = unquote_plus  # type: ignore[assignment]
-    values: dict[str, list[str]] = {}
+    values = Values()
     for pair in query.split("&"):
         if pair:
             name, _, value = pair.partition("=")
-            values.setdefault(unquote(name), []).append(unquote(value))
+            name = unquote(name)
+            if name in values:
+                values.add(name, unquote(value))
+            else:
+                values[name] = unquote(value)
     return values
+
+
+def parse_cookies(header: str) -> dict[str, str]:
+    """"a=1; b=2" as a dict; pairs without "=" are nothing."""
+    cookies: dict[str, str] = {}
+    for pair in header.split(";"):
+        name, equals, value = pair.strip().partition("=")
+        if equals and name not in cookies:
+            cookies[name] = value.strip('"')
+    if "%" in header:
+        from urllib.parse import unquote
+
+        cookies = {name: unquote(value) for name, value in cookies.items()}
+    return cookies
 
 
 def decode_base64(text: str) -> bytes:

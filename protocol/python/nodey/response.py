@@ -2,20 +2,75 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, MutableMapping
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+    from datetime import datetime
     from typing import Any
 
+    Value = str | list[str]
+    HeadersLike = Mapping[str, str | list[str]] | Iterable[tuple[str, str]]
+
 from .codec import encode, encode_id, quote
+
+
+class ResponseHeaders(MutableMapping[str, "Value"]):
+    """Response headers, whatever the case of the name.
+
+    A value is a str, or a list of str for several fields of that name (as Set-Cookie
+    needs).  add() adds a field, assigning replaces all of that name.
+    """
+
+    __slots__ = ("_fields",)
+
+    def __init__(self, fields: HeadersLike | None = None) -> None:
+        self._fields: dict[str, Any] = {}
+        if fields is None:
+            return
+        if isinstance(fields, Mapping):
+            for name, value in fields.items():
+                self._fields[str(name).lower()] = value
+        elif isinstance(fields, (list, tuple)):
+            for name, value in fields:
+                self.add(name, value)
+        else:
+            raise TypeError(f"headers are a mapping, not {type(fields).__name__}")
+
+    def __getitem__(self, name: str) -> Value:
+        value: Value = self._fields[name.lower()]
+        return value
+
+    def __setitem__(self, name: str, value: Value) -> None:
+        self._fields[name.lower()] = value
+
+    def __delitem__(self, name: str) -> None:
+        del self._fields[name.lower()]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._fields)
+
+    def __len__(self) -> int:
+        return len(self._fields)
+
+    def __repr__(self) -> str:
+        return f"ResponseHeaders({self._fields!r})"
+
+    def add(self, name: str, value: str) -> None:
+        """Adds a field beside those of the same name."""
+        known = self._fields.get(name.lower())
+        if known is None:
+            self._fields[name.lower()] = value
+        else:
+            self._fields[name.lower()] = [*([known] if isinstance(known, str) else known), value]
 
 
 class Response:
     """An answer with a status and headers.
 
     value: the body, by the same rules as a handler's return value: str is text, bytes
-        are bytes, anything else is JSON.  Left out: no body.
+        are bytes, a generator is collected, anything else is JSON.  Left out: no body.
     status: 100 to 599.
     headers: values are strings or lists of strings (several fields of that name, as
         Set-Cookie needs); characters up to U+00FF.
@@ -28,26 +83,125 @@ class Response:
         self,
         value: Any = ...,
         status: int = 200,
-        headers: Mapping[str, str | list[str]] | None = None,
+        headers: HeadersLike | None = None,
         *,
         reason: str | None = None,
     ) -> None:
         self.value = value
         self.status = status
-        self.headers = headers
+        self.headers = ResponseHeaders(headers)
         self.reason = reason
 
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.status}>"
 
-_JSON_TYPES = frozenset((dict, list, int, float, bool, type(None)))
+    def set_cookie(
+        self,
+        name: str,
+        value: str = "",
+        *,
+        max_age: int | None = None,
+        expires: datetime | float | None = None,
+        path: str | None = "/",
+        domain: str | None = None,
+        secure: bool = False,
+        httponly: bool = False,
+        samesite: str | None = "lax",
+        partitioned: bool = False,
+    ) -> Response:
+        """Adds a cookie; returns the response itself.
+
+        value: any text; what a cookie cannot hold is percent-encoded, and
+            Request.cookies decodes it.
+        max_age: seconds; without it and `expires` the cookie ends with the browser.
+        expires: a datetime (one without a time zone is UTC) or seconds since 1970.
+        samesite: "lax", "strict", "none" (which needs secure=True), or None to leave it out.
+        Raises ValueError for what browsers would throw away.
+        """
+        from .cookies import cookie_field
+
+        self.headers.add(
+            "set-cookie",
+            cookie_field(
+                name,
+                value,
+                max_age=max_age,
+                expires=expires,
+                path=path,
+                domain=domain,
+                secure=secure,
+                httponly=httponly,
+                samesite=samesite,
+                partitioned=partitioned,
+            ),
+        )
+        return self
+
+    def delete_cookie(
+        self,
+        name: str,
+        *,
+        path: str | None = "/",
+        domain: str | None = None,
+        secure: bool = False,
+    ) -> Response:
+        """Has the browser forget a cookie; path and domain are those it was set with."""
+        secure = secure or name.startswith(("__Host-", "__Secure-"))
+        return self.set_cookie(
+            name, "", max_age=0, expires=0, path=path, domain=domain, secure=secure
+        )
+
+    def _prepared(self, frame: dict[str, Any], who: object) -> Response:
+        """The response to this very request; a file is read here."""
+        return self
+
+
+PLAIN = frozenset((dict, list, str, int, float, bool, type(None)))
+_JSON_TYPES = PLAIN - {str}
 _BODYLESS = frozenset((204, 304))
+_REDIRECTS = frozenset((301, 302, 303, 307, 308))
 
 
-def response_line(id: Any, result: Any, who: object) -> str:
-    """The line that answers request `id` with what its handler `who` returned.
+def json(value: Any, status: int = 200, headers: HeadersLike | None = None) -> Response:
+    """A JSON answer, also of a str, which would be text otherwise."""
+    if not isinstance(value, str):
+        return Response(value, status, headers)
+    response = Response(encode(value, "the value"), status, headers)
+    response.headers.setdefault("content-type", "application/json")
+    return response
+
+
+def html(text: str, status: int = 200, headers: HeadersLike | None = None) -> Response:
+    """An HTML page.  The text is sent as it is: escape what came from others (html.escape)."""
+    response = Response(text, status, headers)
+    response.headers.setdefault("content-type", "text/html; charset=utf-8")
+    return response
+
+
+def redirect(url: str, status: int = 302, headers: HeadersLike | None = None) -> Response:
+    """Sends the client to another URL.
+
+    url: absolute, or a path.  Characters that a URL cannot have are percent-encoded.
+    status: 301 or 308 for ever, 302 or 307 for now, 303 after a form; 307 and 308 keep
+        the method.
+    """
+    if status not in _REDIRECTS:
+        raise ValueError(f"the status of a redirect is 301, 302, 303, 307 or 308, not {status}")
+    from urllib.parse import quote as percent_encode
+
+    response = Response(..., status, headers)
+    response.headers["location"] = percent_encode(url, safe="/:?#[]@!$&'()*+,;=%-._~")
+    return response
+
+
+def response_line(frame: dict[str, Any], result: Any, who: object) -> str:
+    """The line that answers a request with what its handler `who` returned.
 
     Raises TypeError or ValueError, naming the handler, for what cannot be an answer.
     """
-    id = id if type(id) is int else encode_id(id)
+    id = frame.get("id")
+    if type(id) is not int:
+        id = encode_id(id)
     kind = type(result)
     if kind in _JSON_TYPES:
         return f'{{"id":{id},"json":{encode(result, who)}}}\n'
@@ -57,7 +211,14 @@ def response_line(id: Any, result: Any, who: object) -> str:
         result = _from_tuple(result, who)
     if not isinstance(result, Response):
         return f'{{"id":{id},{_body(result, who)}}}\n'
-    return _full_line(id, result, who)
+    return _full_line(id, result._prepared(frame, who), who)
+
+
+def as_response(result: Any, who: object) -> Response:
+    """A handler's result as a Response, for those who want to change it."""
+    if isinstance(result, Response):
+        return result
+    return _from_tuple(result, who) if type(result) is tuple else Response(result)
 
 
 def _full_line(id: Any, response: Response, who: object) -> str:
@@ -76,7 +237,7 @@ def _full_line(id: Any, response: Response, who: object) -> str:
 
 
 def _from_tuple(result: tuple[Any, ...], who: object) -> Response:
-    if 2 <= len(result) <= 3 and type(result[0]) is int:
+    if 2 <= len(result) <= 3 and isinstance(result[0], int):
         headers = result[2] if len(result) == 3 else None
         if headers is None or isinstance(headers, Mapping):
             return Response(result[1], result[0], headers)
@@ -94,13 +255,16 @@ def _body(value: Any, who: object) -> str:
         from binascii import b2a_base64
 
         return f'"body64":"{b2a_base64(value, newline=False).decode()}"'
-    if hasattr(value, "__next__") or hasattr(value, "__anext__"):
-        raise TypeError(
-            f"{who} is a generator, and streaming is not there yet; "
-            "return the whole value, for instance a list or a str"
-        )
-    if hasattr(value, "__await__"):
-        raise TypeError(f"{who} is awaitable; declare the handler with `async def`")
+    if hasattr(value, "__next__"):
+        from .collect import collected
+
+        return _body(collected(value, who), who)
+    if hasattr(value, "__await__") or hasattr(value, "__anext__"):
+        kind = "awaitable" if hasattr(value, "__await__") else "an async generator"
+        close = getattr(value, "close", None)
+        if close is not None:
+            close()  # Or Python would warn, later and elsewhere, of what was never awaited.
+        raise TypeError(f"{who} is {kind}; declare the handler with `async def`")
     if isinstance(value, Response):
         raise TypeError(f"{who} has a Response inside a Response or tuple; return one of them")
     return f'"json":{encode(value, who)}'
@@ -108,8 +272,6 @@ def _body(value: Any, who: object) -> str:
 
 def encode_headers(headers: Mapping[str, Any]) -> str:
     """Headers as JSON.  Raises TypeError or ValueError for what no header can be."""
-    if not isinstance(headers, Mapping):
-        raise TypeError(f"headers are a mapping, not {type(headers).__name__}")
     fields = {
         str(name).lower(): (
             [_header(name, item) for item in value]

@@ -16,6 +16,8 @@ from .errors import Error, HTTPError
 
 _LITERAL, _NAME, _REST = 0, 1, 2
 
+_NOT_IN_PATHS = frozenset("?<>{}")  # What other frameworks write, and a query.
+
 
 def _decode(text: str) -> str:
     if "%" not in text:
@@ -31,8 +33,10 @@ class Pattern:
     __slots__ = ("path", "segments", "rank", "methods")
 
     def __init__(self, path: str) -> None:
-        if not path.startswith("/") and path != "*":
-            raise ValueError(f"route {path!r}: a path begins with a slash")
+        if type(path) is not str or path[:1] != "/" or not _NOT_IN_PATHS.isdisjoint(path):
+            from .advice import check_path
+
+            check_path(path)
         self.path = path
         self.segments = [_decode(part) for part in path.split("/")[1:]]
         self.rank = [_rank(segment) for segment in self.segments]
@@ -62,6 +66,13 @@ class Pattern:
         return params
 
 
+def parameters_of(path: object) -> list[str]:
+    """The names after the colons of a pattern."""
+    if type(path) is not str or ":" not in path:
+        return []
+    return [part[1:] for part in path.split("/") if part.startswith(":")]
+
+
 def _rank(segment: str) -> int:
     if segment.startswith(":"):
         return _NAME
@@ -76,8 +87,11 @@ class Router:
         # Literal patterns by path: they win over all others, so one look-up decides.
         self._literal: dict[str, Pattern] = {}
 
-    def add(self, method: str, path: str, handler: Handler) -> None:
-        """method: upper case, "" for any.  Raises ValueError for a path that is taken."""
+    def add(self, method: str, path: str, handler: Handler, replaces: bool = False) -> None:
+        """method: upper case, "" for any.
+
+        Raises ValueError for a path that is taken, unless the new one replaces the old.
+        """
         pattern = Pattern(path)
         for known in self._patterns:
             if known.path == path:
@@ -88,10 +102,14 @@ class Router:
             self._patterns.sort(key=lambda pattern: pattern.rank)
             if not any(pattern.rank):
                 self._literal["/" + "/".join(pattern.segments)] = pattern
-        if method in pattern.methods:
+        if method in pattern.methods and not replaces:
             taken = pattern.methods[method].name
             raise ValueError(f"route {method or 'any method'} {path} is already served by {taken}")
         pattern.methods[method] = handler
+
+    def handlers(self) -> list[Handler]:
+        """The handlers of all patterns."""
+        return [handler for pattern in self._patterns for handler in pattern.methods.values()]
 
     def find(self, method: str, path: str) -> tuple[Handler, dict[str, str]]:
         """The handler and the parameters.

@@ -1,10 +1,11 @@
 """startup: a script that declares handlers and ends is a worker.
 
-Nobody calls us when a script has come to its end, so we ask to be called: from Python
-3.12 on by sys.monitoring, when the script's own code returns.  Older versions have only
-exit hooks, which have to find out whether the script came to its end or was left by
-sys.exit().  (From 3.12 on an exit hook is no place to serve from: no thread can be
-started there any more.)
+Under run.py that is simple, because it runs the script and knows when it has ended.
+Nobody calls us when a script that was started directly has come to its end, so we ask
+to be called: from Python 3.12 on by sys.monitoring, when the script's own code returns.
+Older versions have only exit hooks, which have to find out whether the script came to
+its end or was left by sys.exit().  (From 3.12 on an exit hook is no place to serve from:
+no thread can be started there any more.)
 """
 
 from __future__ import annotations
@@ -17,28 +18,35 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
     from types import CodeType, FrameType, TracebackType
-    from typing import Any
 
 from .channel import channel
 from .codec import error_line
-from .errors import Error, one_line, traceback_text
+from .context import has_runner, is_worker, main_frame
+from .errors import Error, log_text, one_line, traceback_text
 
 _serve: Callable[[], None] | None = None
 _script: FrameType | None = None
 _started = False
 _failed = False
+_is_worker = is_worker()
 
 
 def serve_at_end(serve: Callable[[], None]) -> None:
-    """Has `serve` called when the script ends; the first call decides."""
+    """Has `serve` called when the script ends; the first call decides.
+
+    Does nothing at a prompt and in tests.
+    """
     global _serve, _script
-    if _serve is not None:
+    if _serve is not None or not _is_worker:
         return
     _serve = serve
-    _script = _main_frame()
+    if has_runner():
+        return
+    _script = main_frame()
     if _script is None:
         return
-    atexit.register(_at_exit)
+    if not channel.supervised:
+        atexit.register(_at_exit)
     if sys.version_info >= (3, 12):
         _call_at_return(_script.f_code)
     else:
@@ -48,6 +56,13 @@ def serve_at_end(serve: Callable[[], None]) -> None:
         threading._register_atexit(_at_exit)  # type: ignore[attr-defined, unused-ignore]
 
 
+def cancel() -> None:
+    """This process is no worker after all: nothing is served at its end."""
+    global _is_worker, _script, _serve
+    _is_worker = False
+    _script = _serve = None
+
+
 def finished() -> None:
     """Serving has begun, so nothing is left to do at the end."""
     global _script, _started
@@ -55,14 +70,29 @@ def finished() -> None:
     _started = True
 
 
-def _main_frame() -> FrameType | None:
-    """The running frame of the script itself."""
-    frame: FrameType | None = sys._getframe()
-    while frame is not None:
-        if frame.f_code.co_name == "<module>" and frame.f_globals.get("__name__") == "__main__":
-            return frame
-        frame = frame.f_back
-    return None
+# ------------------------------------------------------------- the script's end
+
+
+def end_of_script() -> int:
+    """For run.py, when the script has come to its end: serves, returns the exit status."""
+    if _started or _failed or _is_helper_process() or not _is_worker:
+        return 1 if _failed else 0
+    if _serve is None:
+        return _report_no_handler()
+    return _serve_now()
+
+
+def script_left(status: object = None) -> None:
+    """For run.py: the script was left by sys.exit(status)."""
+    if channel.supervised and not _started and not _is_helper_process():
+        why = f": {status}" if isinstance(status, str) else ""
+        text = f"the script exited before it could serve{why}"
+        report_failure(Error("failed_precondition", text))
+
+
+def script_failed(exc: BaseException) -> bool:
+    """For run.py: the script has raised.  Returns whether that has been told to people."""
+    return not _started and not _is_helper_process() and report_failure(exc)
 
 
 def _call_at_return(code: CodeType) -> None:
@@ -99,17 +129,23 @@ def _came_to_its_end(frame: FrameType) -> bool:
 
 def _at_exit() -> None:
     script = _script
-    if script is None or _failed or _is_helper_process():
+    if _failed or _started or not _is_worker or _is_helper_process() or has_runner():
+        return
+    if script is None:
+        if channel.supervised and _serve is None:
+            _leave(_report_no_handler())
         return
     if not _came_to_its_end(script):
-        finished()
-        report_failure(Error("failed_precondition", "the script exited before it could serve"))
+        script_left()
         return
     if sys.version_info < (3, 12):
         _undo_the_end(script)
-    status = _serve_now()
+    _leave(_serve_now())
+
+
+def _leave(status: int) -> None:
+    """An exit hook cannot set the exit status otherwise."""
     if status:
-        # An exit hook cannot set the exit status otherwise.
         sys.stderr.flush()
         os._exit(status)
 
@@ -138,8 +174,8 @@ def _serve_now() -> int:
     except KeyboardInterrupt:
         return 130
     except Exception as exc:
-        report_failure(exc)
-        sys.excepthook(type(exc), exc, exc.__traceback__)
+        if not report_failure(exc):
+            log_text(traceback_text(exc))
         return 1
     return 0
 
@@ -150,31 +186,57 @@ def _is_helper_process() -> bool:
     return process is not None and process.parent_process() is not None
 
 
-def loaded_files() -> list[str]:
-    """The source files that make up the worker, without the libraries."""
-    libraries = (sys.prefix, sys.base_prefix, os.path.dirname(os.path.abspath(__file__)))
-    files = [
-        os.path.abspath(file)
-        for file in (getattr(module, "__file__", None) for module in list(sys.modules.values()))
-        if isinstance(file, str)
-    ]
-    return sorted({file for file in files if not file.startswith(libraries)})
-
-
 # -------------------------------------------------------------------- failures
 
 
-def report_failure(exc: BaseException) -> None:
-    """Tells the supervisor why this worker cannot start."""
+def script_name() -> str:
+    """The script's file name, for sentences."""
+    file = getattr(sys.modules.get("__main__"), "__file__", None) or sys.argv[0]
+    return os.path.basename(file) or "the script"
+
+
+def ended_without_sdk() -> int:
+    """For run.py: a script that never imported this package has ended by itself."""
+    text = (
+        f"{script_name()} has ended, but a worker serves until its standard input ends: "
+        'import nodey and add @nodey.get("/path") above a function'
+    )
+    report_failure(Error("failed_precondition", text))
+    return 1
+
+
+def _report_no_handler() -> int:
+    """A script that is a worker and has nothing to serve."""
+    text = f'{script_name()} registered no handler: add @nodey.get("/path") above a function'
+    if channel.supervised:
+        report_failure(Error("failed_precondition", text))
+        return 1
+    log_text(text)
+    return 1
+
+
+def report_failure(exc: BaseException) -> bool:
+    """Tells why this worker cannot start: the supervisor, or by hand whoever can be helped
+    with a better message than a traceback.  Returns whether anybody was told."""
     global _failed
+    from .explain import explained
+
     if _failed:
-        return
-    _failed = True
+        return True
+    known, stack = explained(exc), None
     if not channel.supervised:
-        return
-    stack = traceback_text(exc) if exc.__traceback__ is not None else None
-    message = str(exc) if isinstance(exc, Error) else one_line(exc)
+        if known is not None:
+            log_text(known.message)
+        return known is not None
+    _failed = True
+    if known is not None:
+        message, stack = known.message, known.stack
+    else:
+        message = str(exc) if isinstance(exc, Error) else one_line(exc)
+        if exc.__traceback__ is not None:
+            stack = traceback_text(exc)
     channel.write(error_line(None, "failed_precondition", message, stack=stack))
+    return True
 
 
 def report_uncaught() -> None:
@@ -184,12 +246,14 @@ def report_uncaught() -> None:
     def hook(
         kind: type[BaseException], exc: BaseException, traceback: TracebackType | None
     ) -> None:
-        if not _started:
-            report_failure(exc)
-        show(kind, exc, traceback)
+        told = not _started and report_failure(exc)
+        if not told or show is not sys.__excepthook__:
+            show(kind, exc, traceback)
 
     sys.excepthook = hook
 
 
-if channel.supervised:
+if _is_worker and not has_runner():
     report_uncaught()
+    if channel.supervised:
+        atexit.register(_at_exit)

@@ -13,7 +13,6 @@ Answers of quick handlers are held back and written together.
 from __future__ import annotations
 
 import _thread
-import os
 import select
 from collections import deque
 from itertools import count
@@ -98,18 +97,20 @@ class SyncEngine:
         """Serves until the end of input, drain, shutdown or SIGTERM."""
         self.signals = Signals(self.channel.supervised)
         self._poller.register(self.signals.fd, select.POLLIN)
+        hooks = self.worker.registry.hooks
         try:
-            if self.channel.supervised:
-                self.channel.write(self.worker.ready_line(self.concurrency, self.prefetch))
-            else:
-                hand.greet()
+            if hooks is not None:
+                hooks.start()
+            self.worker.announce(self.concurrency, self.prefetch)
             while self._fill():
                 self._work()
             self._finish()
+            if hooks is not None:
+                hooks.stop()
         finally:
             self._poller.unregister(self.signals.fd)
             self.signals.restore()
-            self.channel.unwatch()
+            self.worker.retire()
 
     def _finish(self) -> None:
         """All work has been begun; see that it is done."""
@@ -141,7 +142,7 @@ class SyncEngine:
 
     def _work(self) -> None:
         """Serves what is queued, batching the answers of quick handlers."""
-        queue, channel, find = self.queue, self.channel, self.worker.find
+        queue, channel, find = self.queue, self.channel, self.worker.registry.find
         running, quarter = self.running, channel.max_line // 4
         now = perf_counter()
         while self.nested:
@@ -185,7 +186,7 @@ class SyncEngine:
     def _serve_now(self, frame: dict[str, Any]) -> None:
         """Serves one frame on top of the stack."""
         try:
-            handler, argument = self.worker.find(frame)
+            handler, argument = self.worker.registry.find(frame)
         except Exception as exc:
             self.channel.write(failure_line(exc, frame, "the router"))
             return

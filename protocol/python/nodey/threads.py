@@ -118,7 +118,7 @@ class ThreadEngine(SyncEngine):
 
     def _line_for(self, frame: dict[str, Any]) -> str:
         try:
-            handler, argument = self.worker.find(frame)
+            handler, argument = self.worker.registry.find(frame)
         except Exception as exc:
             return failure_line(exc, frame, "the router")
         line = handler.serve(frame, argument)

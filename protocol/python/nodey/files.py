@@ -1,0 +1,182 @@
+"""files: a file as an answer."""
+
+from __future__ import annotations
+
+import os
+from stat import S_ISREG
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from .response import HeadersLike
+
+from .channel import channel
+from .cookies import http_date
+from .errors import Error
+from .response import Response
+
+# The common ones by ourselves: the system's table differs from machine to machine, and
+# reading it takes milliseconds.
+_TYPES = {
+    ".css": "text/css",
+    ".csv": "text/csv",
+    ".gif": "image/gif",
+    ".htm": "text/html",
+    ".html": "text/html",
+    ".ico": "image/x-icon",
+    ".jpeg": "image/jpeg",
+    ".jpg": "image/jpeg",
+    ".js": "text/javascript",
+    ".json": "application/json",
+    ".md": "text/markdown",
+    ".mjs": "text/javascript",
+    ".pdf": "application/pdf",
+    ".png": "image/png",
+    ".svg": "image/svg+xml",
+    ".txt": "text/plain",
+    ".webp": "image/webp",
+    ".woff2": "font/woff2",
+    ".xml": "application/xml",
+    ".zip": "application/zip",
+}
+
+
+def file(
+    path: str | os.PathLike[str],
+    *,
+    root: str | os.PathLike[str] | None = None,
+    download: str | bool = False,
+    content_type: str | None = None,
+    status: int = 200,
+    headers: HeadersLike | None = None,
+) -> Response:
+    """A file as an answer, with its type, ETag and Last-Modified; a client that has it
+    already is told so (304).
+
+    path: relative to the working directory, or to `root`.
+    root: a folder that the file must be in; give it whenever the path comes from a client.
+    download: True has the browser save the file under its own name, a str under that one.
+    content_type: instead of the one that the name's ending suggests.
+    Raises nodey.Error("not_found"), a 404, when there is no such file.
+    """
+    return FileResponse(path, root, download, content_type, status, headers)
+
+
+def _inside(path: str, root: str) -> str:
+    """The path below the folder; Error("not_found") for one that leads out of it."""
+    folder = os.path.realpath(root)
+    # A path from a client begins with no slash, but who knows.
+    whole = os.path.realpath(os.path.join(folder, path.lstrip("/")))
+    if os.path.commonpath((folder, whole)) != folder:
+        raise Error("not_found", f"there is no file {path}")
+    return whole
+
+
+def type_of(path: str) -> str:
+    """The media type by the name's ending, without a charset."""
+    known = _TYPES.get(os.path.splitext(path)[1].lower())
+    if known is not None:
+        return known
+    import mimetypes
+
+    kind, encoding = mimetypes.guess_type(path)
+    return "application/octet-stream" if kind is None or encoding is not None else kind
+
+
+class FileResponse(Response):
+    """What file() returns; the file is read when the answer is made."""
+
+    __slots__ = ("_path", "_size", "_modified", "_charset")
+
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        root: str | os.PathLike[str] | None,
+        download: str | bool,
+        content_type: str | None,
+        status: int,
+        headers: HeadersLike | None,
+    ) -> None:
+        super().__init__(..., status, headers)
+        shown = os.fspath(path)
+        try:
+            self._path = shown if root is None else _inside(shown, os.fspath(root))
+            info = os.stat(self._path)
+        except (OSError, ValueError):  # ValueError: a NUL in the path.
+            raise Error("not_found", f"there is no file {shown}") from None
+        if not S_ISREG(info.st_mode):
+            raise Error("not_found", f"{shown} is not a file")
+        self._size = info.st_size
+        self._modified = int(info.st_mtime)
+        self._charset = content_type is None
+        fields = self.headers
+        fields.setdefault("content-type", content_type or type_of(self._path))
+        fields.setdefault("etag", f'"{info.st_mtime_ns:x}-{info.st_size:x}"')
+        fields.setdefault("last-modified", http_date(self._modified))
+        if download:
+            name = os.path.basename(self._path) if download is True else download
+            fields["content-disposition"] = disposition(name)
+
+    def _prepared(self, frame: dict[str, Any], who: object) -> Response:
+        if frame.get("method") in ("GET", "HEAD") and self.status == 200 and self._is_known(frame):
+            kept = Response(..., 304, self.headers)
+            kept.headers.pop("content-type", None)
+            kept.headers.pop("content-disposition", None)
+            return kept
+        whole = Response(self._read(who), self.status, self.headers)
+        kind = str(whole.headers["content-type"])
+        if self._charset and isinstance(whole.value, str) and kind.startswith("text/"):
+            whole.headers["content-type"] = f"{kind}; charset=utf-8"
+        return whole
+
+    def _is_known(self, frame: dict[str, Any]) -> bool:
+        """Whether the client has this very file (RFC 9110, 13.1)."""
+        given = frame.get("headers") or {}
+        tags = given.get("if-none-match")
+        if tags is not None:
+            text = tags if isinstance(tags, str) else ",".join(tags)
+            listed = [tag.strip() for tag in text.split(",")]
+            own = str(self.headers["etag"])
+            return bool({"*", own, f"W/{own}"}.intersection(listed))
+        since = given.get("if-modified-since")
+        return isinstance(since, str) and self._modified <= _seconds_of(since)
+
+    def _read(self, who: object) -> str | bytes:
+        most = channel.max_line
+        if self._size <= most:
+            with open(self._path, "rb") as opened:
+                data = opened.read(most + 1)
+            self._size = max(self._size, len(data))
+        # Three bytes are four characters of base64; text is sent as it is.
+        if self._size <= most:
+            try:
+                return data.decode()
+            except UnicodeDecodeError:
+                if self._size <= most // 4 * 3 - 4096:
+                    return data
+        raise ValueError(
+            f"{who} is the file {self._path} of {self._size} bytes, more than one answer can "
+            f"hold (a line has at most {most} bytes, which is NODEY_MAX_LINE)"
+        )
+
+
+def _seconds_of(date: str) -> float:
+    """An HTTP date as seconds since 1970; -1 for what is none."""
+    from email.utils import parsedate_to_datetime
+
+    try:
+        return parsedate_to_datetime(date).timestamp()
+    except (TypeError, ValueError, IndexError, OverflowError):
+        return -1
+
+
+def disposition(name: str) -> str:
+    """Content-Disposition for a download, for any name (RFC 6266)."""
+    plain = "".join(c if c.isascii() and c.isprintable() and c not in '"\\' else "_" for c in name)
+    field = f'attachment; filename="{plain}"'
+    if plain != name:
+        from urllib.parse import quote
+
+        field += f"; filename*=UTF-8''{quote(name, safe='')}"
+    return field

@@ -1,0 +1,123 @@
+"""registry: what a worker declares, and how a frame finds its handler."""
+
+from __future__ import annotations
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+    from .hooks import Hooks
+    from .request import Canceller
+
+from .errors import Error
+from .handler import Handler
+from .request import Request, request_fault
+from .router import Router, parameters_of
+
+
+class Registry:
+    """Routes, tokens and hooks."""
+
+    def __init__(self) -> None:
+        self.router = Router()
+        self.routes: list[dict[str, str]] = []
+        self.tokens: dict[str, Handler] = {}
+        self.hooks: Hooks | None = None
+        self.has_async = False
+        self.canceller: Canceller | None = None
+        # The last declaration of a route wins; at a prompt and in tests, where a
+        # function is declared anew after it was changed.
+        self.replaces = False
+
+    @property
+    def empty(self) -> bool:
+        """Whether nothing was declared that could be asked for."""
+        return not self.routes and not self.tokens
+
+    def add_route(
+        self, method: str, path: str, function: Callable[..., Any], description: str
+    ) -> None:
+        """method: upper case, "" for any.  Raises ValueError for a path that is taken."""
+        handler = Handler(function, f"{method or 'ANY'} {path}", parameters_of(path))
+        self.router.add(method, path, handler, self.replaces)
+        route = {"path": path}
+        if method:
+            route["method"] = method.lower()
+        if description:
+            route["description"] = description
+        if self.replaces:
+            self.routes = [old for old in self.routes if not _same_route(old, route)]
+        self.routes.append(route)
+        self.has_async = self.has_async or handler.is_async
+
+    def add_token(self, name: str, function: Callable[..., Any]) -> None:
+        if not isinstance(name, str) or not 0 < len(name.encode()) <= 128:
+            if callable(name):
+                raise TypeError('@nodey.token needs a name: write @nodey.token("Name")')
+            raise ValueError(f"a token is a name of 1 to 128 bytes, not {name!r}")
+        handler = Handler(function, f"token {name}")
+        self.tokens[name] = handler
+        self.has_async = self.has_async or handler.is_async
+
+    def add_hook(self, kind: str, function: Callable[..., Any]) -> None:
+        """kind: "before", "after", "on_start" or "on_stop"."""
+        if self.hooks is None:
+            from .hooks import Hooks
+
+            self.hooks = Hooks()
+        # One that is `async def` needs a loop, and the handlers must be in the same.
+        self.has_async = self.hooks.add(kind, function) or self.has_async
+
+    def handlers(self) -> list[Handler]:
+        """All handlers, those of tokens last."""
+        return [*self.router.handlers(), *self.tokens.values()]
+
+    def seal(self, canceller: Canceller | None) -> None:
+        """Everything is declared: ties the hooks to the handlers.
+
+        canceller: tells requests whether they are cancelled.
+        """
+        self.canceller = canceller
+        if self.hooks is None or not self.hooks.around_requests:
+            return
+        self.hooks.canceller = canceller
+        for handler in self.handlers():
+            handler.hooks = self.hooks
+
+    # ---------------------------------------------------------------- dispatch
+
+    def find(self, frame: dict[str, Any]) -> tuple[Handler, Any]:
+        """The handler of a request or ask, and its argument.  Raises Error."""
+        if "type" in frame:
+            return self.token_handler(frame["token"]), frame.get("args")
+        fault = request_fault(frame)
+        if fault is not None:
+            raise Error("invalid_argument", fault)
+        token = frame.get("token")
+        if token is not None:
+            return self._find_token(frame, token)
+        handler, params = self.router.find(frame["method"], frame["path"])
+        given = frame.get("params")
+        if given:
+            params = {**given, **params}
+        return handler, Request(frame, params, self.canceller)
+
+    def _find_token(self, frame: dict[str, Any], token: Any) -> tuple[Handler, Any]:
+        """A request for a token: its arguments are the JSON body, else the query."""
+        if not isinstance(token, str):
+            raise Error("invalid_argument", "token must be a string")
+        request = Request(frame, frame.get("params") or {}, self.canceller)
+        has_body = "json" in frame or bool(request.body)
+        return self.token_handler(token), request.json() if has_body else request.query
+
+    def token_handler(self, token: str) -> Handler:
+        """Raises Error("unimplemented") for a token that is not here."""
+        handler = self.tokens.get(token)
+        if handler is None:
+            raise Error("unimplemented", f"this worker does not answer {token!r}")
+        return handler
+
+
+def _same_route(one: dict[str, str], other: dict[str, str]) -> bool:
+    return one["path"] == other["path"] and one.get("method") == other.get("method")
