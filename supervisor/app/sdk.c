@@ -90,13 +90,21 @@ void sdk_deinit(struct sdk *sdk)
 
 /* ------------------------------------------------------------------ runners */
 
+static char *runner(const struct sdk *sdk, const char *word)
+{
+    if (strcmp(word, SCRIPT_NODE_RUN) == 0)
+        return xasprintf("%s/nodey/run.cjs", sdk->node);
+    if (strcmp(word, SCRIPT_PYTHON_RUN) == 0)
+        return xasprintf("%s/nodey/run.py", sdk->python);
+    return NULL;
+}
+
 void sdk_resolve_argv(const struct sdk *sdk, struct arena *arena, struct string_list *argv)
 {
     for (size_t i = 1; i < argv->count; i++) {
-        if (strcmp(argv->items[i], SCRIPT_NODE_RUN) != 0)
-            continue;
-        char *path = xasprintf("%s/nodey/run.cjs", sdk->node);
-        argv->items[i] = arena_strdup(arena, slice_of(path));
+        char *path = runner(sdk, argv->items[i]);
+        if (path)
+            argv->items[i] = arena_strdup(arena, slice_of(path));
         xfree(path);
     }
 }

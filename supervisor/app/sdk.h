@@ -19,8 +19,8 @@ int sdk_unpack(struct sdk *, const char *data_dir, struct err *) MUST_CHECK;
 void sdk_deinit(struct sdk *);
 
 /*
- * Puts the SDK's own files in place of their placeholders (SCRIPT_NODE_RUN) in what
- * starts the workers.  For every configuration, before its workers start.
+ * Puts the SDK's own files in place of their placeholders (SCRIPT_NODE_RUN, SCRIPT_PYTHON_RUN)
+ * in what starts the workers.  For every configuration, before its workers start.
  */
 void sdk_resolve(const struct sdk *, struct config *);
 

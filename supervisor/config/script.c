@@ -219,8 +219,7 @@ static int python_argv(struct arena *a, const struct script *s,
     add(w, python ? python : "python3");
     if (own)
         add_all(w, shebang, 1);
-    add(w, "-m");
-    add(w, "nodey.run");
+    add(w, SCRIPT_PYTHON_RUN);
     return 0;
 }
 

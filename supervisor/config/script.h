@@ -11,10 +11,12 @@
 enum script_kind { SCRIPT_OTHER, SCRIPT_PYTHON, SCRIPT_NODE };
 
 /*
- * Stands in argv for the file of Node's SDK that explains why a script does not start.
- * Where the SDK is, is known to whoever unpacks it: see sdk_resolve().
+ * Stand in argv for the files of the SDKs that run a script and explain why one does not
+ * start.  Where the SDKs are is known to whoever unpacks them: see sdk_resolve().  By its
+ * path, not by `-m`, which a nodey.py of the user's would get in the way of.
  */
-#define SCRIPT_NODE_RUN "@nodey/run.cjs"
+#define SCRIPT_NODE_RUN   "@nodey/run.cjs"
+#define SCRIPT_PYTHON_RUN "@nodey/run.py"
 
 struct script {
     const char *path;          /* absolute */

@@ -107,9 +107,11 @@ static struct worker *after_crash(struct worker *w, const char *how)
                   "failed: %u crashes in a row without becoming ready (%s); next try in %llu s",
                   instance->restart.unready, cause,
                   (unsigned long long)verdict.delay_ms / 1000);
-    else
-        pool_tell(pool, w, LOG_ERROR, "%s%s%s; restarting in %llu ms", cause,
-                  *extra ? ": " : "", extra, (unsigned long long)verdict.delay_ms);
+    else /* what it said of itself needs no repetition */
+        pool_tell(pool, w,
+                  w->explained && instance->restart.unready > 1 ? LOG_DEBUG : LOG_ERROR,
+                  "%s%s%s; restarting in %llu ms", cause, *extra ? ": " : "", extra,
+                  (unsigned long long)verdict.delay_ms);
     return worker_new(pool, w->instance, verdict.delay_ms, verdict.failed);
 }
 

@@ -200,15 +200,16 @@ static void the_runner_stands_where_its_placeholder_stood(void **state)
     struct sdk sdk = unpack(*state);
     struct arena arena = {0};
     const char *words[] = {"node", "--require", SCRIPT_NODE_RUN, "/a.js", NULL};
-    struct string_list argv = {words, 4};
+    const char *others[] = {"python3", SCRIPT_PYTHON_RUN, "/a.py", NULL};
+    struct string_list argv = {words, 4}, python = {others, 3};
     sdk_resolve_argv(&sdk, &arena, &argv);
+    sdk_resolve_argv(&sdk, &arena, &python);
     assert_int_equal(argv.count, 4);
     assert_string_equal(argv.items[1], "--require");
     assert_int_equal(access(argv.items[2], R_OK), 0);
     assert_string_equal(argv.items[3], "/a.js");
-    char *runner = xasprintf("%s/nodey/run.py", sdk.python);
-    assert_int_equal(access(runner, R_OK), 0); /* "-m nodey.run" needs no placeholder */
-    xfree(runner);
+    assert_int_equal(access(python.items[1], R_OK), 0);
+    assert_string_equal(python.items[2], "/a.py");
     arena_deinit(&arena);
     sdk_deinit(&sdk);
 }

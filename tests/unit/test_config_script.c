@@ -60,7 +60,7 @@ static const char *run(const char *folder, const char *name)
     return run_in(folder, name, NULL);
 }
 
-#define PYTHON " -m nodey.run "
+#define PYTHON " @nodey/run.py "
 #define NODE   " --require @nodey/run.cjs "
 
 static void scripts_are_run_by_what_knows_them(void **state)
