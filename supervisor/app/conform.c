@@ -76,15 +76,17 @@ static void make_env(struct program *p)
     p->env = env;
 }
 
-static int add_arguments(struct program *p, const struct word_list *words, size_t from)
+static void add_arguments(struct program *p, const struct word_list *words, size_t from)
 {
-    size_t count = p->argv.count + words->count - from;
-    const char **items = arena_alloc(&p->arena, (count + 1) * sizeof(*items));
-    memcpy(items, p->argv.items, p->argv.count * sizeof(*items));
-    memcpy(items + p->argv.count, words->items + from, (words->count - from) * sizeof(*items));
+    size_t count = 0;
+    const char **items =
+        arena_alloc(&p->arena, (p->argv.count + words->count + 1) * sizeof(*items));
+    for (size_t i = 0; i < p->argv.count; i++)
+        items[count++] = p->argv.items[i];
+    for (size_t i = from; i < words->count; i++)
+        items[count++] = words->items[i];
     items[count] = NULL;
     p->argv = (struct string_list){items, count};
-    return 0;
 }
 
 static int find_script(struct program *p, const char *shown, struct err *err)
@@ -113,7 +115,8 @@ static int find_program(struct program *p, const struct conform_options *options
         return err_set(err, -1, "cannot tell the current folder: %s", strerror(errno));
     if (!options->is_command && find_script(p, first, err))
         return -1;
-    return add_arguments(p, &options->words, options->is_command ? 0 : 1);
+    add_arguments(p, &options->words, options->is_command ? 0 : 1);
+    return 0;
 }
 
 static int prepare(struct program *p, const struct conform_options *options, struct err *err)

@@ -183,7 +183,7 @@ void candidate_free(struct candidate *c)
 
 void candidate_write(struct candidate *c, struct slice bytes)
 {
-    if (!c->ended)
+    if (!c->ended && !c->input_ended)
         stream_write(proc_in(&c->proc), bytes);
 }
 
@@ -191,6 +191,7 @@ void candidate_end_input(struct candidate *c)
 {
     if (!c->ended)
         proc_end_input(&c->proc);
+    c->input_ended = true;
 }
 
 struct candidate_line *candidate_next(struct candidate *c, uint64_t wait_ms)

@@ -36,7 +36,8 @@ struct candidate {
     size_t line_count;
     struct timer limit; /* of the wait under way */
     bool limit_over;
-    bool ended;      /* the process has */
+    bool ended; /* the process has */
+    bool input_ended;
     bool gone;       /* and its handles */
     bool discarding; /* the rest of an overlong line */
     struct proc_exit exit;
@@ -50,7 +51,7 @@ struct candidate *candidate_start(const struct candidate_spec *, int *code);
 /* Kills what still runs.  Takes NULL. */
 void candidate_free(struct candidate *);
 
-/* Writes bytes; they leave with the next wait. */
+/* Writes bytes; they leave with the next wait.  Nothing once its input has ended. */
 void candidate_write(struct candidate *, struct slice);
 
 /* Closes its input, once everything is written. */

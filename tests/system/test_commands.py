@@ -592,6 +592,35 @@ def test_the_socket_of_a_nodey_that_was_killed_is_replaced(nodey: Nodey) -> None
     assert run(app.folder, "call", "fib", "/parent").out == str(again.pid)
 
 
+def test_what_lies_where_the_socket_belongs_is_replaced(nodey: Nodey, tmp_path: Path) -> None:
+    folder = folder_of(tmp_path, {**PROGRAMS, ".nodey/control.sock": "left by a backup"})
+    app = nodey(folder=folder)
+    assert run(folder, "call", "fib", "/parent").out == str(app.pid)
+
+
+def test_an_ask_whose_client_has_left_is_cancelled(nodey: Nodey) -> None:
+    app = nodey({"workers/wait.py": """
+import asyncio
+import nodey
+
+@nodey.token("Wait")
+async def wait(args):
+    open(args, "w").close()
+    try:
+        await asyncio.sleep(60)
+    except asyncio.CancelledError:
+        open(args + ".cancelled", "w").close()
+        raise
+"""})
+    mark = app.folder / "mark"
+    with control(app.folder) as connection:
+        connection.send(request_bytes("POST", "/v1/ask/Wait", json.dumps(str(mark)).encode()))
+        until(mark.exists, 10, "the ask has begun")
+        time.sleep(0.3)  # An earlier end of the sending side would be a half-close.
+    until(Path(f"{mark}.cancelled").exists, 10, "it is cancelled")
+    assert ask_control(app.folder, "GET", "/v1").status == 200
+
+
 def test_a_second_nodey_does_not_take_the_first_ones_socket(nodey: Nodey) -> None:
     app = nodey(PROGRAMS)
     second = nodey(folder=app.folder, wait=False, exit_code=1)

@@ -256,3 +256,16 @@ def test_who_is_somebody_else_fails_the_golden_transcripts(tmp_path: Path, worke
     done = check(tmp_path, "--as", worker, str(path))
     assert done.code == 1 and "FAIL" in done.out and "expected" in done.out, done
     assert f"the golden transcripts of {worker}: " in done.out
+
+
+@pytest.mark.parametrize("end, why", [
+    ("echo '{\"type\":\"answer\",\"id\":1,\"value\":1}'; exit 1", "a frame too many"),
+    ("exit 0", "exited with status 0"),
+    ("sleep 60", "it does not end"),
+])
+def test_a_golden_transcript_ends_where_it_ends(tmp_path: Path, end: str, why: str) -> None:
+    error = {"type": "error", "id": None, "code": "failed_precondition",
+             "message": "DATABASE_URL is not set"}
+    write_files(tmp_path, {"broken.sh": f"#!/bin/sh\necho '{json.dumps(error)}'\n{end}\n"})
+    result = verdict(tmp_path, "--as", "broken", "broken.sh")
+    assert [one["why"] for one in result["checks"]] and why in result["checks"][0]["why"], result
