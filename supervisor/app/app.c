@@ -88,10 +88,10 @@ static void to_sink_dimmed(void *arg, struct slice line)
 static void set_up_log(struct app *app)
 {
     const struct server_config *server = &app->config->server;
-    bool colour = log_wants_colour(STDERR_FILENO);
-    bool dimmed = colour && app->options->private_socket;
-    log_setup(server->log_level, server->log_format == LOG_FORMAT_JSON, colour,
-              dimmed ? to_sink_dimmed : to_sink, &app->err);
+    bool json = server->log_format == LOG_FORMAT_JSON;
+    enum log_form form = json ? LOG_JSON : log_form_for(STDERR_FILENO);
+    bool dimmed = form == LOG_COLOURED && app->options->private_socket;
+    log_setup(server->log_level, form, dimmed ? to_sink_dimmed : to_sink, &app->err);
 }
 
 static void open_log(struct app *app)

@@ -17,6 +17,7 @@ struct program {
     struct arena arena;
     struct sdk sdk;
     struct string_list argv;
+    const char *script;       /* absolute; NULL: a command */
     const char **env;         /* as a supervisor gives it */
     const char **env_by_hand; /* without NODEY */
     char *cwd;
@@ -96,6 +97,7 @@ static int find_script(struct program *p, const char *shown, struct err *err)
     if (!path)
         return err_set(err, -1, "%s: %s", shown, strerror(errno));
     const char *kept = keep(p, path);
+    p->script = kept;
     if (stat(kept, &st) == 0 && S_ISDIR(st.st_mode))
         return err_set(err, -1, "%s is a folder: name its main file", shown);
     struct script script = {.path = kept, .shown = shown, .dir = p->cwd};
@@ -128,6 +130,8 @@ static int prepare(struct program *p, const struct conform_options *options, str
     char *data_dir = config ? xstrdup(config->server.data_dir) : xasprintf("%s/.nodey", p->cwd);
     int rc = sdk_unpack(&p->sdk, data_dir, err);
     if (rc == 0) {
+        struct worker_config worker = {.script = p->script};
+        sdk_link_modules(&p->sdk, &(struct config){.workers = &worker, .worker_count = 1});
         sdk_resolve_argv(&p->sdk, &p->arena, &p->argv);
         make_env(p);
     }

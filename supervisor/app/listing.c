@@ -11,8 +11,12 @@ struct taker {
     const char *only;
 };
 
+/* The configured ones come first, and what is declared as well is no other route. */
 static void take(struct taker *t, struct slice method, struct slice path, const char *worker)
 {
+    for (size_t i = 0; i < t->count; i++)
+        if (slice_eq(t->out[i].method, method) && slice_eq(t->out[i].path, path))
+            return;
     if (t->count < t->max && (!t->only || strcmp(t->only, worker) == 0))
         t->out[t->count++] = (struct listed){.method = method, .path = path, .worker = worker};
 }

@@ -25,8 +25,7 @@ enum {
 /* Set once before threads start and read only afterwards, but for the column. */
 static struct {
     enum log_level level;
-    bool json;
-    bool pretty;
+    enum log_form form;
     log_sink_fn sink;
     void *arg;
     atomic_size_t column; /* of names, so wide */
@@ -34,11 +33,10 @@ static struct {
 
 static const char *const level_names[] = {"debug", "info", "warn", "error"};
 
-void log_setup(enum log_level level, bool json, bool pretty, log_sink_fn sink, void *arg)
+void log_setup(enum log_level level, enum log_form form, log_sink_fn sink, void *arg)
 {
     setup.level = level;
-    setup.json = json;
-    setup.pretty = pretty;
+    setup.form = form;
     setup.sink = sink;
     setup.arg = arg;
 }
@@ -59,9 +57,16 @@ bool log_wants_colour(int fd)
     return isatty(fd) && !(term && strcmp(term, "dumb") == 0);
 }
 
+enum log_form log_form_for(int fd)
+{
+    if (log_wants_colour(fd))
+        return LOG_COLOURED;
+    return isatty(fd) ? LOG_PRETTY : LOG_PLAIN;
+}
+
 bool log_is_pretty(void)
 {
-    return setup.pretty && !setup.json;
+    return setup.form == LOG_PRETTY || setup.form == LOG_COLOURED;
 }
 
 bool log_enabled(enum log_level level)
@@ -150,14 +155,14 @@ static void add_request(struct buf *out, const struct log_entry *e)
     size_t cut = e->request_id.len > ID_SHOWN ? e->request_id.len - ID_SHOWN : 0;
     if (e->level < LOG_WARN || (named && !e->request_id.len))
         return;
-    buf_adds(out, setup.pretty ? " " DIM "(" : " (");
+    buf_adds(out, log_is_pretty() ? " " DIM "(" : " (");
     if (!named)
         add_printable(out, e->request, 0, "");
     if (e->request_id.len) {
         buf_adds(out, named ? "request " : ", request ");
         add_printable(out, slice_from(e->request_id, cut), 0, "");
     }
-    buf_adds(out, setup.pretty ? ")" RESET : ")");
+    buf_adds(out, log_is_pretty() ? ")" RESET : ")");
 }
 
 static void add_message(struct buf *out, const struct log_entry *e, size_t indent,
@@ -257,6 +262,29 @@ static void add_pretty(struct buf *out, const struct log_entry *e)
     add_message(out, e, TIME_COLUMN + 1 + width + 1, gutter);
 }
 
+/* What is not ours holds no escape: every one begins a colour, "ESC [ ... m". */
+static void remove_colours(struct buf *text)
+{
+    char *to = text->ptr;
+    const char *end = text->ptr + text->len;
+    for (const char *from = text->ptr; from < end; from++) {
+        if (*from != '\x1b') {
+            *to++ = *from;
+            continue;
+        }
+        const char *m = memchr(from, 'm', (size_t)(end - from));
+        from = m ? m : end - 1;
+    }
+    text->len = (size_t)(to - text->ptr);
+}
+
+static void emit(struct buf *text)
+{
+    if (setup.form == LOG_PRETTY && text->len)
+        remove_colours(text);
+    setup.sink(setup.arg, buf_slice(text));
+}
+
 void log_write(const struct log_entry *entry)
 {
     if (!log_enabled(entry->level) || !setup.sink)
@@ -266,13 +294,13 @@ void log_write(const struct log_entry *entry)
     if (e.stream)
         e.text.len = MIN(e.text.len, (size_t)TEXT_MAX);
     e.text = without_last_lf(e.text);
-    if (setup.json)
+    if (setup.form == LOG_JSON)
         add_json(&out, &e);
-    else if (setup.pretty)
+    else if (log_is_pretty())
         add_pretty(&out, &e);
     else
         add_plain(&out, &e);
-    setup.sink(setup.arg, buf_slice(&out));
+    emit(&out);
     buf_deinit(&out);
 }
 
@@ -293,6 +321,10 @@ void log_line(enum log_level level, const char *who, const char *fmt, ...)
 
 void log_show(struct slice text)
 {
-    if (log_is_pretty() && setup.sink)
-        setup.sink(setup.arg, text);
+    if (!log_is_pretty() || !setup.sink)
+        return;
+    struct buf out = {0};
+    buf_add(&out, text);
+    emit(&out);
+    buf_deinit(&out);
 }

@@ -4,7 +4,8 @@
  * Rooms below app/ do not log above debug: whoever decides what to do about a
  * thing logs it, once, with identity and consequence.
  *
- * Three forms.  For eyes at a terminal: short times, names in colour and in a column.
+ * Three forms.  For eyes at a terminal: short times, names in a column and, where wanted,
+ * in colour.
  * For files and pipes: whole times and no tricks, so that each line says everything.
  * For machines: one JSON object a line.
  */
@@ -17,11 +18,10 @@ enum log_level { LOG_DEBUG, LOG_INFO, LOG_WARN, LOG_ERROR };
 /* Gets whole lines, LF included. */
 typedef void (*log_sink_fn)(void *arg, struct slice lines);
 
-/*
- * Process-wide; before threads start.  json: one object a line instead of text.
- * pretty: text is for a terminal (see log_wants_colour()).
- */
-void log_setup(enum log_level level, bool json, bool pretty, log_sink_fn sink, void *arg);
+enum log_form { LOG_PLAIN, LOG_PRETTY, LOG_COLOURED, LOG_JSON };
+
+/* Process-wide; before threads start. */
+void log_setup(enum log_level level, enum log_form form, log_sink_fn sink, void *arg);
 
 /*
  * Does whoever reads this descriptor want colours?  NO_COLOR says no, FORCE_COLOR and
@@ -29,6 +29,9 @@ void log_setup(enum log_level level, bool json, bool pretty, log_sink_fn sink, v
  * does that is not TERM=dumb.
  */
 bool log_wants_colour(int fd);
+
+/* The form for whoever reads this descriptor. */
+enum log_form log_form_for(int fd);
 
 /* True when text goes to a terminal: then there may be more words than in a file. */
 bool log_is_pretty(void);

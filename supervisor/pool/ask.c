@@ -59,6 +59,11 @@ void ask_describe_unknown(const struct pools *pools, const char *token, struct b
     }
     if (pools->token_count > TOKENS_NAMED)
         buf_adds(out, ", ...");
+    list_each (at, &pools->list) {
+        const struct pool *pool = container_of(at, struct pool, node);
+        if (pool->trouble[0])
+            buf_addf(out, "; %s", pool->trouble);
+    }
 }
 
 /* Kept sorted; the first pool that claims a token keeps it. */

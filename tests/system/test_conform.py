@@ -75,6 +75,13 @@ def test_what_the_sdks_write_reaches_level_1(tmp_path: Path, program: str) -> No
     assert {"ask", "cancel", "drain", "ping"} <= set(result["features"])
 
 
+def test_a_module_finds_its_sdk_as_when_it_is_served(tmp_path: Path) -> None:
+    write_files(tmp_path, {"workers/hello.mjs": "import { get } from 'nodey';\n"
+                                                "get('/hello', () => 'hello');\n"})
+    result = verdict(tmp_path, "workers/hello.mjs")
+    assert (result["level"], of(result, "fail")) == (1, []), result
+
+
 def test_what_is_right_is_told_in_one_line_each(tmp_path: Path) -> None:
     done = check(tmp_path, "--", *FAULTY)
     lines = [line for line in done.out.splitlines()[1:] if line]

@@ -55,7 +55,7 @@ static void a_line_says_when_who_and_what(void **state)
     struct buf out = {0};
     int year, month, day, hour, minute, second, ms;
     (void)state;
-    log_setup(LOG_INFO, false, false, keep, &out);
+    log_setup(LOG_INFO, LOG_PLAIN, keep, &out);
     log_line(LOG_INFO, "fib#0", "%s in %d ms", "ready", 12);
     assert_int_equal(sscanf(out.ptr, "%4d-%2d-%2dT%2d:%2d:%2d.%3dZ", &year, &month, &day, &hour,
                             &minute, &second, &ms),
@@ -71,7 +71,7 @@ static void levels_are_marked_and_filtered(void **state)
 {
     struct buf out = {0};
     (void)state;
-    log_setup(LOG_WARN, false, false, keep, &out);
+    log_setup(LOG_WARN, LOG_PLAIN, keep, &out);
     log_line(LOG_DEBUG, "a", "no");
     log_line(LOG_INFO, "a", "no");
     assert_int_equal(out.len, 0);
@@ -91,14 +91,14 @@ static void control_characters_are_shown_not_sent(void **state)
     struct buf out = {0};
     (void)state;
     for (int pretty = 0; pretty < 2; pretty++) {
-        log_setup(LOG_DEBUG, false, pretty, keep, &out);
+        log_setup(LOG_DEBUG, pretty ? LOG_COLOURED : LOG_PLAIN, keep, &out);
         wrote(LOG_INFO, "a", SLICE("\x1b[2J\r\0\x7f\ttab \xc3\xa9 \xc2\x9b \xff"));
         const char *text = pretty ? seen(&out) : message(&out);
         assert_non_null(
             strstr(text, "\\x1b[2J\\x0d\\x00\\x7f\ttab \xc3\xa9 \\xc2\\x9b \\xff\n"));
         buf_clear(&out);
     }
-    log_setup(LOG_INFO, false, false, keep, &out);
+    log_setup(LOG_INFO, LOG_PLAIN, keep, &out);
     log_write(&(struct log_entry){.level = LOG_ERROR,
                                   .who = "a",
                                   .text = SLICE("x"),
@@ -112,11 +112,11 @@ static void lines_after_the_first_are_indented(void **state)
 {
     struct buf out = {0};
     (void)state;
-    log_setup(LOG_INFO, false, false, keep, &out);
+    log_setup(LOG_INFO, LOG_PLAIN, keep, &out);
     wrote(LOG_INFO, "a", SLICE("one\n  two\n\n"));
     assert_string_equal(message(&out), "a | one\n      two\n");
     buf_clear(&out);
-    log_setup(LOG_INFO, false, true, keep, &out);
+    log_setup(LOG_INFO, LOG_COLOURED, keep, &out);
     wrote(LOG_INFO, "a", SLICE("one\n  two\n"));
     const char *text = seen(&out), *second = strchr(text, '\n') + 1;
     size_t time = strlen("12:34:56.789 ");
@@ -131,7 +131,7 @@ static void long_texts_are_cut(void **state)
     (void)state;
     memset(buf_reserve(&text, 20000), 'x', 20000);
     text.len = 20000;
-    log_setup(LOG_INFO, false, false, keep, &out);
+    log_setup(LOG_INFO, LOG_PLAIN, keep, &out);
     wrote(LOG_INFO, "a", buf_slice(&text));
     assert_in_range(out.len, 8192, 8300);
     buf_deinit(&out);
@@ -157,7 +157,7 @@ static void json_lines_are_json_whatever_is_in_them(void **state)
 {
     struct buf out = {0};
     (void)state;
-    log_setup(LOG_INFO, true, true, keep, &out);
+    log_setup(LOG_INFO, LOG_JSON, keep, &out);
     wrote(LOG_WARN, "a\"b", SLICE("\"quoted\" \\ \n\x01 \xff \xc3\xa9"));
     json_t *tree = tree_of(&out);
     assert_string_equal(member(tree, "level"), "warn");
@@ -188,7 +188,7 @@ static void an_error_names_its_request(void **state)
     struct buf out = {0};
     struct log_entry named = failed;
     (void)state;
-    log_setup(LOG_INFO, false, false, keep, &out);
+    log_setup(LOG_INFO, LOG_PLAIN, keep, &out);
     log_write(&failed);
     assert_string_equal(message(&out), "fib#0 | error: Boom {\"n\":1} (GET /fib?num=x, request "
                                        "1f2e3d4c)\n      at line 1\n");
@@ -202,7 +202,7 @@ static void an_error_names_its_request(void **state)
     log_write(&named);
     assert_null(strstr(buf_cstr(&out), "1f2e3d4c"));
     buf_clear(&out);
-    log_setup(LOG_INFO, true, false, keep, &out);
+    log_setup(LOG_INFO, LOG_JSON, keep, &out);
     log_write(&failed);
     json_t *tree = tree_of(&out);
     assert_string_equal(member(tree, "request_id"), "00000000000000001f2e3d4c");
@@ -225,9 +225,9 @@ static void a_name_has_one_colour(void **state)
 {
     struct buf first = {0}, second = {0};
     (void)state;
-    log_setup(LOG_INFO, false, true, keep, &first);
+    log_setup(LOG_INFO, LOG_COLOURED, keep, &first);
     log_line(LOG_INFO, "fib#0", "x");
-    log_setup(LOG_INFO, false, true, keep, &second);
+    log_setup(LOG_INFO, LOG_COLOURED, keep, &second);
     log_line(LOG_INFO, "fib#7", "x");
     const char *a = buf_cstr(&first) + CLOCK_TEXT, *b = buf_cstr(&second) + CLOCK_TEXT;
     assert_memory_equal(a, b, colour_len(a));
@@ -241,7 +241,7 @@ static void the_column_grows_with_the_names_to_a_point(void **state)
 {
     struct buf out = {0};
     (void)state;
-    log_setup(LOG_INFO, false, true, keep, &out);
+    log_setup(LOG_INFO, LOG_COLOURED, keep, &out);
     log_line(LOG_INFO, "a", "x");
     assert_string_equal(seen(&out), "a     x\n");
     buf_clear(&out);
@@ -286,12 +286,12 @@ static void what_is_for_a_terminal_goes_nowhere_else(void **state)
 {
     struct buf out = {0};
     (void)state;
-    log_setup(LOG_INFO, false, false, keep, &out);
+    log_setup(LOG_INFO, LOG_PLAIN, keep, &out);
     log_show(SLICE("hello\n"));
-    log_setup(LOG_INFO, true, true, keep, &out);
+    log_setup(LOG_INFO, LOG_JSON, keep, &out);
     log_show(SLICE("hello\n"));
     assert_int_equal(out.len, 0);
-    log_setup(LOG_INFO, false, true, keep, &out);
+    log_setup(LOG_INFO, LOG_COLOURED, keep, &out);
     log_show(SLICE("hello\n"));
     assert_string_equal(buf_cstr(&out), "hello\n");
     buf_deinit(&out);
@@ -300,7 +300,7 @@ static void what_is_for_a_terminal_goes_nowhere_else(void **state)
 static void without_a_sink_nothing_happens(void **state)
 {
     (void)state;
-    log_setup(LOG_DEBUG, false, false, NULL, NULL);
+    log_setup(LOG_DEBUG, LOG_PLAIN, NULL, NULL);
     log_line(LOG_ERROR, "a", "lost");
 }
 
