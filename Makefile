@@ -59,7 +59,7 @@ LLHTTP  := $(addprefix $(B)/llhttp/,llhttp.o api.o http.o)
 ARCHIVE := $(B)/rooms.a
 # Folders too: their times change when a file comes or goes.
 SDK     := $(shell find protocol/python/nodey protocol/node protocol/vectors supervisor/app/page \
-                   supervisor/app/templates supervisor/app/bench -name __pycache__ -prune -o -print 2>/dev/null)
+                   supervisor/command/templates supervisor/bench/programs -name __pycache__ -prune -o -print 2>/dev/null)
 HELPERS := $(patsubst %.c,$(B)/%.o,$(filter-out tests/unit/test_%,$(wildcard tests/unit/*.c)))
 UNITS   := $(patsubst tests/unit/%.c,$(B)/unit/%,$(wildcard tests/unit/test_*.c))
 REPLAYS := $(patsubst tests/fuzz/fuzz_%.c,$(B)/unit/replay_%,$(wildcard tests/fuzz/fuzz_*.c))

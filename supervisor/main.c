@@ -2,7 +2,7 @@
 #include <signal.h>
 #include <unistd.h>
 
-#include "app/cli.h"
+#include "command/cli.h"
 
 /* Descriptors 0 to 2 must be taken, or a worker's pipe would become our output. */
 static void hold_standard_descriptors(void)

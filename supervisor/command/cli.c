@@ -1,0 +1,324 @@
+#include "command/cli.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "app/app.h"
+#include "app/keeper.h"
+#include "base/buf.h"
+#include "bench/bench.h"
+#include "client/input.h"
+#include "client/session.h"
+#include "command/command.h"
+#include "config/value.h"
+#include "conform/conform.h"
+#include "loop/shim.h"
+
+static const char up_help[] =
+    "Runs the programs of nodey.toml and of workers/, and serves them until Ctrl-C or "
+    "SIGTERM.\n"
+    "\n"
+    "  -f, --file FILE       the configuration; ./nodey.toml when nothing is said\n"
+    "  --listen ADDR         HOST:PORT, PORT or unix:PATH, instead of the configured address\n"
+    "  --dev, --no-dev       error pages with tracebacks, and --watch; on a terminal that is\n"
+    "                        the default\n"
+    "  -w, --watch           serve changed, new and removed files at once\n"
+    "  --no-watch\n"
+    "\n"
+    "SIGHUP, or `nodey reload`, loads the configuration again.\n";
+
+static const char check_help[] =
+    "Without a program: is the configuration good? Names the place of what is wrong in it.\n"
+    "\n"
+    "  nodey check [-f FILE]\n"
+    "\n"
+    "With a program in any language: does it speak the worker protocol? Starts it as nodey\n"
+    "would, holds conversations with it, and says of each what was sent, what came, what\n"
+    "protocol/PROTOCOL.md says, and how to mend it; then which level it reaches. The requests\n"
+    "are real ones to its own routes.\n"
+    "\n"
+    "  nodey check [--as NAME] PROGRAM [ARGS]\n"
+    "  nodey check [--as NAME] -- COMMAND [ARGS]\n"
+    "\n"
+    "  --as NAME             it is this worker of protocol/vectors/README.md (fib, echo,\n"
+    "                        shapes, ask, slow, noisy, broken): its golden transcripts are\n"
+    "                        run instead\n"
+    "  --timeout TIME        how long an answer may take; 10s when left out\n"
+    "  --format json         one JSON object instead of text\n"
+    "  --no-color            no colours on a terminal\n"
+    "\n"
+    "Exit code: 0, 1 when something is wrong, 2 for wrong usage.\n";
+
+static int read_up(struct app_options *options, int argc, char **argv)
+{
+    *options = (struct app_options){0};
+    const struct option table[] = {
+        {"-f --file --config", OPTION_VALUE, &options->file},
+        {"--listen", OPTION_VALUE, &options->listen},
+        {"--dev", OPTION_FLAG, &options->dev},
+        {"--no-dev", OPTION_FLAG, &options->no_dev},
+        {"-w --watch", OPTION_FLAG, &options->watch},
+        {"--no-watch", OPTION_FLAG, &options->no_watch},
+    };
+    struct options words = {.verb = "up", .table = table, .count = ARRAY_LEN(table)};
+    int rc = options_read(&words, argc, argv);
+    word_list_deinit(&words.words);
+    return rc;
+}
+
+static struct config *load(const char *file)
+{
+    struct err err;
+    struct config *config = config_load(file, &err);
+    if (!config)
+        fprintf(stderr, "nodey: %s\n", err.text);
+    return config;
+}
+
+/* Lets go of a configuration that has nothing to run. */
+static bool is_empty(struct config *config)
+{
+    if (!config->empty)
+        return false;
+    fprintf(stderr, "nodey: %s\n", config->empty);
+    config_release(config);
+    return true;
+}
+
+static int run_up(int argc, char **argv)
+{
+    struct app_options options;
+    if (read_up(&options, argc, argv))
+        return 2;
+    struct config *config = load(options.file);
+    if (!config)
+        return 1;
+    return app_run(config, &options);
+}
+
+/* One instance of each program is enough for one command. */
+static int run_private(int argc, char **argv)
+{
+    struct app_options options = {.private_socket = argc ? argv[0] : NULL,
+                                  .no_dev = true,
+                                  .no_watch = true,
+                                  .file = argc > 2 ? argv[2] : NULL};
+    struct config *config = argc ? load(options.file) : NULL;
+    if (!config || is_empty(config))
+        return EXIT_UNREACHABLE;
+    for (size_t i = 0; i < config->worker_count; i++)
+        config->workers[i].instances = 1;
+    return app_run(config, &options);
+}
+
+static int check_config(const char *file)
+{
+    struct config *config = load(file);
+    if (!config || is_empty(config))
+        return 1;
+    struct buf summary = {0};
+    config_summary(config, &summary);
+    fputs(buf_cstr(&summary), stdout);
+    buf_deinit(&summary);
+    printf("%s is valid\n", config->file ? config->file : "the folder");
+    config_release(config);
+    return 0;
+}
+
+static bool is_config(const char *word)
+{
+    size_t len = strlen(word);
+    return len > 5 && strcmp(word + len - 5, ".toml") == 0;
+}
+
+static int check_words(struct conform_options *conform, const char *file)
+{
+    const struct word_list *words = &conform->words;
+    if (words->count == 0 && !conform->as)
+        return check_config(file);
+    if (words->count == 0)
+        return usage_error("check", "--as needs a program");
+    if (words->count == 1 && !conform->is_command && !file && is_config(words->items[0]))
+        return check_config(words->items[0]);
+    if (file)
+        return usage_error("check", "-f goes without a program");
+    return conform_run(conform);
+}
+
+static int run_check(int argc, char **argv)
+{
+    const char *file = NULL, *timeout = NULL, *format = NULL;
+    struct conform_options conform = {0};
+    const struct option table[] = {
+        {"-f --file --config", OPTION_VALUE, &file},    {"--as", OPTION_VALUE, &conform.as},
+        {"--timeout", OPTION_VALUE, &timeout},          {"--format", OPTION_VALUE, &format},
+        {"--no-color", OPTION_FLAG, &conform.no_color},
+    };
+    struct options options = {.verb = "check",
+                              .table = table,
+                              .count = ARRAY_LEN(table),
+                              .words_max = SIZE_MAX,
+                              .stop_at_word = true};
+    int rc = options_read(&options, argc, argv);
+    conform.words = options.words;
+    conform.is_command = options.ended;
+    conform.as_json = format != NULL;
+    if (rc == 0 && format && strcmp(format, "json") != 0)
+        rc = usage_error("check", "--format knows json, not \"%s\"", format);
+    if (rc == 0)
+        rc = input_timeout("check", timeout, &conform.answer_ms);
+    if (rc == 0)
+        rc = check_words(&conform, file);
+    word_list_deinit(&options.words);
+    return rc;
+}
+
+static int run_version(int argc, char **argv)
+{
+    (void)argc;
+    (void)argv;
+    puts("nodey " NODEY_VERSION);
+    return 0;
+}
+
+static int run_help(int argc, char **argv);
+
+static const struct verb {
+    const char *name;
+    int (*run)(int argc, char **argv); /* what follows the verb */
+    const char *usage;                 /* NULL: another name of the one above, or hidden */
+    const char *help;
+    const char *more; /* of `nodey help VERB`, below the usage */
+} verbs[] = {
+    {"up", run_up, "up [-f FILE] [--listen ADDR]", "run the workers and serve them", up_help},
+    {"start", run_up, NULL, NULL, NULL},
+    {"serve", run_up, NULL, NULL, NULL},
+    {"new", command_new, "new NAME [--lang py|js|ts|sh]", "write a small worker to begin with",
+     command_new_help},
+    {"call", command_call, "call NAME 'GET /path?a=1'", "send one request to a worker",
+     command_call_help},
+    {"ask", command_ask, "ask TOKEN [JSON]", "ask as a worker would", command_ask_help},
+    {"repl", command_repl, "repl [NAME]", "requests and asks, line by line", command_repl_help},
+    {"reload", command_reload, "reload [-f FILE]", "apply a changed configuration",
+     command_reload_help},
+    {"check", run_check, "check [-f FILE | PROGRAM]",
+     "is the configuration good? does a program speak the protocol?", check_help},
+    {"bench", command_bench, "bench [URL | NAME]",
+     "load a server, or compare a pipe with an HTTP bridge", command_bench_help},
+    {"version", run_version, "version", "print the version", NULL},
+    {"--version", run_version, NULL, NULL, NULL},
+    {"-v", run_version, NULL, NULL, NULL},
+    {"help", run_help, "help [VERB | config [KEY]]", "print this, or more of one thing", NULL},
+    {"--help", run_help, NULL, NULL, NULL},
+    {"-h", run_help, NULL, NULL, NULL},
+    {PRIVATE_VERB, run_private, NULL, NULL, NULL},
+    {SHIM_VERB, shim_main, NULL, NULL, NULL},
+    {KEEPER_VERB, keeper_main, NULL, NULL, NULL},
+};
+
+static const struct verb *find_verb(const char *name)
+{
+    for (size_t i = 0; i < ARRAY_LEN(verbs); i++)
+        if (strcmp(name, verbs[i].name) == 0)
+            return &verbs[i];
+    return NULL;
+}
+
+static int unknown_verb(const char *name)
+{
+    struct nearest nearest = nearest_init(slice_of(name));
+    for (size_t i = 0; i < ARRAY_LEN(verbs); i++)
+        if (verbs[i].usage)
+            nearest_offer(&nearest, verbs[i].name);
+    if (nearest.best)
+        return usage_error(NULL, "there is no command \"%s\"; did you mean \"%s\"?", name,
+                           nearest.best);
+    return usage_error(NULL, "there is no command \"%s\"", name);
+}
+
+static int help_verb(const struct verb *verb)
+{
+    const struct verb *at = verb;
+    while (!at->usage && at > verbs && at[-1].run == at->run)
+        at--;
+    if (!at->usage)
+        return unknown_verb(verb->name);
+    printf("nodey %s: %s\n", at->usage, at->help);
+    if (at->more)
+        printf("\n%s", at->more);
+    return 0;
+}
+
+static void print_usage(FILE *to)
+{
+    fputs("nodey runs a folder of Node and Python programs as a service.\n\n", to);
+    for (size_t i = 0; i < ARRAY_LEN(verbs); i++)
+        if (verbs[i].usage)
+            fprintf(to, "  nodey %-30s %s\n", verbs[i].usage, verbs[i].help);
+    fputs(
+        "\n`nodey help VERB` says more of one.  Without a nodey.toml, up serves the scripts "
+        "in\n"
+        "workers/.  ADDR is HOST:PORT, PORT or unix:PATH.  Ctrl-C (or SIGTERM) ends it after\n"
+        "the requests under way.\n",
+        to);
+}
+
+/* Every setting, or what the words name: "instances", "workers.instances", "[server] listen".
+ */
+static int help_config(int argc, char **argv)
+{
+    struct buf text = {0}, key = {0};
+    for (int i = 0; i < argc; i++)
+        buf_addf(&key, "%s%s", i ? " " : "", argv[i]);
+    bool found = true;
+    if (argc == 0)
+        config_describe(&text);
+    else if (strcmp(argv[0], "--markdown") == 0)
+        config_describe_markdown(&text);
+    else
+        found = config_describe_key(&text, buf_cstr(&key));
+    fprintf(found ? stdout : stderr, "%s%s", found ? "" : "nodey: ", buf_cstr(&text));
+    buf_deinit(&text);
+    buf_deinit(&key);
+    return found ? 0 : 2;
+}
+
+static int run_help(int argc, char **argv)
+{
+    if (argc && strcmp(argv[0], "config") == 0)
+        return help_config(argc - 1, argv + 1);
+    if (argc) {
+        const struct verb *verb = find_verb(argv[0]);
+        return verb ? help_verb(verb) : unknown_verb(argv[0]);
+    }
+    print_usage(stdout);
+    return 0;
+}
+
+/* Among the words of the verb itself, that is before "--" and before a program. */
+static bool wants_help(const struct verb *verb, int argc, char **argv)
+{
+    for (int i = 2; i < argc && strcmp(argv[i], "--") != 0; i++) {
+        if (strcmp(argv[i], "--help") == 0 || (i == 2 && strcmp(argv[i], "-h") == 0))
+            return true;
+        if (verb->run == run_check && argv[i][0] != '-')
+            return false;
+    }
+    return false;
+}
+
+int cli_run(int argc, char **argv)
+{
+    if (argc < 2) {
+        print_usage(stderr);
+        return 2;
+    }
+    const struct verb *verb = find_verb(argv[1]);
+    if (!verb)
+        return unknown_verb(argv[1]);
+    bool hidden = strncmp(argv[1], "__", 2) == 0;
+    if (!hidden && wants_help(verb, argc, argv))
+        return help_verb(verb);
+    return verb->run(argc - 2, argv + 2);
+}

@@ -1,0 +1,105 @@
+#include "conform/judge.h"
+
+#include <stdio.h>
+
+#include "app/reply.h"
+#include "client/members.h"
+
+const char judge_flush[] =
+    "flush after each line: flush=True in Python, $| = 1 in Perl, $stdout.sync = true in Ruby, "
+    "io.stdout:setvbuf('no') in Lua, fflush(stdout) in C";
+const char judge_go_on[] =
+    "go on reading after each line, whatever it was, until the end of the input";
+
+const char *judge_last_line(struct buf *text)
+{
+    while (text->len && (text->ptr[text->len - 1] == '\n'))
+        text->len--;
+    const char *words = buf_cstr(text);
+    const char *lf = strrchr(words, '\n');
+    return lf ? lf + 1 : words;
+}
+
+void judge_end(struct talk *t, const char *instead, const char *mend)
+{
+    char how[128];
+    const char *words = judge_last_line(&t->peer->last_words);
+    candidate_describe_end(t->peer, how, sizeof(how));
+    report_fail(t->report, mend, "it %s %s%s%.200s", how, instead,
+                *words ? "; its last words: " : "", words);
+}
+
+void judge_silence(struct talk *t)
+{
+    if (t->peer->unfinished.len) {
+        report_came(t->report, buf_slice(&t->peer->unfinished));
+        report_fail(t->report, "end each answer with a line feed, and flush",
+                    "what it wrote is no whole line: the LF at its end is missing");
+        return;
+    }
+    candidate_end_input(t->peer);
+    struct candidate_line *line = t->spoke ? NULL : candidate_next(t->peer, JUDGE_FLUSH_MS);
+    if (line && line->verdict == FRAME_OK) {
+        report_came(t->report, (struct slice){line->text, line->len});
+        report_fail(t->report, judge_flush,
+                    "the answer came only when its input had ended: it waits in a buffer");
+    } else {
+        report_fail(t->report, "answer each line that has an id with one line",
+                    "nothing came within %llu ms", (unsigned long long)t->answer_ms);
+    }
+    candidate_line_free(line);
+}
+
+void judge_broken(struct talk *t, const struct candidate_line *line)
+{
+    struct json_value value;
+    bool is_json = members_read((struct slice){line->text, line->len}, &value);
+    const char *fault =
+        line->overlong ? "it is longer than max_line (1 MiB)" : line->frame.fault;
+    const char *mend = line->overlong ? "send less, or configure max_line"
+                       : is_json
+                           ? NULL
+                           : "write each frame as JSON on one line, not indented; quotes, "
+                             "backslashes and line breaks in texts must be escaped";
+    report_fail(t->report, mend, "a line that is no frame: %s",
+                fault ? fault : "it cannot be read");
+}
+
+void judge_complaint(struct talk *t, const struct frame *frame)
+{
+    struct buf text = {0};
+    json_unescape(&frame->message, &text);
+    report_fail(t->report, "read whole lines, of any length up to NODEY_MAX_LINE",
+                "it could not read the line: %.300s", buf_cstr(&text));
+    buf_deinit(&text);
+}
+
+void judge_foreign_id(struct talk *t, const struct frame_id *id)
+{
+    if (id->kind == FRAME_ID_STRING)
+        report_fail(t->report, "write the number without quotes",
+                    "the id came back as a string; it is echoed exactly as it was written");
+    else if (id->kind == FRAME_ID_NUMBER)
+        report_fail(t->report, "answer once, with the id of the line that is answered",
+                    "an answer with the id %llu, which is not open: it never was, or it has "
+                    "got its last frame already",
+                    (unsigned long long)id->number);
+    else
+        report_fail(t->report, "take the id from the line and put it into the answer",
+                    "an answer without a usable id");
+}
+
+void judge_response(struct talk *t, const struct frame *frame)
+{
+    struct arena arena = {0};
+    struct buf body = {0};
+    struct http_answer answer;
+    struct err err;
+    if (frame->more || frame->file)
+        report_fail(t->report, "send the whole body in the answer",
+                    "\"%s\" is reserved and not accepted yet", frame->more ? "more" : "file");
+    else if (!reply_read(frame, &arena, &body, &answer, &err) || !response_check(&answer, &err))
+        report_fail(t->report, NULL, "the answer cannot be sent: %s", err.text);
+    buf_deinit(&body);
+    arena_deinit(&arena);
+}

@@ -1,0 +1,442 @@
+#include "conform/talk.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+
+#include "client/members.h"
+#include "conform/judge.h"
+
+enum {
+    READY_MS = 20000,     /* for a program that must say so */
+    SILENT_MS = 2000,     /* for one that need not: pool/spawn.c */
+    STRANGERS_MAX = 1000, /* frames that belong to nothing, in one wait */
+};
+
+static uint64_t now_ms(void)
+{
+    return loop_clock_ns() / 1000000;
+}
+
+static uint64_t left_until(uint64_t until)
+{
+    uint64_t now = now_ms();
+    return until > now ? until - now : 0;
+}
+
+void talk_stop(struct talk *t)
+{
+    candidate_free(t->peer);
+    t->peer = NULL;
+    t->spoke = false;
+    t->open_count = 0;
+    xfree(t->held);
+    t->held = NULL;
+}
+
+void talk_end_check(struct talk *t)
+{
+    if (t->report->open && t->report->checks[t->report->count - 1].result == CHECK_FAIL)
+        talk_stop(t);
+    report_end(t->report);
+}
+
+void talk_deinit(struct talk *t)
+{
+    talk_stop(t);
+    if (t->declared)
+        ready_deinit(&t->ready);
+    t->declared = false;
+    arena_deinit(&t->arena);
+}
+
+/* --------------------------------------------------------------------- sending */
+
+void talk_send_slice(struct talk *t, struct slice line)
+{
+    report_sent(t->report, line);
+    if (!t->peer)
+        return;
+    candidate_write(t->peer, line);
+    candidate_write(t->peer, SLICE("\n"));
+}
+
+void talk_send(struct talk *t, const char *fmt, ...)
+{
+    struct buf line = {0};
+    va_list args, again;
+    va_start(args, fmt);
+    va_copy(again, args);
+    int len = vsnprintf(NULL, 0, fmt, again);
+    va_end(again);
+    if (len > 0) {
+        vsnprintf(buf_reserve(&line, (size_t)len + 1), (size_t)len + 1, fmt, args);
+        line.len = (size_t)len;
+    }
+    va_end(args);
+    talk_send_slice(t, buf_slice(&line));
+    buf_deinit(&line);
+}
+
+uint64_t talk_open(struct talk *t, bool is_ask)
+{
+    uint64_t id = ++t->next_id;
+    if (t->open_count < TALK_OPEN_MAX)
+        t->open[t->open_count++] = (struct talk_item){.id = id, .is_ask = is_ask};
+    return id;
+}
+
+static struct talk_item *find_open(struct talk *t, uint64_t id)
+{
+    for (size_t i = 0; i < t->open_count; i++)
+        if (t->open[i].id == id)
+            return &t->open[i];
+    return NULL;
+}
+
+void talk_cancel(struct talk *t, uint64_t id)
+{
+    struct talk_item *item = find_open(t, id);
+    if (item)
+        item->cancelled = true;
+    talk_send(t, "{\"type\":\"cancel\",\"id\":%llu,\"reason\":\"disconnect\"}",
+              (unsigned long long)id);
+}
+
+uint64_t talk_request(struct talk *t, const struct talk_request *request)
+{
+    uint64_t id = talk_open(t, /* is_ask= */ false);
+    talk_send(t, "{\"id\":%llu,%s\"timeout\":30000,\"method\":\"%s\",\"path\":\"%s\"%s}",
+              (unsigned long long)id, request->before ? request->before : "",
+              request->method ? request->method : t->method,
+              request->path ? request->path : t->path, request->after ? request->after : "");
+    return id;
+}
+
+/* --------------------------------------------------------------------- hearing */
+
+/* The frame is the last one of something open.  Reports what is wrong with it. */
+static bool close_item(struct talk *t, const struct frame *frame)
+{
+    struct talk_item *item =
+        frame->id.kind == FRAME_ID_NUMBER ? find_open(t, frame->id.number) : NULL;
+    if (!item)
+        return false;
+    size_t at = (size_t)(item - t->open);
+    bool excused = item->is_ask || (item->cancelled && frame->kind == FRAME_ERROR);
+    if (at > 0 && t->ready.concurrency == 1 && !excused)
+        report_fail(t->report, "answer requests in the order in which they came",
+                    "%llu was answered before %llu, by a worker that works on one at a time",
+                    (unsigned long long)item->id, (unsigned long long)t->open[0].id);
+    if (frame->kind != FRAME_ERROR && item->is_ask != (frame->kind == FRAME_ANSWER))
+        report_fail(t->report,
+                    item->is_ask
+                        ? "answer an ask with {\"type\":\"answer\",\"id\":...,\"value\":...}"
+                        : "answer a request with {\"id\":...,\"body\":...}",
+                    item->is_ask ? "an ask was answered with a response"
+                                 : "a request was answered with an answer frame");
+    memmove(item, item + 1, (--t->open_count - at) * sizeof(*item));
+    return true;
+}
+
+/* ------------------------------------------------------------------------ asks */
+
+void talk_answer_held(struct talk *t, const char *value)
+{
+    if (t->held)
+        talk_send(t, "{\"type\":\"answer\",\"id\":%s,\"value\":%s}", t->held, value);
+    xfree(t->held);
+    t->held = NULL;
+}
+
+/* True when the ask is dealt with. */
+static bool take_ask(struct talk *t, const struct frame *frame)
+{
+    char *id = xstrndup(frame->id.raw.ptr, frame->id.raw.len);
+    t->asked++;
+    if (!(t->ready.features & FEATURE_ASK))
+        report_fail(t->report, "declare \"features\":[\"ask\"] in ready",
+                    "it asks without having declared the feature ask");
+    else if (frame->for_id.kind == FRAME_ID_NUMBER && !find_open(t, frame->for_id.number))
+        report_fail(t->report, "name in \"for\" the request that is being served",
+                    "its ask is for %llu, which is not open",
+                    (unsigned long long)frame->for_id.number);
+    if (t->asks == TALK_HOLD_ASKS && !t->held) {
+        t->held = id;
+        return false;
+    }
+    if (t->asks == TALK_ANSWER_ASKS)
+        talk_send(t, "{\"type\":\"answer\",\"id\":%s,\"value\":null}", id);
+    else
+        talk_send(t,
+                  "{\"type\":\"error\",\"id\":%s,\"code\":\"unimplemented\","
+                  "\"message\":\"no worker answers this token\"}",
+                  id);
+    xfree(id);
+    return true;
+}
+
+/* True when the frame has been dealt with, and nobody else wants it. */
+static bool take_frame(struct talk *t, const struct frame *frame)
+{
+    switch (frame->kind) {
+    case FRAME_LOG:
+    case FRAME_UNKNOWN:
+    case FRAME_CANCEL: /* of its own asks, which are answered at once */
+    case FRAME_READY:  /* again: what is declared was kept from the first */
+    case FRAME_DRAIN:
+        return true;
+    case FRAME_ASK:
+        return take_ask(t, frame);
+    case FRAME_RESPONSE:
+        judge_response(t, frame);
+        return close_item(t, frame);
+    case FRAME_ERROR:
+    case FRAME_ANSWER:
+        return close_item(t, frame);
+    case FRAME_PONG:
+        return false;
+    }
+    return false;
+}
+
+/* ---------------------------------------------------------------------- waiting */
+
+/* Is this, which no frame is made of, meant to be an answer?  Then its id is the fault. */
+static bool is_lost_answer(struct talk *t, const struct candidate_line *line)
+{
+    static const char *const members[] = {"body", "json", "body64", "status"};
+    struct json_value value, member, id;
+    bool answers = false;
+    if (!t->open_count || !members_read((struct slice){line->text, line->len}, &value) ||
+        members_get(&value, "type", &member))
+        return false;
+    for (size_t i = 0; i < ARRAY_LEN(members); i++)
+        answers = answers || members_get(&value, members[i], &member);
+    if (!answers)
+        return false;
+    bool is_text = members_get(&value, "id", &id) && id.type == JSON_STRING;
+    judge_foreign_id(
+        t, &(struct frame_id){is_text ? FRAME_ID_STRING : FRAME_ID_NONE, 0, (struct slice){0}});
+    t->open_count = 0;
+    return true;
+}
+
+/* True when the line was nothing to wait for.  Reports what is bad about it. */
+static bool take_line(struct talk *t, const struct candidate_line *line)
+{
+    if (line->dirty)
+        report_fail(t->report, "write UTF-8",
+                    "bytes that are not UTF-8, or half a surrogate pair");
+    if (line->overlong || line->verdict == FRAME_BROKEN) {
+        judge_broken(t, line);
+        t->open_count = 0; /* whichever it was meant for */
+        return true;
+    }
+    if (line->verdict == FRAME_STRAY && !is_lost_answer(t, line) && !t->stray[0])
+        snprintf(t->stray, sizeof(t->stray), "%s", line->text);
+    return line->verdict != FRAME_OK || take_frame(t, &line->frame);
+}
+
+struct candidate_line *talk_next(struct talk *t, uint64_t wait_ms)
+{
+    uint64_t until = now_ms() + wait_ms;
+    struct candidate_line *line;
+    for (int i = 0; t->peer && i < STRANGERS_MAX; i++) {
+        size_t open = t->open_count;
+        line = candidate_next(t->peer, left_until(until));
+        if (!line)
+            return NULL;
+        t->spoke = true;
+        if (line->verdict != FRAME_EMPTY)
+            report_came(t->report, (struct slice){line->text, line->len});
+        if (!take_line(t, line))
+            return line;
+        candidate_line_free(line);
+        if (open && t->open_count == 0)
+            return NULL;
+    }
+    return NULL;
+}
+
+static bool failed(const struct talk *t)
+{
+    const struct report *r = t->report;
+    return r->open && r->checks[r->count - 1].result == CHECK_FAIL;
+}
+
+bool talk_hear_all(struct talk *t)
+{
+    uint64_t until = now_ms() + t->answer_ms;
+    while (t->peer && t->open_count && now_ms() < until && !t->peer->ended) {
+        struct candidate_line *line = talk_next(t, 50);
+        if (!line)
+            continue;
+        bool is_held_ask = line->frame.kind == FRAME_ASK;
+        if (line->frame.kind == FRAME_ERROR && line->frame.message.raw.len &&
+            line->frame.id.kind != FRAME_ID_NUMBER)
+            judge_complaint(t, &line->frame);
+        else if (!is_held_ask)
+            judge_foreign_id(t, &line->frame.id);
+        candidate_line_free(line);
+        if (is_held_ask || failed(t))
+            return !failed(t);
+    }
+    struct candidate_line *line; /* what it wrote before it ended */
+    while (t->peer && t->peer->ended && t->open_count && (line = talk_next(t, 0))) {
+        judge_foreign_id(t, &line->frame.id);
+        candidate_line_free(line);
+    }
+    if (t->open_count && t->peer && !failed(t)) {
+        if (t->peer->ended)
+            judge_end(t, "before it answered", judge_go_on);
+        else
+            judge_silence(t);
+        talk_stop(t);
+        return false;
+    }
+    return t->peer && !failed(t);
+}
+
+bool talk_hear_nothing(struct talk *t)
+{
+    struct candidate_line *line = talk_next(t, TALK_QUIET_MS);
+    if (line && line->frame.kind == FRAME_RESPONSE)
+        judge_foreign_id(t, &line->frame.id);
+    else if (line)
+        report_fail(t->report, "ignore what you do not know, and what asks for no answer",
+                    "it answered something that has no answer");
+    else if (t->peer && t->peer->ended)
+        judge_end(t, "at once", judge_go_on);
+    candidate_line_free(line);
+    return !failed(t);
+}
+
+bool talk_hear_end(struct talk *t, uint64_t wait_ms)
+{
+    char how[128];
+    if (!candidate_wait_end(t->peer, wait_ms)) {
+        report_fail(t->report, "leave the reading loop, finish, and exit",
+                    "it still ran %llu ms later", (unsigned long long)wait_ms);
+        return false;
+    }
+    candidate_describe_end(t->peer, how, sizeof(how));
+    if (t->peer->exit.signal || t->peer->exit.code)
+        report_fail(t->report, "exit with status 0", "it %s instead of 0: %.200s", how,
+                    judge_last_line(&t->peer->last_words));
+    return !failed(t);
+}
+
+/* ----------------------------------------------------------------------- start */
+
+/* What it says when it cannot start. */
+static void report_start_error(struct talk *t, const struct frame *frame)
+{
+    struct buf text = {0};
+    if (frame->message.raw.len)
+        json_unescape(&frame->message, &text);
+    report_fail(t->report, NULL, "it says that it cannot start: %.400s", buf_cstr(&text));
+    buf_deinit(&text);
+}
+
+static bool take_ready(struct talk *t, const struct frame *frame)
+{
+    struct ready ready;
+    struct err err;
+    if (!ready_read(frame->text, &ready, &err)) {
+        report_came(t->report, frame->text);
+        report_fail(t->report, "see the table of ready's members",
+                    "its ready cannot be used: %s", err.text);
+        return false;
+    }
+    if (ready.protocol != 1) {
+        report_fail(t->report, "choose a version from NODEY_PROTOCOL",
+                    "it chose version %llu, which was not offered",
+                    (unsigned long long)ready.protocol);
+        ready_deinit(&ready);
+        return false;
+    }
+    if (t->declared)
+        ready_deinit(&t->ready);
+    t->ready = ready;
+    t->declared = true;
+    return true;
+}
+
+static bool take_first(struct talk *t, const struct candidate_line *line)
+{
+    if (line->verdict == FRAME_BROKEN || line->overlong)
+        judge_broken(t, line);
+    else if (line->frame.kind == FRAME_READY)
+        return take_ready(t, &line->frame);
+    else if (line->frame.kind == FRAME_ERROR)
+        report_start_error(t, &line->frame);
+    else
+        report_fail(t->report, "send {\"type\":\"ready\"} before anything else",
+                    "its first frame is no ready");
+    return false;
+}
+
+/* Nobody has said anything: may it be so? */
+static bool may_be_ready(struct talk *t)
+{
+    if (t->peer->ended) {
+        judge_end(t, "before it was ready", NULL);
+        return false;
+    }
+    if (!t->may_be_silent) {
+        candidate_end_input(t->peer);
+        struct candidate_line *line = candidate_next(t->peer, JUDGE_FLUSH_MS);
+        bool kept = line && line->verdict == FRAME_OK && line->frame.kind == FRAME_READY;
+        candidate_line_free(line);
+        if (kept)
+            report_fail(t->report, judge_flush,
+                        "its ready came only when its input had ended: it waits in a buffer");
+        else
+            report_fail(t->report, "write {\"type\":\"ready\"} and a line feed, and flush",
+                        "it did not say that it is ready within %d s", READY_MS / 1000);
+        return false;
+    }
+    t->was_silent = true;
+    if (!t->declared)
+        t->ready = (struct ready){.protocol = 1, .concurrency = 1};
+    return true;
+}
+
+bool talk_start(struct talk *t)
+{
+    int code;
+    talk_stop(t);
+    t->peer = candidate_start(t->spec, &code);
+    if (!t->peer) {
+        report_fail(t->report, NULL, "it cannot be started: %s", loop_strerror(code));
+        return false;
+    }
+    uint64_t until = now_ms() + (t->may_be_silent ? SILENT_MS : READY_MS);
+    bool ready = false, heard = false;
+    while (!heard && now_ms() < until) {
+        struct candidate_line *line = candidate_next(t->peer, left_until(until));
+        if (!line)
+            break;
+        bool is_frame = line->overlong || line->verdict == FRAME_BROKEN ||
+                        (line->verdict == FRAME_OK && line->frame.kind != FRAME_LOG);
+        if (line->verdict != FRAME_EMPTY && line->frame.kind != FRAME_READY)
+            report_came(t->report, (struct slice){line->text, line->len});
+        if (line->verdict == FRAME_STRAY && !t->stray[0])
+            snprintf(t->stray, sizeof(t->stray), "%s", line->text);
+        heard = is_frame;
+        ready = is_frame && take_first(t, line);
+        candidate_line_free(line);
+    }
+    if (!heard)
+        ready = may_be_ready(t);
+    if (!ready)
+        talk_stop(t);
+    return ready;
+}
+
+bool talk_ensure(struct talk *t)
+{
+    if (t->peer && !t->peer->ended)
+        return true;
+    return talk_start(t);
+}

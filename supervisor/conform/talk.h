@@ -1,0 +1,105 @@
+/*
+ * conform_talk: the supervisor's half of a conversation, strictly.
+ *
+ * What a real supervisor would forgive or only log is reported here to the open check,
+ * with the words of the protocol.
+ */
+#pragma once
+
+#include "conform/candidate.h"
+#include "conform/report.h"
+#include "protocol/c/ready.h"
+
+enum {
+    TALK_OPEN_MAX = 64,
+    TALK_ANSWER_MS = 10000, /* unless talk.answer_ms says otherwise */
+    TALK_QUIET_MS = 150,    /* how long nothing must come where nothing may */
+};
+
+/* What is done with an ask of the program. */
+enum talk_asks { TALK_REFUSE_ASKS, TALK_ANSWER_ASKS, TALK_HOLD_ASKS };
+
+/* Something that was sent and awaits its last frame. */
+struct talk_item {
+    uint64_t id;
+    bool is_ask;
+    bool cancelled;
+};
+
+struct talk {
+    const struct candidate_spec *spec;
+    struct report *report;
+    struct candidate *peer; /* NULL: not running */
+    uint64_t answer_ms;     /* how long an answer may take */
+    bool spoke;             /* this process has written a line since it was ready */
+    bool may_be_silent;     /* it counts as ready when it has lived for 2 s */
+    bool was_silent;        /* and did so */
+    bool declared;          /* `ready` holds what it said of itself */
+    struct ready ready;
+    const char *method; /* of a request that it serves, and its path */
+    const char *path;
+    uint64_t next_id;
+    struct talk_item open[TALK_OPEN_MAX]; /* in the order of sending */
+    size_t open_count;
+    enum talk_asks asks;
+    unsigned asked;     /* asks that came */
+    char *held;         /* the id of an ask that waits for its answer, as it was written */
+    char stray[200];    /* the first line that was no frame */
+    struct arena arena; /* what the report borrows */
+};
+
+struct talk_request {
+    const char *method; /* NULL: the talk's own */
+    const char *path;
+    const char *before; /* members behind the id, each with its comma behind it */
+    const char *after;  /* members at the end, each with its comma in front */
+};
+
+void talk_deinit(struct talk *);
+
+/* Starts the program and hears that it is ready.  False: reported. */
+bool talk_start(struct talk *);
+
+/* As talk_start(), but only when it does not run already. */
+bool talk_ensure(struct talk *);
+
+/* Kills it. */
+void talk_stop(struct talk *);
+
+/* Ends the open check; after a fault the next one gets a new process. */
+void talk_end_check(struct talk *);
+
+/* Sends a line as it is, with an LF. */
+void talk_send(struct talk *, const char *fmt, ...) PRINTF_LIKE(2, 3);
+void talk_send_slice(struct talk *, struct slice line);
+
+/* Sends a request and returns its id, which is open from then on. */
+uint64_t talk_request(struct talk *, const struct talk_request *);
+
+/* Makes an id open for something that is to be sent by talk_send(). */
+uint64_t talk_open(struct talk *, bool is_ask);
+
+/* Cancels what is open. */
+void talk_cancel(struct talk *, uint64_t id);
+
+/*
+ * Hears until everything open has got its last frame.  False when something else came,
+ * or nothing in time: reported.
+ */
+bool talk_hear_all(struct talk *);
+
+/*
+ * The next frame that is no log line, no ask that is dealt with and no answer to what
+ * is open; NULL when none came in time, when the program has ended, or when what came
+ * was bad (reported).
+ */
+struct candidate_line *talk_next(struct talk *, uint64_t wait_ms);
+
+/* Hears for a moment that nothing comes.  False: something came, reported. */
+bool talk_hear_nothing(struct talk *);
+
+/* Hears that it ends by itself with status 0.  False: reported. */
+bool talk_hear_end(struct talk *, uint64_t wait_ms);
+
+/* Answers the ask that is held. */
+void talk_answer_held(struct talk *, const char *value);
