@@ -97,6 +97,8 @@ static int read_key(void)
         return read_escape();
     if (c == 127)
         return KEY_RUBOUT;
+    if (c == 0) /* Ctrl-D, typed ahead while the terminal still took whole lines */
+        return KEY_EOF;
     return c == '\r' ? KEY_ENTER : c;
 }
 

@@ -339,6 +339,16 @@ def test_the_repl_tells_of_every_line_that_fails_and_goes_on(nodey: Nodey) -> No
     assert "Ctrl-D" in done.out
 
 
+def test_what_is_typed_ahead_at_the_repl_counts(nodey: Nodey) -> None:
+    app = nodey(PROGRAMS)
+    with Terminal(app.folder, ["repl", "fib"]) as terminal:
+        terminal.wait_for("fib> ")
+        terminal.type("GET /fib?num=10\rGET /fib?num=20\r\x04")
+        at = terminal.wait_for(r'"fib".{0,12}: .{0,8}55')
+        terminal.wait_for(r'"fib".{0,12}: .{0,8}6765', at)
+        assert terminal.end() == 0
+
+
 def test_the_repl_on_a_terminal_has_a_prompt_a_history_and_can_be_edited(nodey: Nodey) -> None:
     app = nodey(PROGRAMS)
     with Terminal(app.folder, ["repl", "fib"]) as terminal:
