@@ -354,11 +354,11 @@ def test_the_repl_on_a_terminal_has_a_prompt_a_history_and_can_be_edited(nodey: 
     with Terminal(app.folder, ["repl", "fib"]) as terminal:
         at = terminal.wait_for("fib> ")
         terminal.type("GET /fub?num=10" + "\x1b[D" * 8 + "\x7fi" + "\r")
-        at = terminal.wait_for(r'"fib".{0,12}: .{0,8}55', at)
+        at = terminal.wait_for(r'"fib".{0,12}: .{0,8}55.*?fib> ', at)
         terminal.type("\x1b[A\x7f\x7f20\r")  # the line before, with another number
-        at = terminal.wait_for(r'"fib".{0,12}: .{0,8}6765', at)
+        at = terminal.wait_for(r'"fib".{0,12}: .{0,8}6765.*?fib> ', at)
         terminal.type("garbage\x03")  # Ctrl-C gives the line up
-        at = terminal.wait_for(r"\^C", at)
+        at = terminal.wait_for(r"\^C.*?fib> ", at)
         terminal.type("\x1b[A\x1b[A\r")  # two lines back
         at = terminal.wait_for(r'"fib".{0,12}: .{0,8}55', at)
         terminal.type("\x04")
