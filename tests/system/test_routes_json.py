@@ -109,13 +109,26 @@ const nodey = require('nodey');
 nodey.all('/*', (req) => ({ who: process.env.NODEY_WORKER, path: req.path, params: req.params }));
 '''
 
-TOKEN_PY = '''
+GREET = {
+    "py": """
 import nodey
 
 @nodey.token("Greet")
-def greet(req):
-    return {"hello": req.params["name"]}
-'''
+def greet(args):
+    return args
+""",
+    "js": "require('nodey').set({ Greet: (args) => args });",
+}
+
+
+@pytest.mark.parametrize("language", ["py", "js"])
+def test_a_token_gets_what_the_route_the_query_and_the_body_say(nodey: Nodey,
+                                                                language: str) -> None:
+    app = nodey({f"workers/hi.{language}": GREET[language]},
+                config="[[routes]]\npath = '/greet/:name'\nto = 'hi:Greet'\n")
+    assert app.get("/greet/Ann?loud=1").json() == {"name": "Ann", "loud": "1"}
+    assert app.post("/greet/Bo", b'{"name":"x","n":1}').json() == {"name": "Bo", "n": 1}
+    assert app.post("/greet/Bo", b"[1]").json() == [1]
 
 
 def test_express_paths_lead_where_they_led(nodey: Nodey) -> None:

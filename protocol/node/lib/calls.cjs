@@ -194,9 +194,15 @@ function findToken({ home }, token) {
     throw new NodeyError('unimplemented', `this worker has no token ${token} (it has: ${own})`);
 }
 
-/* What a token is given when it is asked over HTTP: the JSON body, else the query. */
+/*
+ * What a token is given when it is asked over HTTP: the JSON body, else the query, with the
+ * values of the route's `:name` parts put in.
+ */
 function tokenInput(request) {
-    return request.text() === '' ? request.query : request.json();
+    const input = request.text() === '' ? request.query : request.json();
+    const isObject = typeof input === 'object' && input !== null && !Array.isArray(input);
+    const hasParams = Object.keys(request.params).length > 0;
+    return isObject && hasParams ? { ...input, ...request.params } : input;
 }
 
 function serveToken(call, token) {

@@ -104,12 +104,17 @@ class Registry:
         return handler, Request(frame, params, self.canceller)
 
     def _find_token(self, frame: dict[str, Any], token: Any) -> tuple[Handler, Any]:
-        """A request for a token: its arguments are the JSON body, else the query."""
+        """A request for a token: its arguments are the JSON body, else the query; the values
+        of the route's `:name` parts are put in.
+        """
         if not isinstance(token, str):
             raise Error("invalid_argument", "token must be a string")
         request = Request(frame, frame.get("params") or {}, self.canceller)
         has_body = "json" in frame or bool(request.body)
-        return self.token_handler(token), request.json() if has_body else request.query
+        arguments: Any = request.json() if has_body else request.query
+        if request.params and isinstance(arguments, dict):
+            arguments = {**arguments, **request.params}
+        return self.token_handler(token), arguments
 
     def token_handler(self, token: str) -> Handler:
         """Raises Error("unimplemented") for a token that is not here."""
