@@ -14,8 +14,8 @@ const { env, pid, ppid } = process;
 
 /* Forked children and threads inherit Node's options, but they are no workers. */
 function isWorker() {
-    const parent = env.NODEY_RUN;
-    env.NODEY_RUN = String(pid);
+    const parent = env.NODEY_RUNNER;
+    env.NODEY_RUNNER = String(pid);
     return env.NODEY === '1' && parent !== String(ppid) && parent !== String(pid);
 }
 
@@ -59,7 +59,16 @@ function onExit(code) {
     process.exitCode = 1;
 }
 
+/* A script beside no package.json may well use `import`: Node finds that out by itself. */
+function hushTypeless() {
+    const { emitWarning } = process;
+    process.emitWarning = (warning, options, ...rest) => {
+        if (options?.code !== 'MODULE_TYPELESS_PACKAGE_JSON') emitWarning.call(process, warning, options, ...rest);
+    };
+}
+
 if (isWorker()) {
+    hushTypeless();
     process.on('uncaughtExceptionMonitor', onCrash);
     process.on('exit', onExit);
 }

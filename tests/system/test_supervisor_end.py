@@ -48,6 +48,22 @@ def test_sigkill_leaves_nothing_behind_20_of_20_times(nodey: Nodey) -> None:
         wait_run_gone(app.run, 3)
 
 
+def test_sigkill_reaches_what_a_node_worker_has_started(nodey: Nodey) -> None:
+    app = nodey({"workers/starts.js": """
+const nodey = require('nodey');
+const { spawn } = require('child_process');
+nodey.get('/starts', () => {
+    const child = spawn('sleep', ['60'], { detached: true, stdio: 'ignore' });
+    child.unref();
+    return String(child.pid);
+});
+"""})
+    child = int(app.get("/starts").text)
+    assert procs.alive(child)
+    app.kill()
+    wait_gone([child], 3)
+
+
 def test_sigkill_while_workers_are_being_spawned_leaves_nothing_behind(nodey: Nodey) -> None:
     rng = random.Random(1)
     for _ in range(20):
