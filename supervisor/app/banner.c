@@ -164,6 +164,21 @@ void banner_show(const struct config *config, const struct pools *pools, const c
     buf_deinit(&out);
 }
 
+void banner_tell_ready(const struct config *config, const struct pool *pool)
+{
+    struct arena arena = {0};
+    struct buf out = {0};
+    struct listed routes[ROUTES_READ];
+    const char *name = pool->config->name;
+    add_routes(&out, routes,
+               listing_routes(config, pool->pools, name, &arena, routes, ROUTES_READ));
+    while (out.len && out.ptr[out.len - 1] == ' ') /* a column's */
+        out.len--;
+    log_line(LOG_INFO, name, "ready: %s", buf_cstr(&out));
+    buf_deinit(&out);
+    arena_deinit(&arena);
+}
+
 void banner_no_port(const char *address, const struct err *err)
 {
     char holder[128];

@@ -22,5 +22,8 @@
  */
 void banner_show(const struct config *, const struct pools *, const char *url, bool watching);
 
+/* Logs that a pool is ready, which was not there before or has a new version. */
+void banner_tell_ready(const struct config *, const struct pool *);
+
 /* Logs that the address cannot be listened on, and what to do about it. */
 void banner_no_port(const char *address, const struct err *);

@@ -6,6 +6,7 @@
 #include <time.h>
 
 #include "app/stamp.h"
+#include "config/script.h"
 #include "loop/loop.h"
 
 /* A file, or a folder for what is created or removed in it. */
@@ -61,6 +62,25 @@ static void add_walked(void *arg, const char *path, bool is_folder)
         files->items[files->count - 1].stamp = 1;
 }
 
+/* Of all that lies around a script only this may be a part of it. */
+static bool is_source(const char *path)
+{
+    static const char *const extensions[] = {".py",  ".js",  ".mjs",  ".cjs",  ".ts",
+                                             ".mts", ".cts", ".json", ".toml", ".sh",
+                                             ".rb",  ".pl",  ".lua",  ".php"};
+    const char *dot = strrchr(path, '.');
+    for (size_t i = 0; dot && i < ARRAY_LEN(extensions); i++)
+        if (strcmp(dot, extensions[i]) == 0)
+            return true;
+    return false;
+}
+
+static void add_source(void *arg, const char *path, bool is_folder)
+{
+    if (is_folder || is_source(path))
+        add_walked(arg, path, is_folder);
+}
+
 static void files_deinit(struct files *files)
 {
     for (size_t i = 0; i < files->count; i++)
@@ -96,12 +116,13 @@ static char *folder_of(const char *path)
 }
 
 /* Where packages are installed to: what mends "no module named". */
-static void add_packages(struct files *files, const char *folder)
+static void add_packages(struct files *files, enum script_kind kind, const char *folder)
 {
-    static const char *const patterns[] = {"%s/.venv/lib/python3*/site-packages",
-                                           "%s/venv/lib/python3*/site-packages",
-                                           "%s/node_modules"};
-    for (size_t i = 0; i < ARRAY_LEN(patterns); i++) {
+    static const char *const python[] = {"%s/.venv/lib/python3*/site-packages",
+                                         "%s/venv/lib/python3*/site-packages", NULL};
+    static const char *const node[] = {"%s/node_modules", NULL};
+    const char *const *patterns = kind == SCRIPT_PYTHON ? python : node;
+    for (size_t i = 0; patterns[i]; i++) {
         glob_t found;
         char pattern[4096];
         int len = snprintf(pattern, sizeof(pattern), patterns[i], folder);
@@ -117,10 +138,34 @@ static void add_surroundings(struct files *files, const struct config *config,
                              const char *script)
 {
     char *folder = folder_of(script);
-    stamp_walk(folder, add_walked, files);
-    add_packages(files, folder);
-    add_packages(files, config->dir);
+    stamp_walk(folder, add_source, files);
+    add_packages(files, script_kind(script), folder);
+    add_packages(files, script_kind(script), config->dir);
     xfree(folder);
+}
+
+/* Another program's script is not this one's business. */
+static bool is_foreign(const struct config *config, const struct pool *pool, const char *path)
+{
+    for (size_t i = 0; i < config->worker_count; i++) {
+        const struct worker_config *w = &config->workers[i];
+        if (w->script && strcmp(w->script, path) == 0)
+            return strcmp(w->name, pool->config->name) != 0;
+    }
+    return false;
+}
+
+static void leave_out_foreign(struct files *files, const struct config *config,
+                              const struct pool *pool)
+{
+    size_t kept = 0;
+    for (size_t i = 0; i < files->count; i++) {
+        if (is_foreign(config, pool, files->items[i].path))
+            xfree(files->items[i].path);
+        else
+            files->items[kept++] = files->items[i];
+    }
+    files->count = kept;
 }
 
 static bool newest_serves(const struct pool *pool)
@@ -151,8 +196,10 @@ static struct files files_of(const struct pool *pool, const struct config *confi
         if (files.count == before)
             add_path(&files, w->watch.items[i], false);
     }
-    if (whole && w->script)
+    if (whole && w->script) {
         add_surroundings(&files, config, w->script);
+        leave_out_foreign(&files, config, pool);
+    }
     sort(&files);
     return files;
 }

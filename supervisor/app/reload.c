@@ -130,9 +130,9 @@ static int load_again(struct reload *reload, struct buf *report, struct err *err
     if (!next)
         return -1;
     sdk_resolve(r->sdk, next);
+    sdk_link_modules(r->sdk, next); /* `npm install` removes what it does not know */
     if (config_diff(&scratch, *r->config, next, &diff) > 0) {
         tell_notes(*r->config, next);
-        sdk_link_modules(r->sdk, next);
         apply(r, next, &diff, report);
         live_pools_changed(&reload->live);
     } else {

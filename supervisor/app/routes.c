@@ -46,19 +46,17 @@ static void add(struct routes *r, struct slice method, struct slice path, struct
     route.cache.id = rule_id(&route, path);
     void *taken = NULL;
     struct err err;
-    enum log_level level = route.pool->announced ? LOG_DEBUG : LOG_WARN;
     struct route *kept = arena_alloc(&r->arena, sizeof(*kept));
     *kept = route;
     if (router_add(r->router, method, path, kept, &taken, &err)) {
-        pool_tell(route.pool, NULL, level, "%s", err.text);
+        pool_tell_once(route.pool, "%s", err.text);
         return;
     }
     const struct pool *owner = taken ? ((struct route *)taken)->pool : NULL;
     if (owner && owner != route.pool)
-        pool_tell(route.pool, NULL, level,
-                  "route " SLICE_FMT " " SLICE_FMT " is served by %s already",
-                  SLICE_ARG(method.len ? method : SLICE("*")), SLICE_ARG(path),
-                  owner->config->name);
+        pool_tell_once(route.pool, "route " SLICE_FMT " " SLICE_FMT " is served by %s already",
+                       SLICE_ARG(method.len ? method : SLICE("*")), SLICE_ARG(path),
+                       owner->config->name);
 }
 
 static void add_configured(struct routes *r, const struct route_config *config)

@@ -73,8 +73,8 @@ static void add_token(struct pools *pools, struct pool *pool, struct slice name)
     struct pool *owner = ask_find(pools, token);
     if (owner) {
         if (owner != pool)
-            pool_tell(pool, NULL, pool->announced ? LOG_DEBUG : LOG_WARN,
-                      "token \"%s\" is answered by %s already", token, owner->config->name);
+            pool_tell_once(pool, "token \"%s\" is answered by %s already", token,
+                           owner->config->name);
         xfree(token);
         return;
     }

@@ -157,10 +157,10 @@ void pool_renew(struct pool *pool, const char *why)
 {
     if (pool->pools->stopping || pool->leaving)
         return;
-    pool_tell(pool, NULL, LOG_INFO, "%s: reloading", why);
+    pool_tell(pool, NULL, LOG_INFO, "%s: %s", why,
+              pool_serves(pool) ? "reloading" : "starting it again");
     pool->generation++;
     pool->proven = false;
-    pool->announced = false;
     pool->renewing = pool_serves(pool);
     if (pool->renewing)
         begin_next(pool, pilot_of(pool));

@@ -13,6 +13,7 @@ enum {
     BAD_MAX = 100, /* unreadable lines within BAD_SPAN_MS: then it is replaced */
     BAD_SPAN_MS = 10000,
     DROPS_REPORT_MS = 1000,
+    LULL_MS = 300, /* a prompt, or a dot for each step: shown though its line is not ended */
 };
 
 /* ---------------------------------------------------------------- log lines */
@@ -426,6 +427,27 @@ static void err_line(struct worker *w, struct slice line)
     wrote(w, LOG_INFO, "stderr", line);
 }
 
+static void on_lull(struct timer *timer)
+{
+    struct worker *w = container_of(timer, struct worker, lull);
+    w->lulled = true;
+    stream_poke(&w->proc.err);
+}
+
+/* The rest of what it wrote, which ends no line: shown when nothing follows for a while. */
+static size_t err_rest(struct worker *w, struct slice rest)
+{
+    struct loop *loop = w->pool->pools->loop;
+    bool show = w->lulled && rest.len;
+    w->lulled = false;
+    timer_stop(loop, &w->lull);
+    if (show)
+        err_line(w, rest);
+    else if (rest.len)
+        timer_start(loop, &w->lull, LULL_MS, on_lull);
+    return show ? rest.len : 0;
+}
+
 size_t intake_err(struct worker *w, struct slice bytes)
 {
     size_t used = 0;
@@ -433,7 +455,7 @@ size_t intake_err(struct worker *w, struct slice bytes)
         struct slice rest = slice_from(bytes, used);
         const char *lf = memchr(rest.ptr, '\n', MIN(rest.len, (size_t)ERR_LINE_MAX));
         if (!lf && rest.len < ERR_LINE_MAX)
-            return used;
+            return used + err_rest(w, rest);
         struct slice line = {rest.ptr, lf ? (size_t)(lf - rest.ptr) : (size_t)ERR_LINE_MAX};
         err_line(w, line);
         used += line.len + (lf ? 1 : 0);

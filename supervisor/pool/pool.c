@@ -9,6 +9,7 @@
 enum {
     SETTLE_AFTER = 3,   /* failed starts in a row after which nobody waits for it */
     LIFE_MIN_MS = 1000, /* of a worker that is replaced by plan */
+    TOLD_MAX = 4096,    /* warnings that are remembered */
 };
 
 void pool_tell(const struct pool *pool, const struct worker *w, enum log_level level,
@@ -21,6 +22,36 @@ void pool_tell(const struct pool *pool, const struct worker *w, enum log_level l
     va_end(args);
     struct pool_observer *observer = pool->pools->observer;
     observer->tell(observer, pool, w, level, text);
+}
+
+/* FNV-1a. */
+static uint64_t hash_of(const char *name, const char *text)
+{
+    uint64_t hash = 0xcbf29ce484222325u;
+    for (; *name; name++)
+        hash = (hash ^ (unsigned char)*name) * 0x100000001b3u;
+    for (; *text; text++)
+        hash = (hash ^ (unsigned char)*text) * 0x100000001b3u;
+    return hash;
+}
+
+void pool_tell_once(const struct pool *pool, const char *fmt, ...)
+{
+    struct pools *pools = pool->pools;
+    char text[640];
+    va_list args;
+    va_start(args, fmt);
+    vsnprintf(text, sizeof(text), fmt, args);
+    va_end(args);
+    uint64_t hash = hash_of(pool->config->name, text);
+    for (size_t i = 0; i < pools->told_count; i++)
+        if (pools->told[i] == hash)
+            return;
+    if (pools->told_count < TOLD_MAX) {
+        pools->told = xrealloc(pools->told, (pools->told_count + 1) * sizeof(*pools->told));
+        pools->told[pools->told_count++] = hash;
+    }
+    pool_tell(pool, NULL, LOG_WARN, "%s", text);
 }
 
 bool pool_serves(const struct pool *pool)
@@ -192,7 +223,6 @@ void pool_worker_ready(struct worker *w)
     struct pool_observer *observer = pool->pools->observer;
     observer->ready(observer, pool, w);
     ask_tokens_changed(pool->pools);
-    pool->announced = true;
     pool_fill(pool);
     settle(pool);
     pool_dispatch(pool);
@@ -254,6 +284,7 @@ struct pool *pool_new(struct pools *pools, const struct worker_config *config)
 {
     struct pool *pool = xcalloc(1, sizeof(*pool));
     pool->pools = pools;
+    pool->generation = 1;
     pool->retry_budget = POOL_RETRY_BURST;
     for (int i = 0; i < WORKER_STATES; i++)
         list_init(&pool->states[i]);

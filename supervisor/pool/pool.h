@@ -46,7 +46,6 @@ struct pool {
     size_t waiting;                    /* length of `requests` */
     uint64_t waiting_bytes;
     double retry_budget; /* started calls that may be tried again */
-    bool announced;      /* conflicts of its declaration have been told of */
     bool settled;        /* it was ready, or failed to start, several times or for long */
     struct call_failure refusal; /* what pool_submit() returned last */
     char trouble[256];           /* why it has no instance, for a person; "" = none */
@@ -89,8 +88,10 @@ struct pool_observer {
 struct pools {
     struct loop *loop;
     struct pool_observer *observer;
-    struct list list;          /* struct pool.node */
-    struct list lost_asks;     /* struct ask.call.node: nobody answers their token yet */
+    struct list list;      /* struct pool.node */
+    struct list lost_asks; /* struct ask.call.node: nobody answers their token yet */
+    uint64_t *told;        /* hashes of what pool_tell_once() has told */
+    size_t told_count;
     struct ask_target *tokens; /* sorted */
     size_t token_count;
     uint64_t next_id;
@@ -215,6 +216,9 @@ void pool_renewal_incomplete(struct pool *);
 
 /* A leaving pool whose queue is empty lets its workers go. */
 void pool_check_leaving(struct pool *);
+
+/* A warning that is not repeated in this run of nodey. */
+void pool_tell_once(const struct pool *, const char *fmt, ...) PRINTF_LIKE(2, 3);
 
 void pool_tell(const struct pool *, const struct worker *, enum log_level, const char *fmt, ...)
     PRINTF_LIKE(4, 5);

@@ -92,5 +92,6 @@ void pools_deinit(struct pools *pools)
     assert(pools->lives == 0);
     list_each_safe (at, &pools->list)
         pool_free(container_of(at, struct pool, node));
+    xfree(pools->told);
     ask_deinit(pools);
 }

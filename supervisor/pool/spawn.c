@@ -14,6 +14,7 @@
 
 enum {
     AUTO_READY_MS = 2000,   /* alive for that long without a word: level 0 */
+    SUSPECTS_NAMED = 3,     /* requests that a crash is put down to, in the log */
     END_OF_INPUT_MS = 1000, /* how long the end of input may do instead of SIGTERM */
 };
 
@@ -32,13 +33,26 @@ static void describe_exit(const struct proc_exit *exit, char *text, size_t size)
         snprintf(text, size, "exited with status %lld", (long long)exit->code);
 }
 
+/* What it worked on is the first suspect. */
+static void name_suspect(const struct worker *w, const struct call *call, const char *how)
+{
+    struct call_about about;
+    call_describe(call, &about);
+    if (about.what[0])
+        pool_tell(w->pool, w, LOG_WARN, "%s while it worked on %s (request " SLICE_FMT ")", how,
+                  about.what, SLICE_ARG(about.request_id));
+}
+
 /* From the newest: each goes to the head of the queue, and which is oldest stays true. */
 static void take_down_calls(struct worker *w, const char *how)
 {
+    unsigned suspects = w->pool->pools->stopping ? SUSPECTS_NAMED : 0;
     while (!list_empty(&w->slots)) {
         struct slot *slot = list_last(&w->slots, struct slot, node);
         struct call *call = slot->call;
         bool begun = call && slot_started(slot);
+        if (begun && suspects++ < SUSPECTS_NAMED)
+            name_suspect(w, call, how);
         if (call)
             call->slot = NULL;
         slot->call = NULL;
@@ -61,6 +75,7 @@ static void worker_free(struct worker *w)
 {
     struct pool *pool = w->pool;
     timer_stop(pool->pools->loop, &w->drops);
+    timer_stop(pool->pools->loop, &w->lull);
     list_del(&w->node);
     ready_deinit(&w->ready);
     idmap_deinit(&w->open);

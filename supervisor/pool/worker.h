@@ -94,6 +94,8 @@ struct worker {
     struct bucket chatter; /* log lines */
     uint64_t dropped;      /* log lines over the rate, not yet reported */
     struct timer drops;    /* reports them */
+    struct timer lull;     /* it has begun a line on stderr and does not go on */
+    bool lulled;           /* what there is of that line is shown as it is */
     char cause[256];       /* why it could not start, or why it is to go */
     bool explained;        /* it has said itself why it could not start: that is logged */
     char last_words[256];  /* its last line on stderr */

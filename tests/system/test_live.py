@@ -11,6 +11,7 @@ from typing import Any, Callable, Iterator
 import pytest
 
 from app import App
+from checks import kill
 from load import Load, echo
 from timing import slow, until
 
@@ -336,3 +337,50 @@ def test_nothing_is_left_behind_by_reloads(nodey: Nodey) -> None:
         reload(app, config.format(turn))
         app.wait_workers(1, without=before)
     calm.check()
+
+
+# -------------------------------------------------------------------- what is told
+
+
+def test_a_new_version_and_a_new_program_are_told_when_they_are_ready(nodey: Nodey) -> None:
+    app = watching(nodey, {"workers/serve.py": SERVE % 1})
+    start = len(app.log())
+    save(app.folder / "workers" / "serve.py", SERVE % 2)
+    app.wait_log(r"serve workers/serve\.py changed: reloading\n.* serve ready: GET /echo, "
+                 r"GET /version$", start=start)
+    save(app.folder / "workers" / "more.js", SERVE_JS.replace("/version", "/more") % 1)
+    app.wait_log(r"more ready: GET /more$", start=start)
+    assert "ready:" not in app.log()[:start], "the start itself is told otherwise"
+
+
+def test_a_broken_program_is_not_tried_again_for_anothers_changes(nodey: Nodey) -> None:
+    app = watching(nodey, {"workers/broken.py": "import nodey\n(\n",
+                           "workers/serve.py": SERVE % 1})
+    app.wait_log("broken#0")
+    start = len(app.log())
+    save(app.folder / "workers" / "serve.py", SERVE % 2)
+    (app.folder / "workers" / "state.txt").write_text("x")
+    serves(app, "2")
+    assert "starting it again" not in app.log()[start:]
+
+
+def test_a_route_that_two_declare_is_told_once_whoever_is_first(nodey: Nodey) -> None:
+    same = "import time, nodey\ntime.sleep(%s)\n@nodey.get('/same')\ndef same(req): return 1\n"
+    app = watching(nodey, {"workers/a.py": same % 0.5, "workers/b.py": same % 0})
+    sentence = "route GET /same is served by a already"
+    app.wait_log(sentence)
+    save(app.folder / "workers" / "b.py", same % 0.1)
+    app.wait_log("b ready:")
+    assert app.log().count(sentence) == 1
+
+
+def test_the_link_to_the_sdk_is_put_back_when_npm_has_removed_it(nodey: Nodey) -> None:
+    app = nodey({"workers/serve.mjs": "import nodey from 'nodey';\n"
+                                      "nodey.get('/version', () => 'linked');\n"},
+                config="[defaults]\ninstances = 1\n")
+    link = app.folder / "workers" / "node_modules" / "nodey"
+    assert link.is_symlink()
+    link.unlink()
+    kill(app.worker_pids())
+    serves(app, "linked")
+    assert link.is_symlink()

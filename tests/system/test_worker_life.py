@@ -297,3 +297,22 @@ def test_restarts_while_spawning_leave_nothing_behind(nodey: Nodey) -> None:
     until(lambda: app.get("/evil?id=1").status == 200, 20, "the pool serves again")
     calm.check()
     assert os.path.isdir(f"/proc/{app.pid}")
+
+
+def test_a_crash_names_the_request_that_was_being_worked_on(nodey: Nodey) -> None:
+    app = nodey({"workers/dies.py": "import os, nodey\n@nodey.post('/dies')\n"
+                                    "def dies(req): os._exit(3)\n"})
+    assert app.post("/dies?why=x").status == 502
+    app.wait_log(r"dies#\d .*exited with status 3 while it worked on POST /dies\?why=x "
+                 r"\(request [0-9a-f]{24}\)")
+
+
+def test_a_line_that_is_not_ended_is_shown_after_a_while(nodey: Nodey) -> None:
+    app = nodey({"workers/asks.py": "import sys, nodey\n@nodey.get('/asks')\n"
+                                    "def asks(req):\n    sys.stderr.write('name? ')\n"
+                                    "    sys.stderr.flush()\n    return 'asked'\n"})
+    assert app.get("/asks").text == "asked"
+    app.wait_log(r"asks#\d \| name\? ?$")
+    start = len(app.log())
+    assert app.get("/asks").text == "asked"
+    app.wait_log(r"asks#\d \| name\? ?$", start=start)

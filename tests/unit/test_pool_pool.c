@@ -159,7 +159,7 @@ static void a_command_that_does_not_exist_is_said_to(void **state)
     struct rig *rig = rig_new();
     struct pool *pool = rig_pool(rig, &config);
     rig_until(rig, rig->settles);
-    assert_true(rig_told(rig, "cannot run /nonexistent/program"));
+    assert_true(rig_wrote(rig, "cannot run /nonexistent/program"));
     assert_non_null(strstr(pool->trouble, "/nonexistent/program"));
     rig_free(rig);
 }
