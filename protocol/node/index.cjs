@@ -6,6 +6,7 @@ require('./lib/stdio.cjs'); // first: from here on nothing else can write into t
 const { ask, serving } = require('./lib/ask.cjs');
 const { Reply, toJson } = require('./lib/encode.cjs');
 const { NodeyError, HTTPError, inspect } = require('./lib/errors.cjs');
+const { addHints, NODEY } = require('./lib/hints.cjs');
 const life = require('./lib/life.cjs');
 const { logger } = require('./lib/log.cjs');
 const registry = require('./lib/registry.cjs');
@@ -65,6 +66,8 @@ for (const kind of registry.HOOKS) {
         return this;
     };
 }
+
+addHints(Nodey.prototype, 'nodey', NODEY);
 
 /* ---- answers */
 

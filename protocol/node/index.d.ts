@@ -56,13 +56,20 @@ export interface UploadedFile {
     /** As the client called it, without folders; do not trust it to be unique, or to mean anything. */
     readonly filename: string;
     /** The content type that the client says. */
-    readonly type: string;
+    readonly contentType: string;
     /** In bytes. */
     readonly size: number;
+    readonly data: Buffer;
+    /** The same as `contentType`. */
+    readonly type: string;
+    /** The same as `data`. */
     readonly buffer: Buffer;
     /** The content as text (UTF-8). */
     text(): string;
-    /** Writes it to a file, which is replaced when it is there. Gives the path. */
+    /**
+     * Writes it to a file, which is replaced when it is there, or into a folder that is there,
+     * under `filename`. Gives the file's path.
+     */
     save(path: string): Promise<string>;
 }
 
@@ -142,6 +149,9 @@ export interface Context {
  * | a fetch `Response`, a `Blob` | as it says |
  * | a generator, an async iterable, a stream | what it gives (strings and bytes), collected |
  * | an `Error` | as if it had been thrown |
+ *
+ * An `HTTPError` that is thrown answers with its status; so does any error whose `status` or
+ * `statusCode` is 400 to 499. Everything else that is thrown is a 500, and is logged.
  *
  * An array of two numbers whose first lies in 100..599 is a status and a value: return
  * such data by `json([200, 1])`.  What JSON would change or lose (NaN, BigInt, a promise
@@ -300,7 +310,8 @@ export interface Ask {
     /**
      * Asks whoever has the token, here or in another worker, in Node or Python. Rejects
      * with a `NodeyError`: `unimplemented` when nobody has it, `unavailable` when nobody
-     * is ready in time, `deadline_exceeded`, `cancelled`, or what the answerer threw.
+     * is ready in time, `deadline_exceeded`, `cancelled`, or what the answerer threw. A
+     * failure that nobody awaits is logged.
      */
     <K extends keyof Tokens & string>(token: K, args?: TokenArgs<K>, options?: AskOptions): Promise<TokenValue<K>>;
     <T = unknown, S extends string = string>(

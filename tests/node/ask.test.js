@@ -53,8 +53,10 @@ test('an ask outside of any call, or after its call was answered, is for nobody'
     assert.deepEqual(await worker.next(), { type: 'ask', id: 1, token: 'Outside' });
     assert.deepEqual(await worker.get(7, '/'), { id: 7, body: 'ok' });
     assert.deepEqual(await worker.next(), { type: 'ask', id: 2, token: 'After', args: 1 });
-    await worker.finish(1); // nobody handles the rejection at the end of input
-    assert.match(worker.logs[0].message, /closed the pipe/);
+    await worker.finish();
+    const [after, outside] = worker.logs.sort((a, b) => (b.id ?? 0) - (a.id ?? 0));
+    assert.match(after.message, /^an ask of "After" failed and nobody awaited it: .*closed the pipe/);
+    assert.match(outside.message, /^an ask of "Outside" failed and nobody awaited it: .*closed the pipe/);
 });
 
 test('an ask at top level makes the worker ready first', async (t) => {
@@ -185,4 +187,111 @@ test('the origin API: new Nodey(), set, ask, start', async (t) => {
     const answer = await worker.call({ type: 'answer', id: 1, value: 'from python' });
     assert.deepEqual(answer, { type: 'answer', id: 2, value: 'from python' });
     await worker.finish();
+});
+
+/* ---- asks that fail */
+
+const FORGETFUL = `
+    const sleep = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
+    nodey.get('/forgot', async (req) => {
+        nodey.ask('X');
+        await sleep(50);
+        return 'fine';
+    });
+    nodey.get('/later', () => {
+        (async () => { await nodey.ask('Y'); })();
+        return 'fine';
+    });
+    nodey.get('/bad', () => { nodey.ask('Z', 1n); return 'fine'; });
+`;
+
+test('an ask that fails and that nobody awaited is logged, and ends nothing', async (t) => {
+    const worker = await serve(t, FORGETFUL);
+    worker.send(request(1, '/forgot'));
+    const { id } = await worker.next();
+    assert.deepEqual(await worker.call({ type: 'error', id, code: 'not_found', message: 'no X' }), { id: 1, body: 'fine' });
+    worker.send(request(2, '/later'));
+    const late = (await worker.next()).id;
+    assert.deepEqual(await worker.next(), { id: 2, body: 'fine' });
+    worker.send({ type: 'error', id: late, code: 'unavailable', message: 'no Y' });
+    assert.deepEqual(await worker.call(request(3, '/bad')), { id: 3, body: 'fine' });
+    await worker.finish();
+    worker.logs.sort((a, b) => a.id - b.id);
+    assert.deepEqual(worker.logs.map(({ level, id: about }) => [level, about]), [['error', 1], ['error', 2], ['error', 3]]);
+    const [x, y, z] = worker.logs.map(({ message }) => message);
+    assert.match(x, /^an ask of "X" failed and nobody awaited it: NodeyError: no X\n {4}at handler of GET \/forgot \(.*:7:11\)$/);
+    assert.match(y, /^an ask of "Y" failed and nobody awaited it: NodeyError: no Y\n {4}at async .*:13:/);
+    assert.match(z, /^an ask of "Z" failed and nobody awaited it: TypeError: ask Z: JSON cannot hold .*\n {4}at .*:16:/);
+    assert.equal(worker.stderr, '');
+});
+
+test('in development it is logged with the line that asked', async (t) => {
+    const worker = startSource(t, HEAD + FORGETFUL, { env: { NODEY_DEV: '1' } });
+    await worker.ready();
+    worker.send(request(1, '/forgot'));
+    const { id } = await worker.next();
+    await worker.call({ type: 'error', id, code: 'not_found', message: 'no X' });
+    await worker.finish();
+    assert.match(worker.logs[0].message, /NodeyError: no X\n {4}at \/.*worker\d+\.js:8:15$/);
+});
+
+test('a script that looks after its rejections is left to it, asks included', async (t) => {
+    const worker = await serve(t, `${FORGETFUL}
+        process.on('unhandledRejection', (error) => console.log(error.message));
+    `);
+    const { id } = await worker.call(request(1, '/forgot'));
+    await worker.call({ type: 'error', id, code: 'not_found', message: 'no X' });
+    await worker.finish();
+    assert.deepEqual([worker.logs, worker.stderr], [[], 'no X\n']);
+});
+
+test('other rejections end the process, also after an ask has failed', async (t) => {
+    const worker = await serve(t, `${FORGETFUL}
+        nodey.get('/crash', () => { setImmediate(() => Promise.reject(new TypeError('crash'))); return new Promise(() => {}); });
+    `);
+    const { id } = await worker.call(request(1, '/forgot'));
+    await worker.call({ type: 'error', id, code: 'not_found', message: 'no X' });
+    const { code, message } = await worker.call(request(2, '/crash'));
+    assert.deepEqual([code, message], ['internal', 'the worker crashed: TypeError: crash']);
+    assert.deepEqual(await worker.ended(), { code: 1, signal: null });
+    await worker.end();
+    assert.deepEqual(worker.logs.map((log) => log.id), [1, 2]);
+    assert.equal(worker.stderr, '');
+});
+
+test('a script that cannot start without an ask fails with it', async (t) => {
+    const worker = startSource(t, `${HEAD}
+        async function main() {
+            const price = await nodey.ask('Price');
+            nodey.get('/', () => price);
+        }
+        main();
+    `);
+    await worker.ready();
+    const { id } = await worker.next();
+    worker.send({ type: 'error', id, code: 'unimplemented', message: 'nobody' });
+    assert.equal((await worker.ended()).code, 1);
+    await worker.end();
+    assert.match(worker.logs[0].message, /^the worker crashed: NodeyError: nobody\n {4}at async main .*:7:/);
+});
+
+test('an ask that fails a handler is logged with the line that awaited it, and no line of the SDK', async (t) => {
+    const worker = await serve(t, `
+        async function price() {
+            return await nodey.ask('X');
+        }
+        nodey.get('/', async () => [await price()]);
+        nodey.get('/all', async () => Promise.all([nodey.ask('X')]));
+    `);
+    for (const path of ['/', '/all']) {
+        const { id } = await worker.call(request(1, path));
+        assert.equal((await worker.call({ type: 'error', id, code: 'unavailable', message: 'none' })).code, 'unavailable');
+    }
+    await worker.finish();
+    const [one, all] = worker.logs.map(({ message }) => message.split('\n').slice(1));
+    assert.equal(one.length, 2);
+    assert.match(one[0], /^ {4}at async price \(.*worker\d+\.js:7:20\)$/);
+    assert.match(one[1], /^ {4}at async .*worker\d+\.js:9:37$/);
+    assert.equal(all.length, 1);
+    assert.match(all[0], /worker\d+\.js:10:/);
 });

@@ -131,7 +131,10 @@ test('fields and files, byte for byte', () => {
     assert.deepEqual({ ...fields }, { é: 'ü\r\n', empty: '' });
     assert.deepEqual(Object.keys(files), ['p', 'e']);
     assert.deepEqual([files.p.name, files.p.filename, files.p.type, files.p.size], ['p', 'p.png', 'image/png', 13]);
-    assert.deepEqual(files.p.buffer, tricky);
+    assert.deepEqual(files.p.data, tricky);
+    assert.equal(files.p.buffer, files.p.data);
+    assert.equal(files.p.contentType, 'image/png');
+    assert.throws(() => files.p.originalname, /there is no file\.originalname: write file\.filename/);
     assert.equal(files.e.size, 0);
     assert.equal(files.e.type, 'application/octet-stream');
 });
@@ -160,6 +163,7 @@ test('a file is saved, also by a worker that got it from nodey', async (t) => {
     const worker = startSource(t, `
         const nodey = require('nodey');
         nodey.post('/', async (req) => req.form().files.f.save(${JSON.stringify(folder)} + '/saved'));
+        nodey.post('/into', async (req) => req.form().files.f.save(${JSON.stringify(folder)}));
         nodey.post('/twice', (req) => req.form() === req.form());
     `);
     await worker.ready();
@@ -167,9 +171,13 @@ test('a file is saved, also by a worker that got it from nodey', async (t) => {
     const frame = { id: 1, method: 'POST', path: '/', headers: { 'content-type': MULTIPART }, body };
     assert.deepEqual(await worker.call(frame), { id: 1, body: `${folder}/saved` });
     assert.equal(fs.readFileSync(`${folder}/saved`, 'utf8'), 'hé');
+    assert.deepEqual(await worker.call({ ...frame, path: '/into' }), { id: 1, body: `${folder}/x` });
+    assert.equal(fs.readFileSync(`${folder}/x`, 'utf8'), 'hé');
+    const nameless = await worker.call({ ...frame, path: '/into', body: body.replace('"x"', '""') });
+    assert.equal(nameless.message, "Error: the file in 'f' has no name: say one to save()");
     assert.deepEqual(await worker.call({ ...frame, path: '/twice' }), { id: 1, json: true });
     const bad = await worker.call({ ...frame, body: 'x' });
     assert.equal(bad.code, 'invalid_argument');
     await worker.finish();
-    assert.deepEqual(worker.logs, []); // a client's fault is nothing to log
+    assert.equal(worker.logs.length, 1); // a client's fault is nothing to log, a script's is
 });

@@ -3,6 +3,7 @@
 
 const assert = require('node:assert/strict');
 const fs = require('node:fs');
+const os = require('node:os');
 const path = require('node:path');
 const { test } = require('node:test');
 const { SDK, startWorker, script } = require('./lib/worker.js');
@@ -37,6 +38,11 @@ write({
     'file.js': "require('./lib/none');",
     'ending.mjs': "import './helper';",
     'file.mjs': "import './none.mjs';",
+    'typo.js': "// two helpers\nconst helper = require('./helperz');",
+    'typo.mjs': "import './Dep.js';",
+    'up.js': "require('./conf/settings');",
+    'conf/setting.json': '{}',
+    'end.js': 'function a() {\n    return 1;\n',
     'helper.js': 'module.exports = 1;',
     'bad.js': 'const a = 1;\nconst = 5;\n',
     'bad.mjs': 'const a = 1;\nconst = 5;\n',
@@ -62,11 +68,15 @@ const FAILURES = [
     ['listed.js', /^listed needs the package "listed", .*: run {2}npm install {2}in \/.*startup$/, /./],
     ['half.js', /^half needs the package "deeper", .*: run {2}npm install {2}in \/.*startup$/, /./],
     ['sub.js', /sub\.js needs "half\/none", which the installed package "half" does not have/, /./],
-    ['file.js', /file\.js needs the file .*lib\/none, which is not there$/, /file\.js:1$/],
-    ['file.mjs', /file\.mjs needs the file .*none\.mjs, which is not there$/, /file\.mjs:1$/],
+    ['file.js', /file\.js:1 needs the file .*lib\/none, which is not there$/, /file\.js:1$/],
+    ['file.mjs', /file\.mjs:1 needs the file .*none\.mjs, which is not there$/, /file\.mjs:1$/],
+    ['typo.js', /typo\.js:2 needs the file .*helperz, which is not there: did you mean \.\/helper\.js\?$/, /typo\.js:2$/],
+    ['typo.mjs', /typo\.mjs:1 needs the file .*Dep\.js, which is not there: did you mean \.\/dep\.js\?$/, /typo\.mjs:1$/],
+    ['up.js', /up\.js:1 needs the file .*settings, which is not there: did you mean \.\/conf\/setting\.json\?$/, /up\.js:1$/],
     ['ending.mjs', /ending\.mjs needs .*helper, but an ES module names the whole file: helper\.js$/, /./],
     ['bad.js', /bad\.js:2: SyntaxError: Unexpected token '=' in: const = 5;$/, /bad\.js:2\nconst = 5;\n {6}\^\n/],
     ['bad.mjs', /bad\.mjs:2: SyntaxError: Unexpected token '=' in: const = 5;$/, /bad\.mjs:2\nconst = 5;\n {6}\^\n/],
+    ['end.js', /end\.js:\d: SyntaxError: Unexpected end of input$/, /end\.js:\d\n/],
     ['deep.mjs', /bad\.mjs:2: SyntaxError: Unexpected token '=' in: const = 5;$/, /bad\.mjs:2\n/],
     ['name.mjs', /name\.mjs:1: SyntaxError: .*export named 'nope': look how the name is spelled/, /name\.mjs:1\n/],
     ['import.cjs', /import\.cjs:1: SyntaxError: .* this is an ES module: rename import\.cjs to import\.mjs/, /import\.cjs:1\n/],
@@ -163,4 +173,18 @@ test('a script that survives its exceptions is not stopped by the preload', asyn
     assert.equal(await worker.line(), 'survived');
     await worker.ready();
     await worker.finish();
+});
+
+test('a link to nodey that is gone: nodey makes it again, npm has nothing to do with it', async (t) => {
+    const bare = fs.mkdtempSync(path.join(os.tmpdir(), 'nodey-bare-'));
+    t.after(() => fs.rmSync(bare, { recursive: true }));
+    for (const [name, text] of [['a.js', "require('nodey');"], ['a.mjs', "import 'nodey';"]]) {
+        fs.writeFileSync(path.join(bare, name), text);
+        const worker = startWorker(t, path.join(bare, name), { command: PRELOADED, env: { NODE_PATH: '' } });
+        const { message } = await worker.next();
+        assert.equal(message, `${path.join(bare, name)} does not find the package "nodey": ` +
+            `the link ${bare}/node_modules/nodey is gone (npm install removes it); ` +
+            'nodey puts it back when it starts the program again');
+        await worker.finish(1);
+    }
 });

@@ -5,18 +5,24 @@
  * for (`for`, from which the supervisor derives the time left and the depth) is known
  * across awaits from AsyncLocalStorage.  That costs about 0.2 us per async handler and
  * nothing per sync one, which is less than a wrong deadline is worth.
+ *
+ * An error from elsewhere has no place in the script.  It gets one where it is handed over:
+ * after an `await` the engine knows who awaits in turn, so that only failures pay for it.
  */
 'use strict';
 
 const { AsyncLocalStorage } = require('node:async_hooks');
-const { NodeyError, inspect } = require('./errors.cjs');
+const { NodeyError, inspect, hasOwnFrames } = require('./errors.cjs');
 const { toJson } = require('./encode.cjs');
 
 const MAX_LISTED = 20;
 const MAX_TIMEOUT_MS = 2 ** 31 - 1;
 
+const isDev = process.env.NODEY_DEV === '1';
+
 const serving = new AsyncLocalStorage(); // the Call whose handler is running
 const waiting = new Map();
+const placeless = new WeakSet(); // errors that were made here, for what came through the pipe
 let nextId = 1;
 let known = []; // the tokens that the supervisor told of
 
@@ -57,21 +63,26 @@ function refuse({ id, code = 'internal', message, status, data }) {
     const list = known.slice(0, MAX_LISTED).join(', ') + (known.length > MAX_LISTED ? ', ...' : '');
     const told = isUnknown ? `${message ?? code}; what can be asked: ${list}` : message;
     const given = Number.isInteger(status) && status >= 400 && status <= 599 ? status : undefined;
-    fail(id, new NodeyError(code, told, { data, status: given }));
+    failHere(id, new NodeyError(code, told, { data, status: given }));
 }
 
 function fail(id, error) {
     take(id)?.reject(error);
 }
 
+function failHere(id, error) {
+    placeless.add(error);
+    fail(id, error);
+}
+
 /** Nobody will answer any more. */
 function failAll(message) {
-    for (const id of [...waiting.keys()]) fail(id, new NodeyError('unavailable', message));
+    for (const id of [...waiting.keys()]) failHere(id, new NodeyError('unavailable', message));
 }
 
 function giveUp(id, error) {
     transport.giveUp(id);
-    fail(id, error);
+    failHere(id, error);
 }
 
 function abortError(token, { reason }) {
@@ -111,8 +122,7 @@ function askLine(id, call, token, json, timeout) {
     return `${line}}\n`;
 }
 
-/** Asks for a call that this worker serves, or for none. */
-async function askFor(call, token, args, options = {}) {
+function send(call, token, args, options) {
     checkOptions(token, options);
     const json = args === undefined ? undefined : toJson(args, `ask ${token}`);
     const id = nextId++;
@@ -122,6 +132,27 @@ async function askFor(call, token, args, options = {}) {
         watch(id, entry, options);
         transport.deliver({ id, call, token, json, line: askLine(id, call, token, json, options.timeout) });
     });
+}
+
+/* site: where it was asked, for an error that nobody awaits, or not in a way that the engine knows. */
+function giveStack(error, site) {
+    if (!placeless.delete(error)) return;
+    Error.captureStackTrace(error);
+    if (!site || hasOwnFrames(error.stack)) return;
+    const frames = site.stack.slice(site.stack.indexOf('\n    at '));
+    error.stack = `${error.name}: ${error.message}${frames}`;
+}
+
+/** Asks for a call that this worker serves, or for none. */
+async function askFor(call, token, args, options = {}) {
+    const site = isDev ? new Error() : null;
+    try {
+        return await send(call, token, args, options);
+    } catch (error) {
+        giveStack(error, site);
+        require('./unawaited.cjs').note(error, token, call);
+        throw error;
+    }
 }
 
 function ask(token, args, options) {

@@ -6,6 +6,8 @@
  */
 'use strict';
 
+const { addHints, CONTEXT } = require('./hints.cjs');
+
 const NO_HEADERS = Object.freeze({ __proto__: null });
 
 class Call {
@@ -91,5 +93,8 @@ class Context {
         return (this.#ask ??= (token, args, options) => askFor(this.#call, token, args, options));
     }
 }
+
+// What Express calls `res`, and Koa `ctx`: nothing that is said to it would be sent.
+addHints(Context.prototype, 'res', CONTEXT, { isFixed: true });
 
 module.exports = { Call, Context };

@@ -8,12 +8,16 @@
 
 const { serving, askFor } = require('./ask.cjs');
 const { Reply, toReply, responseLine, answerLine, errorLine } = require('./encode.cjs');
-const { NodeyError, HTTPError, STATUS_OF_CODE, stackOf, messageOf } = require('./errors.cjs');
+const {
+    NodeyError, HTTPError, STATUS_OF_CODE, codeOfStatus, clientStatusOf, stackOf, messageOf,
+} = require('./errors.cjs');
 const log = require('./log.cjs');
+const { handlerOf, giveStack } = require('./places.cjs');
 const registry = require('./registry.cjs');
 const wire = require('./wire.cjs');
 
 const isDev = process.env.NODEY_DEV === '1';
+const dev = isDev ? require('./dev.cjs') : null;
 const services = { askFor, logFor: (call) => log.logger(() => call) };
 
 const open = new Map();
@@ -61,13 +65,21 @@ function wasCancelled(call, error) {
     return Boolean(call.cancelled) && (error?.name === 'AbortError' || error?.code === 'cancelled');
 }
 
+/* The status goes without saying when it is the code's own. */
+function withStatus(code, status, rest) {
+    return { code, status: status === STATUS_OF_CODE[code] ? undefined : status, ...rest };
+}
+
 function describe(call, error) {
     if (wasCancelled(call, error)) return { code: 'cancelled', message: `${call.who} was cancelled` };
     const stack = isDev ? stackOf(error) : undefined;
-    if (!(error instanceof NodeyError)) return { code: 'internal', message: messageOf(error), stack };
-    const { code, message, data } = error;
-    const status = error.status === STATUS_OF_CODE[code] ? undefined : error.status;
-    return { code, message, status, data, stack };
+    if (!(error instanceof NodeyError)) {
+        const given = clientStatusOf(error);
+        if (given === undefined) return { code: 'internal', message: messageOf(error), stack };
+        return withStatus(codeOfStatus(given), given, { message: error.message, stack });
+    }
+    const { code, status, message, data } = error;
+    return withStatus(code, status, { message, data, stack });
 }
 
 /* An error frame carries no headers, so this is a response (RFC 9457). */
@@ -96,7 +108,8 @@ function logFailure(call, error) {
 
 function fail(call, error) {
     if (call.ended) return;
-    const isExpected = error instanceof NodeyError && error.status < 500;
+    const isExpected = error instanceof NodeyError ? error.status < 500 : clientStatusOf(error) !== undefined;
+    if (!isExpected) giveStack(call, error);
     if (call.home.fake) call.home.fake.failed(call, error);
     else if (!isExpected && !wasCancelled(call, error)) logFailure(call, error);
     end(call, encodeError(call, error));
@@ -114,8 +127,13 @@ function finish(call, line) {
     end(call, line);
 }
 
+function checkAnswer(call, value) {
+    if (call.encode === responseLine && call.frame.token === undefined) dev.checkAnswer(call, handlerOf(call), value);
+}
+
 function settle(call, value) {
     try {
+        if (dev && !call.home.isHooked) checkAnswer(call, value);
         const line = call.encode(call.idText, value, call);
         if (typeof line === 'string') finish(call, line);
         else hold(call, line, (text) => finish(call, text));
@@ -159,7 +177,10 @@ async function runHooks(call, request, handler, input, context) {
         value = await hook(request, context);
         if (value !== undefined) break;
     }
-    if (value === undefined) value = await handler(input, context);
+    if (value === undefined) {
+        value = await handler(input, context);
+        if (dev) checkAnswer(call, value);
+    }
     if (after.length === 0) return value;
     let reply = await toReply(value, call);
     for (const hook of after) {

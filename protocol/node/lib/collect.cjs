@@ -8,7 +8,7 @@
 'use strict';
 
 const { Reply, plainHeaders } = require('./encode.cjs');
-const { inspect } = require('./errors.cjs');
+const { inspect, refusal } = require('./errors.cjs');
 
 const LONGEST_LINE = 16 * 1024 * 1024; // that max_line can be set to
 
@@ -18,6 +18,7 @@ class TooLong extends Error {
         const more = maxLine < LONGEST_LINE ? ` (max_line, which can be raised to ${LONGEST_LINE})` : '';
         super(`${who}: ${what}, and an answer must fit one line of ${maxLine} bytes${more}`);
         this.name = 'RangeError';
+        refusal(this);
     }
 }
 
@@ -35,7 +36,7 @@ function toBytes(chunk, who) {
     if (typeof chunk === 'string') return Buffer.from(chunk);
     if (ArrayBuffer.isView(chunk)) return Buffer.from(chunk.buffer, chunk.byteOffset, chunk.byteLength);
     if (chunk instanceof ArrayBuffer) return Buffer.from(chunk);
-    throw new TypeError(`${who}: a stream or generator may give strings and bytes, not ${inspect(chunk)}`);
+    throw refusal(new TypeError(`${who}: a stream or generator may give strings and bytes, not ${inspect(chunk)}`));
 }
 
 /* Never settles, but rejects when the answer is no longer wanted. */
@@ -99,8 +100,8 @@ function fetchHeaders(headers) {
 
 async function fromFetchResponse(response, scope) {
     if (response.bodyUsed || response.body?.locked) {
-        throw new TypeError(`${scope.who}: the Response that was returned has been read already: ` +
-            'make a new one for each request, or return response.clone()');
+        throw refusal(new TypeError(`${scope.who}: the Response that was returned has been read already: ` +
+            'make a new one for each request, or return response.clone()'));
     }
     const bytes = response.body ? await readAll(response.body, scope) : '';
     const value = bytes.length > 0 ? bytes : undefined;

@@ -7,7 +7,7 @@
  */
 'use strict';
 
-const { isFinalStatus, inspect } = require('./errors.cjs');
+const { isFinalStatus, inspect, refusal } = require('./errors.cjs');
 
 const HEADER_NAME = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/;
 const HEADER_VALUE = /^[\t\x20-\x7e\x80-\xff]*$/;
@@ -16,7 +16,7 @@ const HEADER_VALUE = /^[\t\x20-\x7e\x80-\xff]*$/;
 class Reply {
     constructor(value, { status, headers } = {}) {
         if (status !== undefined && !isFinalStatus(status)) {
-            throw new RangeError(`response: status is ${inspect(status)}; it must be 200 to 599`);
+            throw refusal(new RangeError(`response: status is ${inspect(status)}; it must be 200 to 599`));
         }
         this.value = value;
         this.status = status;
@@ -42,12 +42,13 @@ class Reply {
 
 function headerText(name, value) {
     if (typeof value !== 'string' && typeof value !== 'number') {
-        throw new TypeError(`header ${name} must be a string, a number or an array of them, not ${inspect(value)}`);
+        const what = `header ${name} must be a string, a number or an array of them, not ${inspect(value)}`;
+        throw refusal(new TypeError(what));
     }
     const text = String(value);
     if (!HEADER_VALUE.test(text)) {
-        throw new TypeError(`header ${name} is ${inspect(text)}; line breaks and characters beyond latin-1 ` +
-            'cannot be in a header: use encodeURIComponent()');
+        throw refusal(new TypeError(`header ${name} is ${inspect(text)}; line breaks and characters beyond latin-1 ` +
+            'cannot be in a header: use encodeURIComponent()'));
     }
     return text;
 }
@@ -55,13 +56,13 @@ function headerText(name, value) {
 /* A plain object with lower-case names, from one, from a Headers or from pairs. */
 function plainHeaders(headers) {
     if (typeof headers !== 'object' || headers === null) {
-        throw new TypeError(`headers must be an object of names and values, not ${inspect(headers)}`);
+        throw refusal(new TypeError(`headers must be an object of names and values, not ${inspect(headers)}`));
     }
     const pairs = typeof headers[Symbol.iterator] === 'function' ? headers : Object.entries(headers);
     const plain = {};
     for (const [key, value] of pairs) {
         if (value === undefined) continue;
-        if (!HEADER_NAME.test(key)) throw new TypeError(`${inspect(key)} cannot be the name of a header`);
+        if (!HEADER_NAME.test(key)) throw refusal(new TypeError(`${inspect(key)} cannot be the name of a header`));
         const name = key.toLowerCase();
         const texts = [value].flat().map((text) => headerText(name, text));
         const all = Object.hasOwn(plain, name) ? [plain[name], ...texts].flat() : texts;
@@ -97,6 +98,11 @@ function findLost(value, place) {
     return null;
 }
 
+function cannotHold(who, what, cause) {
+    const options = cause === undefined ? undefined : { cause };
+    return refusal(new TypeError(`${who}: JSON cannot hold ${what}`, options));
+}
+
 /** JSON text.  Throws a TypeError that names `who` made the value. */
 function toJson(value, who) {
     let text;
@@ -105,15 +111,15 @@ function toJson(value, who) {
     } catch (cause) {
         const lines = String(cause?.message ?? cause).split('\n');
         const reason = [lines[0], ...lines.slice(1).filter((line) => line.includes('closes the circle'))].join(' ');
-        throw new TypeError(`${who}: JSON cannot hold this value: ${reason.replace(/ +/g, ' ')}`, { cause });
+        throw cannotHold(who, `this value: ${reason.replace(/ +/g, ' ')}`, cause);
     }
-    if (text === undefined) throw new TypeError(`${who}: JSON cannot hold a ${typeof value}`);
+    if (text === undefined) throw cannotHold(who, `a ${typeof value}`);
     if (text.includes('null') && holdsNonNumber(value)) {
-        throw new TypeError(`${who}: JSON cannot hold NaN or Infinity`);
+        throw cannotHold(who, 'NaN or Infinity');
     }
     if (text.includes('{}')) {
         const lost = findLost(value, '');
-        if (lost) throw new TypeError(`${who}: JSON cannot hold this value: ${lost}`);
+        if (lost) throw cannotHold(who, `this value: ${lost}`);
     }
     return text;
 }
@@ -212,7 +218,7 @@ function responseLine(idText, value, scope) {
 
 function answerLine(idText, value, { who }) {
     if (value instanceof Error) throw value;
-    if (value instanceof Reply) throw new TypeError(`${who}: a token answers with a value, not with a response`);
+    if (value instanceof Reply) throw refusal(new TypeError(`${who}: a token answers with a value, not with a response`));
     const text = value === undefined ? 'null' : toJson(value, who);
     return `{"type":"answer","id":${idText},"value":${text}}\n`;
 }

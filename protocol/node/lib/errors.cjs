@@ -70,20 +70,65 @@ function inspect(value) {
     return text.length > 120 ? `${text.slice(0, 120)}...` : text;
 }
 
-function isOwnFrame(line) {
-    return /^ {4}at /.test(line) &&
-        (line.includes(SDK) || /\(node:|at node:|at new Promise \(<anonymous>\)/.test(line));
+function isFrame(line) {
+    return /^ {4}at /.test(line);
 }
 
-/** The stack without the frames of Node and the SDK, which help nobody: a text for logs. */
+/* A frame of Node, of the engine or of the SDK. */
+function isInnerFrame(line) {
+    return isFrame(line) && (line.includes(SDK) || /\(node:|at node:|\((?:<anonymous>|index \d+)\)$/.test(line));
+}
+
+/** Whether a stack leads to a line of the script. */
+function hasOwnFrames(stack) {
+    return stack.split('\n').some((line) => isFrame(line) && !isInnerFrame(line));
+}
+
+const refusals = new WeakSet();
+
+/** Marks an error as one that the SDK throws on purpose: its message says all, its frames nothing. */
+function refusal(error) {
+    refusals.add(error);
+    return error;
+}
+
+/** Whether an error comes from a mistake in the SDK: then its frames there are wanted. */
+function isInnerFault(error) {
+    if (error instanceof NodeyError || refusals.has(error)) return false;
+    const first = error.stack.split('\n').find(isFrame);
+    return first !== undefined && first.includes(SDK);
+}
+
+/* A cause without a place of its own is in the refusal's words already. */
+function causeOf(error) {
+    const { cause } = error;
+    if (!(cause instanceof Error)) return '';
+    if (refusals.has(error) && !hasOwnFrames(String(cause.stack))) return '';
+    return `\ncaused by: ${stackOf(cause)}`;
+}
+
+/**
+ * The stack without the frames of Node and the SDK, which help nobody: a text for logs.
+ * When there are no others they stay, for then the SDK is at fault.
+ */
 function stackOf(error) {
     if (typeof error?.stack !== 'string') return String(error);
     const lines = error.stack.split('\n');
-    const kept = lines.filter((line) => !isOwnFrame(line));
-    const isUseful = kept.some((line) => /^ {4}at /.test(line));
-    let text = (isUseful ? kept : lines).join('\n');
-    if (error.cause instanceof Error) text += `\ncaused by: ${stackOf(error.cause)}`;
+    const kept = lines.filter((line) => !isInnerFrame(line));
+    const isWhole = kept.some(isFrame) || error instanceof NodeyError || refusals.has(error);
+    const text = (isWhole ? kept : lines).join('\n') + causeOf(error);
     return text.length > MAX_STACK ? `${text.slice(0, MAX_STACK)}\n...` : text;
+}
+
+/**
+ * The status of an error such as Express and Koa know them: 400 to 499 in `status` or
+ * `statusCode`.  Else undefined, also for what a client's library throws: the status of
+ * the `response` that it got is not ours.
+ */
+function clientStatusOf(error) {
+    if (!(error instanceof Error) || error.response !== undefined) return undefined;
+    const status = error.status ?? error.statusCode;
+    return Number.isInteger(status) && status >= 400 && status <= 499 ? status : undefined;
 }
 
 /** "TypeError: what was wrong", for anything that can be thrown. */
@@ -93,5 +138,6 @@ function messageOf(error) {
 }
 
 module.exports = {
-    NodeyError, HTTPError, STATUS_OF_CODE, isFinalStatus, inspect, stackOf, messageOf,
+    NodeyError, HTTPError, STATUS_OF_CODE, codeOfStatus, isFinalStatus, inspect, hasOwnFrames, isInnerFault, refusal, stackOf,
+    messageOf, clientStatusOf,
 };

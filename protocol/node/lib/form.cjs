@@ -7,7 +7,9 @@
 'use strict';
 
 const fs = require('node:fs');
-const { HTTPError } = require('./errors.cjs');
+const path = require('node:path');
+const { HTTPError, inspect } = require('./errors.cjs');
+const { addHints, UPLOAD } = require('./hints.cjs');
 const { newListed, add, parseQuery } = require('./listed.cjs');
 
 const MAX_PARTS = 1000;
@@ -21,31 +23,47 @@ function refuse(what) {
 
 /** A file that a form brought. */
 class UploadedFile {
-    constructor(name, filename, type, buffer) {
+    constructor(name, filename, contentType, data) {
         this.name = name;
         this.filename = filename;
-        this.type = type;
-        this.buffer = buffer;
+        this.contentType = contentType;
+        this.data = data;
     }
 
     get size() {
-        return this.buffer.length;
+        return this.data.length;
+    }
+
+    /* As a browser's File and as Node call them. */
+    get type() {
+        return this.contentType;
+    }
+
+    get buffer() {
+        return this.data;
     }
 
     text() {
-        return this.buffer.toString('utf8');
+        return this.data.toString('utf8');
     }
 
-    async save(path) {
-        await fs.promises.writeFile(path, this.buffer);
-        return path;
+    async save(target) {
+        const isFolder = await fs.promises.stat(target).then((found) => found.isDirectory(), () => false);
+        if (isFolder && this.filename === '') {
+            throw new Error(`the file in ${inspect(this.name)} has no name: say one to save()`);
+        }
+        const file = isFolder ? path.join(target, this.filename) : target;
+        await fs.promises.writeFile(file, this.data);
+        return file;
     }
 
     [Symbol.for('nodejs.util.inspect.custom')]() {
-        const { name, filename, type, size } = this;
-        return { name, filename, type, size };
+        const { name, filename, contentType, size } = this;
+        return { name, filename, contentType, size };
     }
 }
+
+addHints(UploadedFile.prototype, 'file', UPLOAD);
 
 /* Browsers write `"` as %22 and line ends as %0D%0A, curl writes `\"`. */
 function unescapeName(text) {

@@ -2,6 +2,7 @@
 'use strict';
 
 const { inspect } = require('./errors.cjs');
+const { noteSite } = require('./places.cjs');
 const { Router, ANY } = require('./router.cjs');
 
 const MAX_TOKEN_BYTES = 128;
@@ -78,6 +79,7 @@ function addRoute(method, path, options, handler) {
     checkOptions(what, options);
     const { description, timeout } = options;
     current.router.add(method, path, handler);
+    noteSite(handler);
     current.routes.push({ path, method: method === ANY ? undefined : method, description, timeout });
     onChange();
 }
@@ -89,6 +91,7 @@ function addToken(name, handler) {
     }
     checkFunction(`token ${name}`, handler);
     current.tokens.set(name, handler);
+    noteSite(handler);
     onChange();
 }
 

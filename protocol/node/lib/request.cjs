@@ -2,8 +2,11 @@
 'use strict';
 
 const { HTTPError } = require('./errors.cjs');
+const { addHints, REQUEST } = require('./hints.cjs');
 const { parseQuery, headersOf } = require('./listed.cjs');
 const { NO_PARAMS } = require('./router.cjs');
+
+const isDev = process.env.NODEY_DEV === '1';
 
 class Request {
     #call;
@@ -82,6 +85,7 @@ class Request {
         if (this.#body === undefined) {
             const { body64 } = this.#frame;
             this.#body = body64 === undefined ? Buffer.from(this.text()) : Buffer.from(body64, 'base64');
+            if (isDev) require('./dev.cjs').hintBody(this.#body, this);
         }
         return this.#body;
     }
@@ -114,5 +118,7 @@ class Request {
         return { method, path, query: { ...query }, params, headers: { ...headers }, ip, body: this.text() };
     }
 }
+
+addHints(Request.prototype, 'req', REQUEST);
 
 module.exports = { Request };

@@ -12,6 +12,10 @@ const { stackOf, messageOf } = require('./errors.cjs');
 const CHECK_MS = 5000;
 const MAX_CHECKED = 20;
 const MAX_SHOWN = 160;
+const MAX_NAMES = 1000; // of files that are compared
+const MAX_NAME = 64;
+const MAX_TYPOS = 2;
+const SOURCE = /\.(?:[cm]?[jt]s|json|node)$/;
 
 function scriptName() {
     return path.basename(process.argv[1] ?? 'the script');
@@ -72,9 +76,44 @@ function lineOf(file, specifier) {
     }
 }
 
-function at(file, specifier) {
-    const line = lineOf(file, specifier);
+/* file: what is written; source: what is read. */
+function at(file, specifier, source = file) {
+    const line = lineOf(source, specifier);
     return line > 0 ? `${file}:${line}` : file;
+}
+
+/* How many letters must be changed, added or left out to make one of the other. */
+function distance(one, other) {
+    let row = Array.from({ length: other.length + 1 }, (_, at) => at);
+    for (let i = 0; i < one.length; i++) {
+        const next = [i + 1];
+        for (let j = 0; j < other.length; j++) {
+            next.push(Math.min(next[j] + 1, row[j + 1] + 1, row[j] + (one[i] === other[j] ? 0 : 1)));
+        }
+        row = next;
+    }
+    return row.at(-1);
+}
+
+/* Of the files beside it the one that is called most alike, as it would be imported; or null. */
+function alike(file, importer) {
+    const folder = path.dirname(file);
+    const wanted = path.basename(file).toLowerCase().slice(0, MAX_NAME);
+    let names;
+    try {
+        names = fs.readdirSync(folder).filter((name) => SOURCE.test(name)).slice(0, MAX_NAMES);
+    } catch {
+        return null;
+    }
+    const distances = names.map((name) => {
+        const lower = name.toLowerCase().slice(0, MAX_NAME);
+        return Math.min(distance(wanted, lower), distance(path.parse(wanted).name, path.parse(lower).name));
+    });
+    const least = Math.min(...distances);
+    const { length } = path.parse(wanted).name;
+    if (least >= length || least > Math.max(1, Math.min(MAX_TYPOS, length / 3))) return null;
+    const found = path.relative(path.dirname(importer), path.join(folder, names[distances.indexOf(least)]));
+    return found.startsWith('..') ? found : `./${found}`;
 }
 
 function missingFile(specifier, importer) {
@@ -83,15 +122,26 @@ function missingFile(specifier, importer) {
         return `${shown(importer)} needs ${shown(file)}, but an ES module names the whole file: ` +
             `${path.basename(file)}.js`;
     }
-    return `${shown(importer)} needs the file ${shown(file)}, which is not there`;
+    const meant = alike(file, importer);
+    const place = at(shown(importer), path.basename(specifier), importer);
+    return `${place} needs the file ${shown(file)}, which is not there` +
+        (meant ? `: did you mean ${meant}?` : '');
+}
+
+/* Where nodey links its package: beside the script. */
+function linkOf(importer) {
+    return path.join(path.dirname(process.argv[1] ?? importer), 'node_modules', 'nodey');
 }
 
 function missingPackage(specifier, importer) {
     const name = packageName(specifier);
     const folder = packageFolder(importer);
     if (name === 'nodey') {
-        return `${shown(importer)} does not find the package "nodey": start it with nodey, ` +
-            `or run  npm link nodey  in ${folder}`;
+        const advice = process.env.NODEY === '1'
+            ? `the link ${shown(linkOf(importer))} is gone (npm install removes it); ` +
+                'nodey puts it back when it starts the program again'
+            : 'start it with nodey';
+        return `${shown(importer)} does not find the package "nodey": ${advice}`;
     }
     if (fs.existsSync(path.join(folder, 'node_modules', name, 'package.json'))) {
         return `${shown(importer)} needs "${specifier}", which the installed package "${name}" does not have`;
@@ -173,7 +223,8 @@ function explainSyntax(error) {
     const advice = ADVICE.find(([pattern]) => pattern.test(error.message))?.[1](file);
     const code = source.trim().slice(0, MAX_SHOWN);
     const what = `${error.name}: ${error.message}`;
-    const message = `${shown(file)}:${line}: ${what}${advice ? `: ${advice}` : ` in: ${code}`}`;
+    const tail = advice ? `: ${advice}` : code && ` in: ${code}`; // at a file's end there is no code
+    const message = `${shown(file)}:${line}: ${what}${tail}`;
     return { message, stack: `${file}:${line}\n${source}\n${caret}\n\n${what}${advice ? `\n${advice}` : ''}` };
 }
 
