@@ -24,6 +24,7 @@ class NoFrame(AssertionError):
 
 def environment(mode: str, name: str, extra: Dict[str, str]) -> Dict[str, str]:
     env = {key: value for key, value in os.environ.items() if not key.startswith("NODEY")}
+    env.pop("PWD", None)  # Of a shell, which would not be where the worker is started.
     env["PYTHONPATH"] = str(SDK)
     if mode == "supervised":
         env.update(NODEY="1", NODEY_PROTOCOL="1", NODEY_WORKER=name, NODEY_INSTANCE="0")

@@ -172,7 +172,9 @@ def test_sys_exit_in_a_handler_ends_the_worker(write) -> None:
     worker.ready()
     worker.get("/exit")
     frame = worker.next()
-    assert frame["id"] == 1 and "SystemExit: 4" in frame["message"]
+    assert frame["id"] == 1 and frame["message"] == "a handler ended the program: sys.exit(4)"
+    assert [logged["id"] for logged in worker.failures] == [1]
+    assert "\nTraceback" in worker.failures[0]["message"]
     worker.process.wait(10)
     assert worker.process.returncode == 4
 

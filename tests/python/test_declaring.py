@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import traceback
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -118,6 +119,61 @@ def test_the_name_of_a_decorator_misspelt() -> None:
         nodey.gett
     assert str(caught.value) == "nodey has no 'gett'; did you mean 'get'?"
     assert not hasattr(nodey, "unheard_of")
+
+
+@pytest.mark.parametrize(
+    "name, words",
+    [
+        ("abort", 'raise nodey.HTTPError(404, "why")'),
+        ("HTTPException", 'raise nodey.HTTPError(404, "why")'),
+        ("BadRequest", 'raise nodey.HTTPError(400, "why")'),
+        ("jsonify", "return the dict or list itself"),
+        ("send_file", "write nodey.file(path)"),
+        ("Flask", 'no app object is needed: write @nodey.get("/path") above a function'),
+    ],
+)
+def test_other_frameworks_names_are_understood(name, words) -> None:
+    with pytest.raises(AttributeError) as caught:
+        getattr(nodey, name)
+    assert str(caught.value) == f"nodey has no {name!r}: {words}"
+    printed = "".join(traceback.format_exception_only(type(caught.value), caught.value))
+    assert printed == f"AttributeError: nodey has no {name!r}: {words}\n"
+
+
+def test_the_request_is_no_global() -> None:
+    from nodey import request  # The module, and not what was meant.
+
+    with pytest.raises(AttributeError) as caught:
+        request.args
+    assert str(caught.value) == (
+        "nodey has no 'request': a handler's first argument is the request: def hello(req)"
+    )
+
+
+def test_habits_are_of_names_that_are_not_there() -> None:
+    from nodey.habits import _HABITS
+    from nodey.request import Request
+    from nodey.testing import Result
+
+    modules = {"request", "run"}
+    assert not [name for name in _HABITS["nodey"].keys() - modules if hasattr(nodey, name)]
+    assert not [name for name in _HABITS["the request"] if hasattr(Request({}, {}), name)]
+    assert not [name for name in _HABITS["the result"] if hasattr(Result({}, "/"), name)]
+
+
+def test_an_option_that_a_route_does_not_have() -> None:
+    with pytest.raises(TypeError) as caught:
+        nodey.get("/x", cache="60s")  # type: ignore[arg-type]
+    assert str(caught.value) == (
+        "@nodey.get('/x') has no option 'cache': caching is configured: "
+        "[[routes]] with path, to and cache in nodey.toml"
+    )
+    with pytest.raises(TypeError, match="there is description; did you mean 'description'"):
+        nodey.post("/x", descripton="")  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match=r'@nodey.route\(path, methods=\["GET", "POST"\]\)'):
+        nodey.get("/x", methods=["GET"])  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match="there is methods, description$"):
+        nodey.route("/x", strict_slashes=False)  # type: ignore[arg-type]
 
 
 def test_a_code_that_is_a_sentence() -> None:

@@ -51,6 +51,7 @@ def test_multipart_fields_and_files() -> None:
     assert form.files["f"] is first
     assert (first.name, first.filename, first.content_type) == ("f", "p.png", "image/png")
     assert first.data == first.read() == first.open().read() == data and len(first) == len(data)
+    assert first.size == len(data) and second.size == 0
     assert second.data == b"" and second and second.content_type == "application/octet-stream"
 
 

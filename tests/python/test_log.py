@@ -205,3 +205,49 @@ def test_by_hand_the_record_is_on_standard_error(write) -> None:
     assert worker.next()["code"] == "internal"
     assert worker.end() == 0
     assert worker.errors().splitlines()[:2] == ["nodey: GET /users/7 failed in user, id 3", HEAD]
+
+
+FORGETS = """
+import nodey
+@nodey.get("/sync")
+def forgets(req): req.query
+@nodey.get("/async")
+{a}def waits(req): req.query
+@nodey.get("/null")
+def null(req): return 204, None
+@nodey.token("Quiet")
+def quiet(args): pass
+"""
+
+
+@pytest.mark.parametrize("a", ["", "async "])
+def test_a_handler_that_returns_nothing_is_told_of_once_under_dev(write, a) -> None:
+    worker = write(FORGETS.format(a=a), env={"NODEY_DEV": "1"})
+    worker.ready()
+    warnings = []
+    for id, path in enumerate(("/sync", "/async", "/sync", "/async"), 1):
+        worker.get(path, id=id)
+        frame = worker.next()
+        if frame.get("type") == "log":
+            assert frame["level"] == "warn" and frame["id"] == id
+            warnings.append(frame["message"])
+            frame = worker.next()
+        assert frame == {"id": id, "json": None}
+    assert warnings == [
+        f'handler {name} of GET {path} returned nothing: the answer is null; was a "return" '
+        "forgotten?"
+        for name, path in (("forgets", "/sync"), ("waits", "/async"))
+    ]
+    worker.get("/null", id=9)
+    assert worker.next() == {"id": 9, "status": 204}
+    worker.send({"type": "ask", "id": 10, "token": "Quiet"})
+    assert worker.next() == {"type": "answer", "id": 10, "value": None}
+    assert worker.end() == 0
+
+
+def test_elsewhere_nothing_is_said_of_it(write) -> None:
+    worker = write(FORGETS.format(a=""))
+    worker.ready()
+    worker.get("/sync")
+    assert worker.next() == {"id": 1, "json": None}
+    assert worker.end() == 0

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import sys
+import traceback
+
 import pytest
 from nodey import Error, HTTPError
+from nodey.habits import explain_misuse
 from nodey.handler import Handler
 from nodey.request import Request, parse_query
 from nodey.router import Router
+from nodey.testing import Client
 
 
 def request(**members):
@@ -209,3 +214,92 @@ def test_handlers_with_and_without_an_argument(write) -> None:
         assert worker.next()["body"] == name
     worker.get("/one")
     assert worker.next()["body"] == "/one"
+
+
+@pytest.mark.parametrize(
+    "name, words",
+    [
+        ("args", "write req.query"),
+        ("get_json", "write req.json()"),
+        ("data", "write req.body, or req.text"),
+        ("values", "write req.query, or req.form() for the fields of a form"),
+        ("url_root", 'write f"{req.scheme}://{req.host}"'),
+        ("remote_addr", "write req.ip"),
+    ],
+)
+def test_other_frameworks_attributes_are_understood(tmp_path, name, words) -> None:
+    said = failure(tmp_path, f"def root(req): return req.{name}")
+    assert said == f"AttributeError: the request has no {name!r}: {words}\n"
+
+
+def failure(folder, handler: str) -> str:
+    """The last line of the traceback of a handler."""
+    (folder / "w.py").write_text(f"import nodey\n@nodey.get('/')\n{handler}\n")
+    with pytest.raises(Exception) as caught:
+        Client(folder / "w.py").get("/")
+    return traceback.format_exception_only(type(caught.value), caught.value)[0]
+
+
+def test_an_attribute_misspelt_is_guessed() -> None:
+    exc = AttributeError("'Request' object has no attribute 'coookies'")
+    try:
+        raise exc
+    except AttributeError:
+        explain_misuse(exc)
+    assert str(exc) == "the request has no 'coookies'; did you mean 'cookies'?"
+
+
+def test_also_one_that_a_hook_has_set(tmp_path) -> None:
+    handler = "def root(req):\n    req.customer = 1\n    return req.custmer"
+    guess = "; did you mean 'customer'?" if sys.version_info >= (3, 10) else ""
+    assert failure(tmp_path, handler) == f"AttributeError: the request has no 'custmer'{guess}\n"
+
+
+TAKEN_FOR_VALUES = """
+import nodey
+@nodey.{method}("/item")
+def item(req): return req.json["a"]
+@nodey.{method}("/get")
+def get(req): return req.json.get("a")
+@nodey.{method}("/in")
+def into(req): return "a" in req.json
+@nodey.{method}("/form")
+def form(request):
+    return {{
+        "name": request.form["name"],
+    }}
+@nodey.{method}("/held")
+def held(req):
+    data = req.json
+    return data["a"]
+@nodey.{method}("/other")
+def other(req):
+    return req.json(), str.upper["a"], req.json
+"""
+
+
+@pytest.mark.parametrize(
+    "path, words",
+    [
+        ("/item", "req.json is a method, call it: req.json()"),
+        ("/get", "req.json is a method, call it: req.json()"),
+        ("/in", "req.json is a method, call it: req.json()"),
+        ("/form", "request.form is a method, call it: request.form()"),
+        ("/held", "data holds the method req.json, call it: data = req.json()"),
+    ],
+)
+def test_a_method_taken_for_a_value_says_so(tmp_path, path, words) -> None:
+    (tmp_path / "w.py").write_text(TAKEN_FOR_VALUES.format(method="post"))
+    with pytest.raises((TypeError, AttributeError)) as caught:
+        Client(tmp_path / "w.py").post(path, json={"a": 1})
+    assert str(caught.value).endswith(f": {words}")
+    assert "'method'" in str(caught.value) or "'function'" in str(caught.value)
+    detail = Client(tmp_path / "w.py", raise_errors=False).post(path, json={}).json()["detail"]
+    assert detail.endswith(f": {words}")
+
+
+def test_another_methods_mistake_is_left_as_it_is(tmp_path) -> None:
+    (tmp_path / "w.py").write_text(TAKEN_FOR_VALUES.format(method="post"))
+    with pytest.raises(TypeError) as caught:
+        Client(tmp_path / "w.py").post("/other", json={"a": 1})
+    assert str(caught.value) == "'method_descriptor' object is not subscriptable"

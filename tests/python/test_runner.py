@@ -26,7 +26,7 @@ def test_a_missing_package_is_one_line_with_the_command(write) -> None:
     assert frame["type"] == "error" and frame["id"] is None
     assert frame["code"] == "failed_precondition"
     head, command = frame["message"].split(": run  ")
-    assert head == 'fib needs the package "nodey_needs_this", which is not installed'
+    assert head.startswith('fib needs the package "nodey_needs_this", which is not installed')
     assert command.endswith("pip install nodey_needs_this") and "\n" not in command
     stack = frame["stack"].splitlines()
     assert stack[0] == HEADLINE and "fib.py" in stack[1] and stack[-1] == frame["message"]
@@ -56,21 +56,56 @@ def test_the_names_that_people_stumble_over() -> None:
     assert expected.items() <= _PACKAGE_OF.items()
 
 
-def test_without_an_environment_the_command_makes_one(write, tmp_path) -> None:
-    worker = write("import nodey_needs_this\n", cwd=tmp_path)
-    command = worker.next()["message"].split(": run  ")[1]
-    if sys.prefix == sys.base_prefix:
-        install = ".venv/bin/pip install nodey_needs_this"
-        assert command == f"python3 -m venv .venv && {install}"
-    else:
-        assert command == f"{sys.prefix}/bin/pip install nodey_needs_this"
+BARE = """
+import sys, nodey.explain
+sys.prefix = sys.base_prefix
+sys.argv[0] = "worker.py"
+print(nodey.explain.explained(ModuleNotFoundError("no", name="nodey_needs_this")).message)
+"""
+
+
+def advice(folder: Path, code: str = BARE, **env: str) -> str:
+    """What is said of a missing package in a folder."""
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=folder,
+        env=environment("hand", "worker", env),
+        capture_output=True,
+        text=True,
+        timeout=20,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stderr.strip()  # A script by hand is a worker: what it prints goes there.
+
+
+def test_without_an_environment_the_command_makes_one(tmp_path) -> None:
+    told = "; a new .venv has none of the packages installed elsewhere: run  "
+    install = ".venv/bin/python3 -m pip install nodey_needs_this"
+    assert advice(tmp_path).endswith(f"not installed{told}python3 -m venv .venv && {install}")
+    (tmp_path / ".venv/bin").mkdir(parents=True)
+    (tmp_path / ".venv/bin/python3").write_text("")
+    assert advice(tmp_path).endswith(f"which is not installed: run  {install}")
+
+
+def test_in_an_environment_its_own_python_installs(tmp_path) -> None:
+    code = BARE.replace("sys.base_prefix\n", f"{str(tmp_path / 'env')!r}\n")
+    command = advice(tmp_path, code).split("which is not installed: run  ")[1]
+    assert command == "env/bin/python3 -m pip install nodey_needs_this"
+
+
+def test_the_command_works_where_nodey_was_started(tmp_path) -> None:
+    folder = tmp_path / "my app"
+    folder.mkdir()
+    assert f": run  cd '{folder}' && python3 -m venv " in advice(folder, PWD=str(tmp_path))
+    assert "cd " not in advice(folder, PWD=str(folder))
+    (tmp_path / "link").symlink_to(folder)
+    assert "cd " not in advice(folder, PWD=str(tmp_path / "link"))
 
 
 def test_an_environment_in_the_folder_is_named_as_one_would_type_it(tmp_path) -> None:
     import venv
 
     venv.create(tmp_path / ".venv", symlinks=True, with_pip=False)
-    (tmp_path / ".venv/bin/pip").write_text("")
     (tmp_path / "fib.py").write_text("import nodey_needs_this\n")
     done = subprocess.run(
         [str(tmp_path / ".venv/bin/python"), "-m", "nodey.run", "fib.py"],
@@ -81,7 +116,7 @@ def test_an_environment_in_the_folder_is_named_as_one_would_type_it(tmp_path) ->
         timeout=20,
     )
     message = json.loads(done.stdout)["message"]
-    assert message.endswith("run  .venv/bin/pip install nodey_needs_this")
+    assert message.endswith("run  .venv/bin/python3 -m pip install nodey_needs_this")
     (tmp_path / "requirements.txt").write_text("flask\nnodey-needs-this>=1.0  # all of it\n")
     done = subprocess.run(
         [str(tmp_path / ".venv/bin/python"), "-m", "nodey.run", "fib.py"],
@@ -95,14 +130,42 @@ def test_an_environment_in_the_folder_is_named_as_one_would_type_it(tmp_path) ->
     assert done.stdout == "" and done.returncode == 1
     assert done.stderr == (
         'nodey: fib needs the package "nodey_needs_this", which is not installed: '
-        "run  .venv/bin/pip install -r requirements.txt\n"
+        "run  .venv/bin/python3 -m pip install -r requirements.txt\n"
     )
 
 
-def test_a_slip_of_the_finger_is_no_missing_package(write, tmp_path) -> None:
-    (tmp_path / "helpers.py").write_text("")
-    message = write("import helprs\n").next()["message"]
-    assert message == 'worker imports "helprs", which does not exist; did you mean "helpers"?'
+@pytest.mark.parametrize(
+    "wrong, right",
+    [
+        ("helperz", "helper (helper.py)"),
+        ("helprs", "helper (helper.py)"),
+        ("libary", "library (library/)"),
+        ("boto9", None),
+        ("ujson", '"json"'),
+    ],
+)
+def test_a_slip_of_the_finger_comes_before_a_missing_package(write, tmp_path, wrong, right) -> None:
+    (tmp_path / "helper.py").write_text("")
+    (tmp_path / "library").mkdir()
+    (tmp_path / "library/words.py").write_text("")
+    (tmp_path / "empty").mkdir()
+    message = write(f"import {wrong}\n").next()["message"]
+    if right is None or (right[0] == '"' and sys.version_info < (3, 10)):
+        assert message.startswith(f'worker needs the package "{wrong}", which is not installed')
+    else:
+        first = f'worker imports "{wrong}", which is not there: did you mean {right}? '
+        assert message.startswith(first + "If it is a package to install: run  ")
+        assert message.endswith(f" -m pip install {wrong}")
+
+
+def test_a_script_is_not_what_it_imports(write) -> None:
+    assert "needs the package" in write("import workerz\n").next()["message"]
+
+
+def test_other_frameworks_names_are_understood_by_import_too(write) -> None:
+    frame = write("from nodey import get, jsonify\n").next()
+    assert frame["message"] == "nodey has no 'jsonify': return the dict or list itself"
+    assert "worker.py" in frame["stack"] and frame["stack"].rstrip().endswith(frame["message"])
 
 
 def test_a_missing_part_of_a_package_is_no_missing_package(write) -> None:
@@ -172,7 +235,8 @@ def test_a_failure_after_serving_is_none_to_start(write) -> None:
 def test_a_script_without_a_handler_is_told_how_to_have_one(write, runner) -> None:
     worker = write("import nodey\ndef root(req): return 1\n", name="hello.py", runner=runner)
     assert worker.next()["message"] == (
-        'hello.py registered no handler: add @nodey.get("/path") above a function'
+        'hello.py registered no handler: add @nodey.get("/path") above a function, '
+        'or @nodey.token("Name") above one that other workers ask'
     )
     assert stop(worker) == ""
 

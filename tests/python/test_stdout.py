@@ -106,3 +106,25 @@ def test_a_bad_descriptor_number_falls_back_to_standard_output(run) -> None:
     worker.get("/fib?num=10")
     assert worker.next() == {"id": 1, "json": {"fib": 55}}
     assert worker.end() == 0
+
+
+@pytest.mark.parametrize("mode", ["supervised", "hand"])
+def test_input_neither_waits_nor_takes_our_requests(write, mode) -> None:
+    worker = write(
+        """
+        import sys, nodey
+        @nodey.get("/name")
+        def name(): return input("name? ")
+        @nodey.get("/rest")
+        def rest(): return [sys.stdin.readline(), sys.stdin.read()]
+        """,
+        mode=mode,
+    )
+    if mode == "supervised":
+        worker.ready()
+    worker.send(*[{"id": i, "method": "GET", "path": p} for i, p in ((1, "/name"), (2, "/rest"))])
+    first, second = worker.next_of(2)
+    assert first["id"] == 1
+    assert first["message"].startswith("EOFError: input('name? '): a worker has no keyboard; ")
+    assert second == {"id": 2, "json": ["", ""]}
+    assert worker.end() == 0

@@ -274,8 +274,38 @@ def test_a_handler_that_calls_exit_is_answered_for(write) -> None:
     worker.ready()
     worker.get("/")
     frame = worker.next()
-    assert frame["id"] == 1 and frame["message"] == "the handler ended: SystemExit: 3"
+    assert frame["type"] == "error" and frame["id"] == 1 and frame["code"] == "internal"
+    assert frame["message"] == "a handler ended the program: sys.exit(3)" and "stack" not in frame
     assert worker.end() == 3
+    (logged,) = worker.failures
+    assert logged["id"] == 1
+    first, second, *_more = logged["message"].splitlines()
+    assert first == "GET /: a handler ended the program: sys.exit(3)"
+    assert second == "Traceback (most recent call last):"
+    assert "worker.py" in logged["message"] and "sync.py" not in logged["message"]
+
+
+def test_an_exit_in_a_nested_ask_ends_both(write) -> None:
+    worker = write(
+        """
+        import sys, nodey
+        @nodey.get("/")
+        def root(): return nodey.ask("Far")
+        @nodey.token("Leave")
+        def leave(): sys.exit("tired")
+        """,
+        env={"NODEY_DEV": "1"},
+    )
+    worker.ready()
+    worker.get("/")
+    worker.next()
+    worker.send({"type": "ask", "id": 2, "token": "Leave", "nested": True})
+    frames = worker.next_of(2)
+    assert [frame["id"] for frame in frames] == [2, 1]
+    assert frames[0]["message"] == "a handler ended the program: sys.exit('tired')"
+    assert "in leave" in frames[0]["stack"]
+    assert worker.end() == 1
+    assert [logged["id"] for logged in worker.failures] == [2, 1]
 
 
 def test_an_end_right_after_a_backlog_is_an_orderly_one(run) -> None:

@@ -236,3 +236,36 @@ def test_a_path_needs_its_slash() -> None:
         Client(ROOT / "workers/fib.py").get("fib")
     with pytest.raises(ValueError, match="not both"):
         Client(ROOT / "workers/fib.py").post("/fib", json=1, data="x")
+
+
+def test_query_parameters_may_be_given_apart(client) -> None:
+    def q(target: str, **options) -> list:
+        return client.get(target, **options).json()[1]
+
+    assert q("/items/1", params={"q": "a b&c"}) == ["a b&c"]
+    assert q("/items/1?q=0#part", params={"q": ["1", 2], "r": None}) == ["0", "1", "2"]
+    assert q("/items/1", query_string={"q": "é"}) == ["é"]
+    assert q("/items/1", query_string="q=1&q=2", params={"q": 0}) == ["0", "1", "2"]
+    assert q("/items/1", params={}) == []
+    url = client.get("/items/1", params={"q": "a b", "r": None}).json()[4]
+    assert url == "http://localhost/items/1?q=a+b"
+
+
+def test_results_know_other_libraries_names(client) -> None:
+    result = client.get("/items/1")
+    with pytest.raises(AttributeError, match="the result has no 'status_code': write result.statu"):
+        result.status_code
+    assert not hasattr(result, "get_json")
+
+
+def test_what_is_raised_says_how_to_have_a_500_instead(tmp_path) -> None:
+    (tmp_path / "w.py").write_text(
+        "import nodey\nONE = ValueError('one')\n@nodey.get('/')\ndef root(): raise ONE\n"
+    )
+    client = Client(tmp_path / "w.py")
+    for _attempt in range(2):
+        with pytest.raises(ValueError) as caught:
+            client.get("/")
+    notes = getattr(caught.value, "__notes__", [])
+    assert len(notes) == (sys.version_info >= (3, 11))  # Before, exceptions have none.
+    assert all("raise_errors=False" in note and "500" in note for note in notes)

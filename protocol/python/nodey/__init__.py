@@ -54,6 +54,7 @@ if TYPE_CHECKING or not _is_for_runner():
         token,
     )
     from .errors import Error, HTTPError
+    from .errors import NoAttribute as _NoAttribute
     from .log import log
     from .origin import PyNodey
     from .request import Headers, Request
@@ -102,22 +103,11 @@ __all__ = [
 _LATER = {"file": "files", "Form": "forms", "Upload": "forms", "testing": "testing"}
 
 
-class _NoAttribute(AttributeError):
-    """Finds out what was meant only when somebody reads it: `import` asks for attributes
-    that are not there as well."""
-
-    def __str__(self) -> str:
-        from .advice import did_you_mean
-
-        wanted = str(self.args[0])
-        return f"nodey has no {wanted!r}{did_you_mean(wanted, [*__all__, 'testing'])}"
-
-
 def __getattr__(name: str) -> object:
     """What is rarely needed is imported when it is."""
     module = _LATER.get(name)
     if module is None:
-        raise _NoAttribute(name)
+        raise _NoAttribute("nodey", name, lambda: [*__all__, "testing"])
     from importlib import import_module
 
     found = import_module(f"{__name__}.{module}")

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 from . import hand
 from .codec import Malformed, ask_line, cancel_line, decode, encode, error_line
-from .errors import Error, error_of, failure_line, log_text, one_line
+from .errors import Error, error_of, failure_line, last_words, log_text, one_line
 from .frames import checked, closed_frame, pong_line, within_limit
 from .sync import SyncEngine
 
@@ -241,8 +241,7 @@ class AsyncEngine:
             raise
         except BaseException as exc:
             # A handler ends the process (sys.exit); its request is still answered.
-            text = f"the handler ended: {one_line(exc)}"
-            self.channel.write(error_line(frame.get("id"), "internal", text))
+            self.channel.write(last_words(exc, frame))
             raise
         finally:
             if self._cancelled:

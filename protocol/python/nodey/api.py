@@ -7,7 +7,7 @@ import sys
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
-    from typing import Any, TypeVar
+    from typing import Any, NoReturn, TypeVar
 
     Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -16,7 +16,7 @@ from .worker import worker
 
 
 def route(
-    path: str, methods: Iterable[str] = ("GET",), *, description: str = ""
+    path: str, methods: Iterable[str] = ("GET",), *, description: str = "", **others: NoReturn
 ) -> Callable[[Function], Function]:
     """Declares a handler for a path and several methods.
 
@@ -36,6 +36,10 @@ def route(
         from .advice import check_path
 
         check_path(path)
+    if others:
+        from .habits import refuse_options
+
+        refuse_options(f"@nodey.route({path!r})", others, ["methods", "description"])
     if isinstance(methods, str):
         methods = (methods,)
     names = [method.upper() for method in methods] or [""]
@@ -48,45 +52,70 @@ def route(
     return declare
 
 
+def _route_of(
+    verb: str, path: str, description: str, others: Mapping[str, object]
+) -> Callable[[Function], Function]:
+    """The route of one method.  others: options that there are not."""
+    if others:
+        from .habits import refuse_options
+
+        refuse_options(f"@nodey.{verb}({path!r})", others, ["description"])
+    return route(path, (verb.upper(),), description=description)
+
+
 def _adder(
     method: str, path: str, function: Callable[..., Any], description: str
 ) -> Callable[[Registry], None]:
     return lambda to: to.add_route(method, path, function, description)
 
 
-def get(path: str, *, description: str = "") -> Callable[[Function], Function]:
+def get(
+    path: str, *, description: str = "", **others: NoReturn
+) -> Callable[[Function], Function]:
     """Declares the handler of GET, and of HEAD when nothing else is; see route()."""
-    return route(path, ("GET",), description=description)
+    return _route_of("get", path, description, others)
 
 
-def post(path: str, *, description: str = "") -> Callable[[Function], Function]:
+def post(
+    path: str, *, description: str = "", **others: NoReturn
+) -> Callable[[Function], Function]:
     """Declares the handler of POST; see route()."""
-    return route(path, ("POST",), description=description)
+    return _route_of("post", path, description, others)
 
 
-def put(path: str, *, description: str = "") -> Callable[[Function], Function]:
+def put(
+    path: str, *, description: str = "", **others: NoReturn
+) -> Callable[[Function], Function]:
     """Declares the handler of PUT; see route()."""
-    return route(path, ("PUT",), description=description)
+    return _route_of("put", path, description, others)
 
 
-def patch(path: str, *, description: str = "") -> Callable[[Function], Function]:
+def patch(
+    path: str, *, description: str = "", **others: NoReturn
+) -> Callable[[Function], Function]:
     """Declares the handler of PATCH; see route()."""
-    return route(path, ("PATCH",), description=description)
+    return _route_of("patch", path, description, others)
 
 
-def delete(path: str, *, description: str = "") -> Callable[[Function], Function]:
+def delete(
+    path: str, *, description: str = "", **others: NoReturn
+) -> Callable[[Function], Function]:
     """Declares the handler of DELETE; see route()."""
-    return route(path, ("DELETE",), description=description)
+    return _route_of("delete", path, description, others)
 
 
-def head(path: str, *, description: str = "") -> Callable[[Function], Function]:
+def head(
+    path: str, *, description: str = "", **others: NoReturn
+) -> Callable[[Function], Function]:
     """Declares the handler of HEAD; see route()."""
-    return route(path, ("HEAD",), description=description)
+    return _route_of("head", path, description, others)
 
 
-def options(path: str, *, description: str = "") -> Callable[[Function], Function]:
+def options(
+    path: str, *, description: str = "", **others: NoReturn
+) -> Callable[[Function], Function]:
     """Declares the handler of OPTIONS; see route()."""
-    return route(path, ("OPTIONS",), description=description)
+    return _route_of("options", path, description, others)
 
 
 def token(name: str) -> Callable[[Function], Function]:

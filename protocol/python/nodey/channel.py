@@ -14,6 +14,7 @@ be slow, would otherwise keep from its client.
 from __future__ import annotations
 
 import _thread
+import builtins
 import os
 import sys
 import time
@@ -21,7 +22,7 @@ import time
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from typing import Any
+    from typing import Any, NoReturn
 
 from .codec import decode_lines, encode_utf8
 from .context import is_supervised, is_worker
@@ -192,7 +193,7 @@ class Channel:
         """The descriptor that frames come from.
 
         The first call takes it out of the reach of others: fd 0 becomes /dev/null, so
-        that input() and child processes find an end of file instead of our requests.
+        that child processes find an end of file instead of our requests; input() says why.
         A terminal stays where it is, for breakpoint().
         """
         if self._in < 0:
@@ -205,6 +206,7 @@ class Channel:
                 os.dup2(null, 0)
                 if null != 0:
                     os.close(null)
+                builtins.input = _no_keyboard
         return self._in
 
     def read(self) -> list[Any] | None:
@@ -275,6 +277,14 @@ class Channel:
                 os.close(fd)
         self._in = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC) if self._in >= 0 else -1
         self._out = -1
+
+
+def _no_keyboard(prompt: object = "", /) -> NoReturn:
+    """input() in a worker."""
+    raise EOFError(
+        f"input({prompt!r}): a worker has no keyboard; take what it needs from the request "
+        "(req.query, req.json()) or from the environment (os.environ)"
+    )
 
 
 def _take_output() -> int:

@@ -61,6 +61,17 @@ def request_frame(
     return frame
 
 
+def with_query(target: str, query: Mapping[str, Any] | str | None) -> str:
+    """A target with more in its query: a mapping (of values, of lists of them; None leaves a
+    name out), or what stands behind the "?"."""
+    if query is None:
+        return target
+    if not isinstance(query, str):
+        query = urlencode(list(_pairs({k: v for k, v in query.items() if v is not None})))
+    target = target.partition("#")[0]
+    return f"{target}{'&' if '?' in target else '?'}{query}" if query else target
+
+
 def _body(json: Any, data: Any, files: Mapping[str, FileLike] | None) -> tuple[bytes, str]:
     """The bytes and the content type, "" for none."""
     if (json is not ...) + (data is not None or files is not None) > 1:

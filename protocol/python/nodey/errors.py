@@ -7,7 +7,7 @@ import sys
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
     from typing import Any
 
 from .codec import encode, encode_id, error_line, quote
@@ -97,6 +97,30 @@ class HTTPError(Error):
         self.headers = headers
 
 
+class NoAttribute(AttributeError):
+    """An attribute that is not there, and what to write instead.
+
+    That is found out only when somebody reads it: `import`, hasattr() and getattr() with a
+    default ask for attributes that are not there as well.
+    """
+
+    def __init__(self, owner: str, name: str, known: Callable[[], Iterable[str]]) -> None:
+        """owner: see habits.missing().  known: gives the attributes that are there."""
+        super().__init__(owner, name)
+        self.name = name  # Or Python would set it, and add a guess of its own.
+        self._known = known
+
+    def __str__(self) -> str:
+        from .habits import missing
+
+        return missing(*self.args, self._known())
+
+
+# For people it is what Python's own is.
+NoAttribute.__name__ = NoAttribute.__qualname__ = "AttributeError"
+NoAttribute.__module__ = "builtins"
+
+
 observer: Callable[[BaseException], None] | None = None
 """Is told of what handlers raise, instead of the log; for nodey.testing."""
 
@@ -115,24 +139,44 @@ def failure_line(exc: BaseException, frame: dict[str, Any], where: str) -> str:
             return error_line(id, exc.code, exc.message, _own_status(exc), data=exc.data)
         except (TypeError, ValueError) as problem:
             exc = problem
+    elif isinstance(exc, (AttributeError, TypeError)):
+        from .habits import explain_misuse
+
+        explain_misuse(exc)
     text = traceback_text(exc)
     if observer is not None:
         observer(exc)
     else:
-        _log_failure(text, frame, where)
+        _log(f"{_asked_for(frame)} failed in {where.partition(' (')[0]}", text, frame)
     stack = text if os.environ.get("NODEY_DEV") == "1" else None
     return error_line(id, "internal", one_line(exc), stack=stack)
 
 
-def _log_failure(text: str, frame: dict[str, Any], where: str) -> None:
+def last_words(exc: BaseException, frame: dict[str, Any]) -> str:
+    """The line that answers a request or an ask whose handler ends the process.
+
+    sys.exit() is logged with its traceback: whoever calls it in a handler, or calls what
+    does, would not find out why the worker is gone.  Ctrl-C is not: somebody knows.
+    """
+    if not isinstance(exc, SystemExit):
+        return error_line(frame.get("id"), "internal", f"the handler ended: {one_line(exc)}")
+    text = traceback_text(exc)
+    why = f"a handler ended the program: sys.exit({'' if exc.code is None else repr(exc.code)})"
+    _log(f"{_asked_for(frame)}: {why}", text, frame)
+    stack = text if os.environ.get("NODEY_DEV") == "1" else None
+    return error_line(frame.get("id"), "internal", why[:_MESSAGE_MAX], stack=stack)
+
+
+def _asked_for(frame: dict[str, Any]) -> str:
+    if "type" in frame:
+        return f"ask {frame.get('token')}"
+    return f"{frame.get('method')} {frame.get('path')}"
+
+
+def _log(message: str, text: str, frame: dict[str, Any]) -> None:
     """One record with all there is to know: what was asked for, its id, the traceback."""
     from .channel import channel
 
-    if "type" in frame:
-        what = f"ask {frame.get('token')}"
-    else:
-        what = f"{frame.get('method')} {frame.get('path')}"
-    message = f"{what} failed in {where.partition(' (')[0]}"
     id = encode_id(frame.get("id"))
     if not channel.supervised:
         log_text(f"{message}, id {id}\n{text}")

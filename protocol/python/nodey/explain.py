@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
+from shlex import quote
 
 from .errors import traceback_text
 
@@ -66,10 +68,20 @@ def explained(exc: BaseException) -> Explained | None:
     if isinstance(exc, SyntaxError):
         return _syntax(exc)
     if isinstance(exc, ModuleNotFoundError) and exc.name:
-        message = _missing(exc.name)
-        trace = traceback_text(exc).rstrip()
-        return Explained(message, f"{trace.rpartition(chr(10))[0]}\n{message}\n")
+        return _instead_of_last_line(exc, _missing(exc.name))
+    if isinstance(exc, ImportError) and exc.name == "nodey":
+        wanted = re.match(r"cannot import name '(\w+)'", str(exc))
+        if wanted:
+            from . import __all__ as known
+            from .habits import missing
+
+            return _instead_of_last_line(exc, missing("nodey", wanted[1], known))
     return None
+
+
+def _instead_of_last_line(exc: BaseException, message: str) -> Explained:
+    trace = traceback_text(exc).rstrip()
+    return Explained(message, f"{trace.rpartition(chr(10))[0]}\n{message}\n")
 
 
 # ---------------------------------------------------------------- syntax errors
@@ -97,12 +109,16 @@ def _missing(name: str) -> str:
     worker = os.environ.get("NODEY_WORKER") or _stem()
     if top != name and top in sys.modules:
         return f'{worker} imports "{name}", but the package "{top}" has no such module'
-    similar = _similar_module(top)
-    if similar:
-        return f'{worker} imports "{top}", which does not exist; did you mean "{similar}"?'
     package = _PACKAGE_OF.get(name) or _PACKAGE_OF.get(top, top)
     command = _command(package)
-    return f'{worker} needs the package "{package}", which is not installed: run  {command}'
+    similar = _similar_module(top)
+    if similar:
+        return (
+            f'{worker} imports "{top}", which is not there: did you mean {similar}? '
+            f"If it is a package to install: run  {command}"
+        )
+    note = "; a new .venv has none of the packages installed elsewhere" if _MAKE in command else ""
+    return f'{worker} needs the package "{package}", which is not installed{note}: run  {command}'
 
 
 def _stem() -> str:
@@ -112,36 +128,65 @@ def _stem() -> str:
 
 
 def _similar_module(name: str) -> str:
-    """A module of the script's folder or of Python that differs by a slip of the finger."""
+    """A module beside the script, or else of Python, whose name is much like that one."""
     from .advice import nearest
 
-    known = set(getattr(sys, "stdlib_module_names", ()))
+    own = _modules_beside()
+    found = nearest(name, own, 0.7)
+    if found:
+        return f"{found} ({own[found]})"
+    # Packages are often called much like what they replace: a slip of the finger at most.
+    known = [other for other in getattr(sys, "stdlib_module_names", ()) if len(other) > 3]
+    found = nearest(name, [other for other in known if not other.startswith("_")], 0.85)
+    return f'"{found}"' if found and abs(len(found) - len(name)) <= 1 else ""
+
+
+def _modules_beside() -> dict[str, str]:
+    """The script's own modules, with the file or folder that each is."""
+    found: dict[str, str] = {}
+    folder, script = script_folder(), _stem()
     try:
-        for entry in os.listdir(script_folder()):
-            stem, ending = os.path.splitext(entry)
-            if ending == ".py":
-                known.add(stem)
+        entries = sorted(os.listdir(folder))
     except OSError:
-        pass  # The folder is gone; then there is nothing to compare with.
-    known = {other for other in known if not other.startswith("_") and len(other) > 3}
-    similar = nearest(name, known, 0.85)
-    return similar if abs(len(similar) - len(name)) <= 1 else ""
+        return found  # The folder is gone; then there is nothing to compare with.
+    for entry in entries:
+        stem, ending = os.path.splitext(entry)
+        if ending == ".py" and stem not in (script, "__main__"):
+            found[stem] = entry
+        elif entry.isidentifier() and _has_modules(os.path.join(folder, entry)):
+            found[entry] = f"{entry}/"
+    return found
+
+
+def _has_modules(folder: str) -> bool:
+    try:
+        return any(entry.endswith(".py") for entry in os.listdir(folder))
+    except OSError:
+        return False  # It is a file.
+
+
+_MAKE = "python3 -m venv "
 
 
 def _command(package: str) -> str:
-    """What to type so that the package is there, in the folder that this process runs in."""
+    """What to type so that the package is there, wherever nodey was started."""
+    started, here = os.environ.get("PWD"), os.getcwd()
+    elsewhere = started is not None and os.path.realpath(started) != os.path.realpath(here)
+    return (f"cd {quote(here)} && " if elsewhere else "") + _command_here(package)
+
+
+def _command_here(package: str) -> str:
+    """What to type in the folder that this process runs in."""
     listed = _requirements(package)
-    what = f"-r {listed}" if listed else package
+    install = f"-m pip install {f'-r {quote(listed)}' if listed else package}"
     if sys.prefix != sys.base_prefix:
-        pip = os.path.join(sys.prefix, "bin", "pip")
-        if os.path.exists(pip):
-            return f"{shown_path(pip)} install {what}"
-        return f"{shown_path(sys.executable)} -m pip install {what}"
+        python = os.path.join(sys.prefix, "bin", "python3")
+        return f"{quote(shown_path(python))} {install}"
     folder = script_folder()
     # The supervisor finds an environment beside the script and in the folders above it.
     venv = ".venv" if is_below(folder, os.getcwd()) else os.path.join(folder, ".venv")
-    make = "" if os.path.exists(os.path.join(venv, "bin", "pip")) else f"python3 -m venv {venv} && "
-    return f"{make}{os.path.join(venv, 'bin', 'pip')} install {what}"
+    make = "" if os.path.exists(os.path.join(venv, "bin", "python3")) else f"{_MAKE}{quote(venv)} && "
+    return f"{make}{quote(venv + '/bin/python3')} {install}"
 
 
 def _requirements(package: str) -> str:

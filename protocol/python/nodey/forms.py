@@ -49,6 +49,11 @@ class Upload:
     def __bool__(self) -> bool:
         return True  # Also when it is empty: a file was sent.
 
+    @property
+    def size(self) -> int:
+        """The number of bytes."""
+        return len(self.data)
+
     def read(self) -> bytes:
         """The bytes; the same as `data`."""
         return self.data

@@ -16,7 +16,14 @@ if TYPE_CHECKING:
 
 
 from .codec import decode, encode, encode_utf8
-from .errors import Error
+from .errors import Error, NoAttribute
+
+
+if not TYPE_CHECKING:
+
+    def __getattr__(name: str) -> object:
+        """`from nodey import request` is another framework's habit, and finds this module."""
+        raise NoAttribute("nodey", "request", tuple)
 
 
 class Headers(Mapping[str, str]):
@@ -102,7 +109,8 @@ class Request:
     """An HTTP request.  Everything is worked out when it is first asked for.
 
     Further attributes may be set, by a `before` hook for instance; `state` is a dict for
-    the same purpose that type checkers do not object to.
+    the same purpose that type checkers do not object to.  What is not there is explained when
+    a handler has failed of it (habits.py): a __getattr__ would make all attributes slower.
     """
 
     __slots__ = ("_frame", "_canceller", "_query", "_form", "params", "__dict__")

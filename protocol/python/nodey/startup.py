@@ -207,7 +207,10 @@ def ended_without_sdk() -> int:
 
 def _report_no_handler() -> int:
     """A script that is a worker and has nothing to serve."""
-    text = f'{script_name()} registered no handler: add @nodey.get("/path") above a function'
+    text = (
+        f'{script_name()} registered no handler: add @nodey.get("/path") above a function, '
+        'or @nodey.token("Name") above one that other workers ask'
+    )
     if channel.supervised:
         report_failure(Error("failed_precondition", text))
         return 1

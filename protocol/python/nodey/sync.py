@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 from . import hand
 from .codec import Malformed, ask_line, cancel_line, error_line
-from .errors import Error, error_of, failure_line, log_text, one_line
+from .errors import Error, error_of, failure_line, last_words, log_text
 from .frames import MAX_ID, checked, closed_frame, pong_line, within_limit
 from .signals import Signals
 
@@ -160,7 +160,7 @@ class SyncEngine:
             try:
                 line = handler.serve(frame, argument)
             except BaseException as exc:
-                self._last_words(frame, exc)
+                channel.write(last_words(exc, frame))
                 raise
             running.pop()
             if self._cancelled:
@@ -194,15 +194,10 @@ class SyncEngine:
         try:
             line = handler.serve(frame, argument)
         except BaseException as exc:
-            self._last_words(frame, exc)
+            self.channel.write(last_words(exc, frame))
             raise
         self.running.pop()
         self.channel.write(within_limit(line, self.channel.max_line, frame, handler))
-
-    def _last_words(self, frame: dict[str, Any], exc: BaseException) -> None:
-        """A handler ends the process (sys.exit, Ctrl-C): its request is still answered."""
-        line = error_line(frame.get("id"), "internal", f"the handler ended: {one_line(exc)}")
-        self.channel.write(line)
 
     # ----------------------------------------------------------------- reading
 

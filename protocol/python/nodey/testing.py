@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 from . import startup
 from .channel import channel
 from .codec import decode
-from .compose import body_of, cookie_header, problem_frame, request_frame
-from .errors import error_of
+from .compose import body_of, cookie_header, problem_frame, request_frame, with_query
+from .errors import NoAttribute, error_of
 from .request import Headers, Request, parse_cookies
 from .standin import StandIn, copied, in_thread, registry_of
 from .worker import worker
@@ -35,6 +35,7 @@ startup.cancel()
 channel.give_back()
 worker.registry.replaces = True
 
+_NOTE = "nodey.testing raises what a handler raised; Client(..., raise_errors=False) gets a 500"
 _OWN = os.path.dirname(os.path.abspath(__file__))
 
 
@@ -72,6 +73,12 @@ class Result:
 
     def __repr__(self) -> str:
         return f"<Result {self.status} {self.text[:80]!r}>"
+
+    if not TYPE_CHECKING:  # Checkers know the attributes.
+
+        def __getattr__(self, name: str) -> object:
+            """Called for what is not there, other libraries' names for instance."""
+            raise NoAttribute("the result", name, lambda: dir(self))
 
     @property
     def ok(self) -> bool:
@@ -144,6 +151,8 @@ class Client:
         data: Any = None,
         files: Mapping[str, FileLike] | None = None,
         headers: Mapping[str, str | list[str]] | None = None,
+        params: Mapping[str, Any] | str | None = None,
+        query_string: Mapping[str, Any] | str | None = None,
     ) -> Result:
         """Sends a request and returns the answer.
 
@@ -153,9 +162,12 @@ class Client:
         files: a multipart form with these, by field: bytes, or (name, bytes), or (name,
             bytes, content type); the fields of `data` are in it too.
         headers: names in any case.
+        params: further query parameters, as a mapping (a value may be a list, None leaves it
+            out) or as text; `query_string` is another word for it.
         Raises what the handler raised; see raise_errors.
         """
         __tracebackhide__ = True
+        target = with_query(with_query(target, params), query_string)
         frame = request_frame(method, target, json, data, files, headers)
         if self.cookies:
             frame["headers"].setdefault("cookie", cookie_header(self.cookies))
@@ -218,6 +230,8 @@ class Client:
             trace = raised.__traceback__
             while trace is not None and trace.tb_frame.f_code.co_filename.startswith(_OWN):
                 trace = trace.tb_next
+            if hasattr(raised, "add_note") and _NOTE not in getattr(raised, "__notes__", ()):
+                raised.add_note(_NOTE)  # From Python 3.11 on.
             raise raised.with_traceback(trace)
         answer: dict[str, Any] = decode(line)
         return answer

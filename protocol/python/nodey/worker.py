@@ -81,8 +81,12 @@ class Worker:
             from . import hand
 
             hand.prepare(self)
+        from . import dev
+
         engine = self._make_engine(threads)
         self.registry.seal(engine)
+        if dev.is_wanted():
+            dev.warn_of_none(self.registry.router.handlers())
         engine.serve()
 
     def _make_engine(self, threads: int) -> Engine:
