@@ -3,6 +3,19 @@
 #include <time.h>
 
 #include "base/json.h"
+#include "base/log.h"
+
+enum { TARGET_SHOWN = 160 }; /* bytes of a path and its query */
+
+#define DIM   "\x1b[2m"
+#define RESET "\x1b[0m"
+
+enum access_log access_kind(int configured, bool dev)
+{
+    if (configured == ACCESS_AUTO && !(dev && log_is_pretty()))
+        return ACCESS_OFF;
+    return (enum access_log)configured;
+}
 
 static struct slice header(const struct http_request *req, const char *name)
 {
@@ -116,8 +129,91 @@ void access_note(struct access *a, const struct http_request *req, unsigned stat
     buf_deinit(&line);
 }
 
+/* ------------------------------------------------------------- for a terminal */
+
+/* What a client sent must not paint over the terminal. */
+static void add_shown(struct buf *line, struct slice text)
+{
+    for (size_t i = 0; i < MIN(text.len, (size_t)TARGET_SHOWN); i++) {
+        char c = text.ptr[i];
+        buf_addc(line, c <= 0x20 || c >= 0x7f ? '?' : c);
+    }
+    if (text.len > TARGET_SHOWN)
+        buf_adds(line, "...");
+}
+
+static void add_status(struct buf *line, unsigned status)
+{
+    static const char *const colours[] = {"", "", "32", "36", "33", "1;31"};
+    buf_addf(line, "  " RESET "\x1b[%sm%u" RESET, status < 600 ? colours[status / 100] : "",
+             status);
+}
+
+/* Thousands of requests a second are no reading matter. */
+static bool may_show(struct access *a)
+{
+    long now = (long)time(NULL);
+    if (now != a->second && a->untold)
+        log_line(LOG_INFO, "nodey", "and %lu more requests", a->untold);
+    if (now != a->second) {
+        a->second = now;
+        a->shown = 0;
+        a->untold = 0;
+    }
+    if (a->shown == ACCESS_SHOWN_MAX) {
+        a->untold++;
+        return false;
+    }
+    a->shown++;
+    return true;
+}
+
+static void show(const char *who, struct buf *line)
+{
+    log_write(&(struct log_entry){
+        .level = LOG_INFO, .who = who, .text = buf_slice(line), .painted = true});
+    buf_deinit(line);
+}
+
+void access_show(struct access *a, const char *who, const struct http_request *req,
+                 unsigned status, uint64_t took_us)
+{
+    struct buf line = {0};
+    if (!may_show(a))
+        return;
+    buf_adds(&line, DIM);
+    add_shown(&line, req->method);
+    buf_addc(&line, ' ');
+    add_shown(&line, req->asterisk ? SLICE("*") : req->path);
+    if (req->has_query) {
+        buf_addc(&line, '?');
+        add_shown(&line, req->query);
+    }
+    add_status(&line, status);
+    buf_addf(&line, DIM "  %.*f ms%s" RESET, took_us < 100000, (double)took_us / 1000,
+             status == 499 ? ", the client has left" : "");
+    show(who, &line);
+}
+
+static void show_refused(struct access *a, const struct refusal *why)
+{
+    struct buf line = {0};
+    if (!may_show(a))
+        return;
+    buf_adds(&line, DIM "a request was refused");
+    add_status(&line, why->status);
+    buf_addf(&line, DIM "  %s" RESET, why->detail);
+    show("nodey", &line);
+}
+
+/* ------------------------------------------------------------------- refused */
+
 void access_note_refused(struct access *a, struct slice ip, const struct refusal *why)
 {
+    if (a->kind == ACCESS_AUTO) {
+        show_refused(a, why);
+        return;
+    }
     struct buf line = {0};
     if (a->kind == ACCESS_JSON) {
         add_time(&line);

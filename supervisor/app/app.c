@@ -228,12 +228,15 @@ static void on_wrote(struct pool_observer *observer, const struct worker_line *l
 static void on_ready(struct pool_observer *observer, struct pool *pool, struct worker *w)
 {
     struct app *app = container_of(observer, struct app, observer);
-    if (w->generation != pool->kept_generation) {
+    bool is_new = w->generation != pool->kept_generation;
+    if (is_new) {
         pool->kept_generation = w->generation;
         cached_purge_pool(&app->gateway.cached, pool);
     }
     tails_ready(&app->tails, pool);
     routes_rebuild(&app->routes);
+    if (is_new && app->listening)
+        banner_tell_ready(app->config, pool);
     if (!app->stopping)
         live_pool_ready(&app->reload.live, pool);
 }
@@ -243,6 +246,7 @@ static void on_failed(struct pool_observer *observer, struct pool *pool, struct 
     struct app *app = container_of(observer, struct app, observer);
     (void)pool;
     (void)w;
+    sdk_link_modules(&app->sdk, app->config); /* what it did not find may have been nodey */
     if (!app->stopping)
         live_pool_failed(&app->reload.live);
 }
@@ -277,7 +281,7 @@ static void on_applied(void *arg)
 {
     struct app *app = arg;
     set_up_log(app);
-    app->access.kind = app->config->server.access_log;
+    app->access.kind = access_kind(app->config->server.access_log, app->dev);
     gateway_access_changed(&app->gateway);
 }
 
@@ -417,7 +421,8 @@ static void start(struct app *app)
     orphans_adopt(&app->loop);
     make_pools(app);
     routes_init(&app->routes, config, &app->pools);
-    app->access = (struct access){config->server.access_log, &app->out};
+    app->access = (struct access){.kind = access_kind(config->server.access_log, app->dev),
+                                  .sink = &app->out};
     gateway_init(&app->gateway, &app->loop, &app->routes, &app->access);
     make_errors(app);
     make_server(app);

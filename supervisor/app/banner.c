@@ -124,18 +124,23 @@ static void add_workers(struct buf *out, const struct config *config, const stru
         buf_adds(out, "  nothing yet: put a script into workers/\n");
 }
 
-/* "workers/: fib.py (python3) is served": the list above says as much. */
-static bool is_said(const char *note)
+/*
+ * "workers/: fib.py (python3) is served": the list above says as much.  And why nothing is
+ * served has been told with that.
+ */
+static bool is_said(const struct config *config, const char *note)
 {
     size_t len = strlen(note);
-    return len > 7 && strcmp(note + len - 7, " served") == 0;
+    return (len > 7 && strcmp(note + len - 7, " served") == 0) ||
+           (config->empty && strstr(config->empty, note));
 }
 
-static void add_notes(struct buf *out, const struct string_list *notes)
+static void add_notes(struct buf *out, const struct config *config)
 {
+    const struct string_list *notes = &config->notes;
     size_t count = 0;
     for (size_t i = 0; i < notes->count; i++) {
-        if (is_said(notes->items[i]) || count++ >= NOTES_MAX)
+        if (is_said(config, notes->items[i]) || count++ >= NOTES_MAX)
             continue;
         buf_adds(out, count == 1 ? "\n  " DIM : "  " DIM);
         add_safe(out, slice_of(notes->items[i]));
@@ -157,7 +162,7 @@ void banner_show(const struct config *config, const struct pools *pools, const c
     add_safe(&out, slice_of(url));
     buf_adds(&out, RESET "\n");
     add_workers(&out, config, pools);
-    add_notes(&out, &config->notes);
+    add_notes(&out, config);
     buf_adds(&out, watching ? "\nWatching for changes.  Ctrl-C ends it.\n\n"
                             : "\nCtrl-C ends it.\n\n");
     log_show(buf_slice(&out));

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
@@ -45,6 +46,32 @@ static void ignore_in_git(const char *path)
     xfree(name);
 }
 
+/* The process that holds the lock has written its id; 0 when it is not there to be read. */
+static long read_holder(int fd)
+{
+    char text[24] = "";
+    ssize_t n = pread(fd, text, sizeof(text) - 1, 0);
+    return n > 0 ? strtol(text, NULL, 10) : 0;
+}
+
+static void write_holder(int fd)
+{
+    char text[24];
+    int len = snprintf(text, sizeof(text), "%ld\n", (long)getpid());
+    IGNORE(ftruncate(fd, 0)); /* it is for the sentence alone */
+    IGNORE(pwrite(fd, text, (size_t)len, 0) < len);
+}
+
+static int refuse(int fd, const char *name, struct err *err)
+{
+    static const char advice[] = "stop it, or give this one another data_dir";
+    long holder = read_holder(fd);
+    if (holder > 0)
+        return err_set(err, -1, "another nodey (process %ld) runs here already: %s", holder,
+                       advice);
+    return err_set(err, -1, "another nodey runs here already (it holds %s): %s", name, advice);
+}
+
 int datadir_open(const char *path, struct err *err)
 {
     if (datadir_make(path, err))
@@ -56,7 +83,9 @@ int datadir_open(const char *path, struct err *err)
     if (fd < 0)
         rc = err_set(err, -1, "cannot write to the data folder %s: %s", path, strerror(errno));
     else if (flock(fd, LOCK_EX | LOCK_NB))
-        rc = err_set(err, -1, "another nodey runs here already (it holds %s)", name);
+        rc = refuse(fd, name, err);
+    else
+        write_holder(fd);
     if (rc && fd >= 0)
         close(fd);
     xfree(name); /* the descriptor stays open on purpose: it is the lock */

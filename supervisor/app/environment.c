@@ -4,8 +4,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-/* "NAME=first" or "NAME=first:inherited". */
-static char *path_entry(const char *name, const char *first)
+char *environment_path(const char *name, const char *first)
 {
     const char *inherited = getenv(name);
     if (inherited && *inherited)
@@ -30,8 +29,8 @@ char **environment_new(const struct sdk *sdk, const char *run)
     for (; at < n; at++)
         env[at] = xstrdup(environ[at]);
     env[at++] = xstrdup("PYTHONUNBUFFERED=1");
-    env[at++] = path_entry("PYTHONPATH", sdk->python);
-    env[at++] = path_entry("NODE_PATH", sdk->node);
+    env[at++] = environment_path("PYTHONPATH", sdk->python);
+    env[at++] = environment_path("NODE_PATH", sdk->node);
     env[at++] = xasprintf("NODEY_RUN=%s", run);
     return env;
 }

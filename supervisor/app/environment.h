@@ -15,5 +15,8 @@ char **environment_new(const struct sdk *, const char *run);
 /* For workers that inherit nothing: they must still find their interpreters. */
 char **environment_new_bare(const struct sdk *, const char *run);
 
+/* "NAME=first", with what NAME inherits behind it; freed by the caller. */
+char *environment_path(const char *name, const char *first);
+
 /* Takes NULL. */
 void environment_free(char **);

@@ -2,9 +2,10 @@
 
 #include <stdio.h>
 
+#include "app/listing.h"
 #include "base/json.h"
 
-enum { STACK_MAX = 16 << 10, KEPT_MAX = 256 << 10 };
+enum { STACK_MAX = 16 << 10, KEPT_MAX = 256 << 10, DOWN_MAX = 3 };
 
 static const struct field page_fields[] = {
     {{"Cache-Control", 13}, {"no-store", 8}},
@@ -168,6 +169,41 @@ void errorpage_send(struct errorpage *e, struct exchange *x, const struct failur
         send_page(e, x, f);
     else
         send_problem(e, x, f);
+}
+
+/* The trouble begins with the worker's name, which stands in front already. */
+static const char *why_down(const struct pool *pool)
+{
+    static const char middle[] = " does not start: ";
+    const char *at = strstr(pool->trouble, middle);
+    return at ? at + sizeof(middle) - 1 : pool->trouble;
+}
+
+static void add_down(const struct errorpage *e, struct slice path, struct buf *out)
+{
+    size_t down = 0;
+    list_each (at, &e->routes->pools->list) {
+        const struct pool *pool = container_of(at, struct pool, node);
+        if (!listing_is_down(pool) || down++ >= DOWN_MAX)
+            continue;
+        if (down == 1)
+            buf_addf(out, "nothing is served at " SLICE_FMT, SLICE_ARG(path));
+        buf_addf(out, "; %s does not start, so its routes are not known: %s",
+                 pool->config->name, why_down(pool));
+    }
+    if (down > DOWN_MAX)
+        buf_addf(out, "; and %zu more do not start", down - DOWN_MAX);
+}
+
+void errorpage_send_missing(struct errorpage *e, struct exchange *x)
+{
+    struct buf detail = {0};
+    if (e && e->dev)
+        add_down(e, exchange_request(x)->path, &detail);
+    if (!detail.len)
+        buf_adds(&detail, "no route for this path");
+    errorpage_send(e, x, &(struct failure){.status = 404, .detail = buf_slice(&detail)});
+    buf_deinit(&detail);
 }
 
 bool errorpage_refusal(struct errorpage *e, const struct http_request *req,

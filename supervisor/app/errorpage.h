@@ -35,6 +35,12 @@ void errorpage_deinit(struct errorpage *);
 void errorpage_send(struct errorpage *, struct exchange *, const struct failure *);
 
 /*
+ * Answers that no route is there; in development also who does not start, because its
+ * routes are not known.  The exchange has ended.
+ */
+void errorpage_send_missing(struct errorpage *, struct exchange *);
+
+/*
  * What the server answers to a request that nobody will handle; its fields are there.
  * False: its own words will do.  The answer is valid until the next call.
  */

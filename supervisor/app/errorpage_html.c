@@ -21,6 +21,7 @@ enum {
     FIELDS_MAX = 100,
     ROUTES_READ = 512,
     ROUTES_SHOWN = 30,
+    DOWN_SHOWN = 5, /* workers that do not start */
 };
 
 static void heading(struct buf *out, const char *text)
@@ -210,6 +211,34 @@ static size_t add_routes(const struct errorpage *e, struct slice path, struct bu
     return count;
 }
 
+/* NULL when all start. */
+static const char *first_down(const struct errorpage *e)
+{
+    list_each (at, &e->routes->pools->list) {
+        const struct pool *pool = container_of(at, struct pool, node);
+        if (listing_is_down(pool))
+            return pool->config->name;
+    }
+    return NULL;
+}
+
+/* What each of those that do not start has said; false: all do. */
+static bool add_down(const struct errorpage *e, struct buf *out)
+{
+    size_t shown = 0;
+    list_each (at, &e->routes->pools->list) {
+        const struct pool *pool = container_of(at, struct pool, node);
+        const struct tail *tail = e->tails ? tails_find(e->tails, pool->config->name) : NULL;
+        if (!listing_is_down(pool) || shown++ >= DOWN_SHOWN)
+            continue;
+        html_addf(out, "<h2>%s does not start</h2>\n<pre>", pool->config->name);
+        html_text(out, tail && tail->reason.len ? buf_slice(&tail->reason)
+                                                : slice_of(pool->trouble));
+        buf_adds(out, "</pre>\n");
+    }
+    return shown > 0;
+}
+
 static void add_first_script(struct buf *out)
 {
     buf_adds(out, "<pre>");
@@ -324,17 +353,23 @@ static void add_commands(const struct errorpage *e, const struct http_request *r
 
 /* --------------------------------------------------------------------------- page */
 
+static bool is_missing(const struct failure *f)
+{
+    return f->status == 404 && !f->pool;
+}
+
 static void add_sections(const struct errorpage *e, const struct http_request *req,
                          const struct failure *f, const struct tail *tail, struct buf *out)
 {
-    bool lost = f->status == 405 || (f->status == 404 && !f->pool);
+    bool lost = f->status == 405 || is_missing(f);
     if (f->pool && f->stack.len) {
         add_sources(e, f, out);
         add_stack(f, out);
     }
     if (tail && tail->reason.len && f->status != 503)
         add_newest(tail, out);
-    if (lost && add_routes(e, req->path, out) == 0)
+    bool down = is_missing(f) && add_down(e, out);
+    if (lost && add_routes(e, req->path, out) == 0 && !down)
         add_first_script(out);
     add_request(req, out);
     if (tail && tail->lines.len)
@@ -356,6 +391,7 @@ void errorpage_html(const struct errorpage *e, const struct http_request *req,
         &(struct circumstances){
             .request = req,
             .reason = tail ? buf_slice(&tail->reason) : (struct slice){0},
+            .down = is_missing(f) ? first_down(e) : NULL,
             .any_route = config_of(e)->route_count > 0 || !list_empty(&e->routes->pools->list),
             .watching = e->watching,
         },

@@ -30,6 +30,15 @@ static void explain_missing(const struct failure *f, const struct circumstances 
     (void)f;
     buf_adds(&e->title, "Nothing is served at ");
     add_cut(&e->title, c->request->path, TITLE_MAX);
+    if (c->down) {
+        buf_addf(&e->what,
+                 "No worker that runs has a route for this path. But %s does not start, so its "
+                 "routes are not known.",
+                 c->down);
+        buf_adds(&e->next, "Below is what it said. ");
+        buf_adds(&e->next, mend(c));
+        return;
+    }
     if (c->any_route) {
         buf_adds(&e->what, "No worker has a route for this path.");
         buf_adds(&e->next,

@@ -30,6 +30,7 @@ struct explanation {
 struct circumstances {
     const struct http_request *request;
     struct slice reason; /* why the worker does not start; empty = it does */
+    const char *down;    /* of a 404: a worker that does not start; NULL = all do */
     bool any_route;      /* something is served */
     bool watching;       /* a changed file is taken without a restart */
 };

@@ -282,6 +282,15 @@ static void answer_asterisk(struct exchange *x)
         &err)); /* a constant answer is valid */
 }
 
+static void refuse_method(struct gateway *g, struct exchange *x, struct slice allow)
+{
+    char detail[256];
+    snprintf(detail, sizeof(detail), "this path takes " SLICE_FMT, SLICE_ARG(allow));
+    errorpage_send(
+        g->errors, x,
+        &(struct failure){.status = 405, .detail = slice_of(detail), .allow = allow});
+}
+
 void gateway_route(struct gateway *g, struct exchange *x)
 {
     const struct http_request *req = exchange_request(x);
@@ -292,10 +301,10 @@ void gateway_route(struct gateway *g, struct exchange *x)
             relay_request(g, x, &match);
         break;
     case ROUTER_METHOD:
-        errorpage_send(g->errors, x, &(struct failure){.status = 405, .allow = match.allow});
+        refuse_method(g, x, match.allow);
         break;
     case ROUTER_NOT_FOUND:
-        fail(g, x, NULL, 404, "no route for this path");
+        errorpage_send_missing(g->errors, x);
         break;
     }
 }
@@ -324,11 +333,26 @@ static void on_gone(struct http_handler *handler, struct exchange *x)
         pending->gone(pending);
 }
 
+/* Whose route it is, for people who look on. */
+static const char *name_of(struct gateway *g, struct exchange *x)
+{
+    const struct http_request *req = exchange_request(x);
+    struct router_match match = {0};
+    if (req->asterisk || router_find(g->routes->router, req->method, req->path,
+                                     exchange_arena(x), &match) != ROUTER_FOUND)
+        return "nodey";
+    return ((const struct route *)match.target)->pool->config->name;
+}
+
 static void on_answered(struct http_handler *handler, struct exchange *x, unsigned status,
                         uint64_t body_bytes, uint64_t took_us)
 {
     struct gateway *g = container_of(handler, struct gateway, handler);
-    access_note(g->access, exchange_request(x), status, body_bytes, took_us);
+    const struct http_request *req = exchange_request(x);
+    if (g->access->kind == ACCESS_AUTO)
+        access_show(g->access, name_of(g, x), req, status, took_us);
+    else
+        access_note(g->access, req, status, body_bytes, took_us);
 }
 
 static void on_refused(struct http_handler *handler, struct slice ip, const struct refusal *why)

@@ -46,6 +46,11 @@ static bool is_configured(const struct config *config, const char *worker)
     return false;
 }
 
+bool listing_is_down(const struct pool *pool)
+{
+    return !pool->leaving && !pool_declaration(pool) && pool->trouble[0];
+}
+
 static void take_declared(struct taker *t, const struct config *config, const struct pool *pool,
                           struct arena *arena)
 {
@@ -53,7 +58,7 @@ static void take_declared(struct taker *t, const struct config *config, const st
     const struct ready *ready = pool_declaration(pool);
     for (size_t i = 0; ready && i < ready->route_count; i++)
         take(t, ready->routes[i].method, ready->routes[i].path, name);
-    if ((ready && ready->route_count) || is_configured(config, name))
+    if ((ready && ready->route_count) || is_configured(config, name) || listing_is_down(pool))
         return;
     char *path = xasprintf("/%s/*", name);
     take(t, (struct slice){0}, arena_copy(arena, slice_of(path)), name);

@@ -15,11 +15,15 @@ struct listed {
 
 /*
  * All routes, at most `max`, in the order in which they were given: configured, declared,
- * by name.  Those of `only` when that is not NULL.  Returns how many; the strings are
- * borrowed from the configuration, the pools and the arena, until the loop's next turn.
+ * by name; of a worker that does not start, the configured ones.  Those of `only` when that is
+ * not NULL.  Returns how many; the strings are borrowed from the configuration, the pools and
+ * the arena, until the loop's next turn.
  */
 size_t listing_routes(const struct config *, const struct pools *, const char *only,
                       struct arena *, struct listed *out, size_t max);
+
+/* It has never been ready, and why is known: its routes are not. */
+bool listing_is_down(const struct pool *);
 
 /* The nearest to this path first, by how many bytes differ. */
 void listing_sort(struct listed *, size_t count, struct slice path);

@@ -169,7 +169,10 @@ static void add_message(struct buf *out, const struct log_entry *e, size_t inden
                         const char *gutter)
 {
     struct slice first = first_line(e->text);
-    add_printable(out, first, 0, "");
+    if (e->painted && log_is_pretty())
+        buf_add(out, first);
+    else
+        add_printable(out, first, 0, "");
     if (e->fields.len) {
         buf_addc(out, ' ');
         add_printable(out, e->fields, 0, "");

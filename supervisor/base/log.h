@@ -50,6 +50,7 @@ struct log_entry {
     struct slice fields;     /* a raw JSON object on one line, or empty */
     struct slice request;    /* "GET /fib?num=10": what it was about; empty = not known */
     struct slice request_id; /* of that; text shows the end of it, with warnings and errors */
+    bool painted;            /* `text` is one printable line, and may have colours in it */
 };
 
 void log_write(const struct log_entry *);

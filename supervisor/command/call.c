@@ -16,7 +16,8 @@ enum { FIELDS_MAX = 100 };
 const char command_call_help[] =
     "Sends one request to the worker NAME, whatever its routes say of the path, and prints\n"
     "the answer's body. Without NAME the path decides, as it does for clients. REQUEST is\n"
-    "'GET /path?a=1', or only one of its two parts.\n"
+    "'GET /path?a=1', or only one of its two parts; a body may follow: what begins with\n"
+    "{ [ or \" is one.\n"
     "\n"
     "When a nodey is up for this folder, it is asked; otherwise the programs are started for\n"
     "this one request, and what they log goes to stderr.\n"
@@ -34,7 +35,8 @@ const char command_call_help[] =
     "answer or the program does not start.\n"
     "\n"
     "  nodey call fib 'GET /fib?num=10'\n"
-    "  nodey call users POST /users -d '{\"name\":\"Ann\"}'\n";
+    "  nodey call users POST /users '{\"name\":\"Ann\"}'\n"
+    "  nodey call users POST /users -d @ann.json\n";
 
 struct call_words {
     const char *file, *data, *timeout, *format;
@@ -101,19 +103,47 @@ static const char *worker_of(const struct word_list *words, size_t *used)
     return is_request ? "*" : first;
 }
 
-static int prepare(struct prepared *p, struct call_words *call, const struct word_list *words)
+static bool begins_body(const char *word)
 {
-    size_t used = 0;
+    return *word && strchr("{[\"", *word);
+}
+
+/* A method and a target, in one word or in two; behind them a body, if -d has none. */
+static int read_request(struct prepared *p, struct call_words *call,
+                        const struct word_list *words, size_t from)
+{
     struct buf text = {0};
     struct err err;
-    call->worker = worker_of(words, &used);
-    for (size_t i = used; i < words->count; i++)
-        buf_addf(&text, "%s%s", i > used ? " " : "", words->items[i]);
     int rc = 0;
-    if (text.len &&
+    bool has_target = false, has_body = false;
+    for (size_t i = from; rc == 0 && i < words->count; i++) {
+        const char *word = words->items[i];
+        if (has_body || (has_target && !begins_body(word)))
+            rc = usage_error("call",
+                             "\"%s\" is neither a method, a path nor a body: a body begins "
+                             "with { [ or \", any other goes behind -d",
+                             word);
+        has_body = has_body || begins_body(word);
+        has_target = has_target || word[0] == '/' || strstr(word, " /");
+        if (!begins_body(word))
+            buf_addf(&text, "%s%s", text.len ? " " : "", word);
+        else if (call->data)
+            rc = usage_error("call", "one body is enough: \"%s\" or -d", word);
+        else
+            call->data = word;
+    }
+    if (rc == 0 && text.len &&
         typed_read(&p->typed, &p->arena, buf_slice(&text), /* has_body= */ false, &err))
         rc = usage_error("call", "%s", err.text);
     buf_deinit(&text);
+    return rc;
+}
+
+static int prepare(struct prepared *p, struct call_words *call, const struct word_list *words)
+{
+    size_t used = 0;
+    call->worker = worker_of(words, &used);
+    int rc = read_request(p, call, words, used);
     for (size_t i = 0; rc == 0 && i < call->headers.count; i++)
         rc = add_header(p, call->headers.items[i]);
     if (rc == 0)
@@ -224,7 +254,7 @@ int command_call(int argc, char **argv)
         {"--no-color", OPTION_FLAG, &call.no_color},
     };
     struct options options = {
-        .verb = "call", .table = table, .count = ARRAY_LEN(table), .words_max = 3};
+        .verb = "call", .table = table, .count = ARRAY_LEN(table), .words_max = 4};
     int rc = options_read(&options, argc, argv);
     if (rc == 0 && options.words.count == 0)
         rc = usage_error("call", "nodey call needs a worker's name and a request");

@@ -34,10 +34,11 @@ static const char check_help[] =
     "  nodey check [-f FILE]\n"
     "\n"
     "With a program in any language: does it speak the worker protocol? Starts it as nodey\n"
-    "would, holds conversations with it, and says of each what was sent, what came, what\n"
-    "protocol/PROTOCOL.md says, and how to mend it; then which level it reaches. The requests\n"
-    "are real ones to its own routes.\n"
+    "would, holds conversations with it, and says of each whether it went well, or what was\n"
+    "wrong and how to mend it; then which level it reaches. The requests are real ones to its\n"
+    "own routes. WORKER is one of the configuration here, and runs with its settings.\n"
     "\n"
+    "  nodey check WORKER\n"
     "  nodey check [--as NAME] PROGRAM [ARGS]\n"
     "  nodey check [--as NAME] -- COMMAND [ARGS]\n"
     "\n"
@@ -46,6 +47,7 @@ static const char check_help[] =
     "                        run instead\n"
     "  --timeout TIME        how long an answer may take; 10s when left out\n"
     "  --format json         one JSON object instead of text\n"
+    "  -v, --verbose         what was sent and what came, also where nothing is wrong\n"
     "  --no-color            no colours on a terminal\n"
     "\n"
     "Exit code: 0, 1 when something is wrong, 2 for wrong usage.\n";
@@ -86,6 +88,18 @@ static bool is_empty(struct config *config)
     return true;
 }
 
+/* Where nodey listens by itself is nobody's business when the command says where. */
+static void drop_listen_notes(struct config *config)
+{
+    struct string_list *notes = &config->notes;
+    size_t kept = 0;
+    for (size_t i = 0; i < notes->count; i++)
+        if (!slice_starts(slice_of(notes->items[i]), SLICE("listen is ")))
+            notes->items[kept++] = notes->items[i];
+    notes->count = kept;
+    notes->items[kept] = NULL;
+}
+
 static int run_up(int argc, char **argv)
 {
     struct app_options options;
@@ -94,6 +108,8 @@ static int run_up(int argc, char **argv)
     struct config *config = load(options.file);
     if (!config)
         return 1;
+    if (options.listen)
+        drop_listen_notes(config);
     return app_run(config, &options);
 }
 
@@ -151,9 +167,12 @@ static int run_check(int argc, char **argv)
     const char *file = NULL, *timeout = NULL, *format = NULL;
     struct conform_options conform = {0};
     const struct option table[] = {
-        {"-f --file --config", OPTION_VALUE, &file},    {"--as", OPTION_VALUE, &conform.as},
-        {"--timeout", OPTION_VALUE, &timeout},          {"--format", OPTION_VALUE, &format},
+        {"-f --file --config", OPTION_VALUE, &file},
+        {"--as", OPTION_VALUE, &conform.as},
+        {"--timeout", OPTION_VALUE, &timeout},
+        {"--format", OPTION_VALUE, &format},
         {"--no-color", OPTION_FLAG, &conform.no_color},
+        {"-v --verbose", OPTION_FLAG, &conform.verbose},
     };
     struct options options = {.verb = "check",
                               .table = table,
@@ -196,13 +215,15 @@ static const struct verb {
     {"serve", run_up, NULL, NULL, NULL},
     {"new", command_new, "new NAME [--lang py|js|ts|sh]", "write a small worker to begin with",
      command_new_help},
+    {"run", command_run, "run COMMAND [ARGS]", "run a command that finds the SDKs, as tests do",
+     command_run_help},
     {"call", command_call, "call NAME 'GET /path?a=1'", "send one request to a worker",
      command_call_help},
     {"ask", command_ask, "ask TOKEN [JSON]", "ask as a worker would", command_ask_help},
     {"repl", command_repl, "repl [NAME]", "requests and asks, line by line", command_repl_help},
     {"reload", command_reload, "reload [-f FILE]", "apply a changed configuration",
      command_reload_help},
-    {"check", run_check, "check [-f FILE | PROGRAM]",
+    {"check", run_check, "check [WORKER | PROGRAM]",
      "is the configuration good? does a program speak the protocol?", check_help},
     {"bench", command_bench, "bench [URL | NAME]",
      "load a server, or compare a pipe with an HTTP bridge", command_bench_help},
@@ -302,7 +323,7 @@ static bool wants_help(const struct verb *verb, int argc, char **argv)
     for (int i = 2; i < argc && strcmp(argv[i], "--") != 0; i++) {
         if (strcmp(argv[i], "--help") == 0 || (i == 2 && strcmp(argv[i], "-h") == 0))
             return true;
-        if (verb->run == run_check && argv[i][0] != '-')
+        if ((verb->run == run_check || verb->run == command_run) && argv[i][0] != '-')
             return false;
     }
     return false;

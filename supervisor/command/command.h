@@ -12,9 +12,11 @@ int command_ask(int argc, char **argv);
 int command_repl(int argc, char **argv);
 int command_reload(int argc, char **argv);
 int command_new(int argc, char **argv);
+int command_run(int argc, char **argv);
 
 extern const char command_call_help[];
 extern const char command_ask_help[];
 extern const char command_repl_help[];
 extern const char command_reload_help[];
 extern const char command_new_help[];
+extern const char command_run_help[];

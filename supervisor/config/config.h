@@ -13,7 +13,8 @@
 
 enum { CONFIG_MAX_WORKERS = 1024, CONFIG_MAX_ROUTES = 4096 };
 
-enum access_log { ACCESS_OFF, ACCESS_COMBINED, ACCESS_JSON };
+/* AUTO: in development, lines in the log at a terminal. */
+enum access_log { ACCESS_AUTO, ACCESS_OFF, ACCESS_COMBINED, ACCESS_JSON };
 
 /* AUTO: on when the log is a terminal. */
 enum automatic { AUTO_AUTO, AUTO_ON, AUTO_OFF };

@@ -244,12 +244,26 @@ static void add_nearest(struct buf *out, struct slice key)
     buf_adds(out, count ? "?" : "; see nodey help config");
 }
 
+/* What other programs call it is as good a question. */
+static bool describe_habit(struct buf *out, const struct asked *asked)
+{
+    for (size_t i = 0; i < ARRAY_LEN(sections); i++) {
+        const struct setting *meant = section_habit(sections[i], asked->key);
+        if (!meant || (asked->section.len && !is_section(asked->section, i)))
+            continue;
+        buf_addf(out, "%.*s is called %s here:\n", SLICE_ARG(asked->key), meant->key);
+        describe_whole(out, sections[i], meant);
+        return true;
+    }
+    return false;
+}
+
 bool config_describe_key(struct buf *out, const char *key)
 {
     struct asked asked = split_key(key);
     if (!asked.section.len && describe_top(out, asked.key))
         return true;
-    if (asked.key.len && describe_found(out, &asked))
+    if (asked.key.len && (describe_found(out, &asked) || describe_habit(out, &asked)))
         return true;
     buf_addf(out, "there is no setting called %.*s", (int)MIN(asked.key.len, (size_t)60),
              asked.key.len ? asked.key.ptr : "");

@@ -53,6 +53,28 @@ static void note(struct search *s, const char *shown, const char *why)
     buf_append(&s->notes, &text, sizeof(text));
 }
 
+/* It may as well be a module of others: what would make it a worker is said, not done. */
+static void note_silent(struct search *s, const char *path, const char *shown,
+                        struct slice name)
+{
+    if (s->note_count++ >= DISCOVER_MAX_NOTES)
+        return;
+    const char *quoted = value_quote(s->arena, slice_of(shown));
+    const char *wanted = value_quote(s->arena, name), *dot = strrchr(path, '.');
+    bool python = script_kind(path) == SCRIPT_PYTHON;
+    bool module = strcmp(dot, ".mjs") == 0 || strcmp(dot, ".mts") == 0;
+    const char *import = python   ? "import nodey"
+                         : module ? "import nodey from 'nodey'"
+                                  : "const nodey = require('nodey')";
+    const char *text =
+        keep(s, xasprintf("%.*s is not served: %s (if it is to be a worker, "
+                          "add \"%s\" and %snodey.get(\"/%.*s\"%s)",
+                          (int)strlen(quoted) - 2, quoted + 1, program_not_importing, import,
+                          python ? "@" : "", (int)strlen(wanted) - 2, wanted + 1,
+                          python ? ")" : ", ...)"));
+    buf_append(&s->notes, &text, sizeof(text));
+}
+
 static size_t count_found(const struct search *s)
 {
     return s->found.len / sizeof(struct discovered);
@@ -93,7 +115,10 @@ static int add_file(struct search *s, const char *shown, const char *folder)
     const char *reason = program_refuse_file(path);
     if (!reason)
         return add(s, path, shown, stem, folder, NULL);
-    note(s, shown, reason);
+    if (reason == program_not_importing)
+        note_silent(s, path, shown, stem);
+    else
+        note(s, shown, reason);
     return 0;
 }
 

@@ -40,6 +40,12 @@ static int fail_unknown(const struct reader *r, const struct toml_node *node)
     const char *key = value_quote(r->arena, node->key);
     bool list = node->type == TOML_ARRAY && node->items.first;
     bool section = node->type == TOML_TABLE || (list && node->items.first->type == TOML_TABLE);
+    const struct setting *meant = section_habit(&section_server, node->key);
+    if (meant && !section && !list)
+        return reader_fail(
+            r, node->key_at,
+            "unknown key %s; it is called %s here, and stands under [server]: %s", key,
+            meant->key, meant->example);
     if (has_key(&section_server, node->key))
         return reader_fail(r, node->key_at,
                            "%s stands outside its section: put it under [server]", key);

@@ -12,7 +12,7 @@
 #include "config/script.h"
 #include "config/value.h"
 
-static const char not_importing[] = "it does not import nodey (a module of others?)";
+const char program_not_importing[] = "it does not import nodey";
 
 static bool ends_with(const char *text, const char *end)
 {
@@ -163,7 +163,8 @@ const char *program_refuse_file(const char *path)
         return "a test";
     if ((executable && has_shebang(path)) || speaks(path, kind == SCRIPT_OTHER))
         return NULL;
-    return kind == SCRIPT_OTHER ? "it reads no requests (if it does, chmod +x)" : not_importing;
+    return kind == SCRIPT_OTHER ? "it reads no requests (if it does, chmod +x)"
+                                : program_not_importing;
 }
 
 /* --------------------------------------------------------------------- folders */

@@ -16,6 +16,9 @@ enum {
 /* What is nobody's program and not worth a word: private, hidden, installed, data. */
 bool program_is_ignored(const char *name, bool folder);
 
+/* What program_refuse_file() says of a script that could be one and does not say so. */
+extern const char program_not_importing[];
+
 /*
  * Why the file is no program, as a static sentence ("a test"); NULL when it is one: a
  * script that mentions nodey as a word, or writes {"type":"ready"} itself, or says by "#!"

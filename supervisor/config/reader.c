@@ -486,9 +486,24 @@ void reader_defaults(const struct reader *r, const struct section *section, void
     }
 }
 
+const struct setting *section_habit(const struct section *section, struct slice word)
+{
+    const struct habit *habit = section->habits;
+    while (habit && habit->word && !slice_eq_nocase(word, slice_of(habit->word)))
+        habit++;
+    for (size_t i = 0; habit && habit->word && i < section->count; i++)
+        if (strcmp(section->rows[i].key, habit->key) == 0)
+            return &section->rows[i];
+    return NULL;
+}
+
 static int fail_unknown(const struct reader *r, const struct section *section,
                         const struct toml_node *node, const char *title)
 {
+    const struct setting *meant = section_habit(section, node->key);
+    if (meant)
+        return reader_fail(r, node->key_at, "unknown key %s in %s; it is called %s here: %s",
+                           value_quote(r->arena, node->key), title, meant->key, meant->example);
     struct nearest nearest = nearest_init(node->key);
     for (size_t i = 0; i < section->count; i++)
         nearest_offer(&nearest, section->rows[i].key);

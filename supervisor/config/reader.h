@@ -40,11 +40,20 @@ struct setting {
     const char *example;        /* a line of TOML */
 };
 
+/* What a setting is called elsewhere: a word that people bring along, and its key here. */
+struct habit {
+    const char *word, *key;
+};
+
 struct section {
     const char *title; /* for `nodey help config` */
     const struct setting *rows;
     size_t count;
+    const struct habit *habits; /* the last one is empty; NULL: there are none */
 };
+
+/* The setting that is meant by a word of habit, or NULL. */
+const struct setting *section_habit(const struct section *, struct slice word);
 
 /* Where values come from, and where the sentence goes when one is wrong. */
 struct reader {

@@ -19,8 +19,11 @@
 #define WORKER(key) FIELD(#key, worker_config, key)
 #define ROUTE(key)  FIELD(#key, route_config, key)
 
-static const char *const access_logs[] = {
-    [ACCESS_OFF] = "off", [ACCESS_COMBINED] = "combined", [ACCESS_JSON] = "json", NULL};
+static const char *const access_logs[] = {[ACCESS_AUTO] = "auto",
+                                          [ACCESS_OFF] = "off",
+                                          [ACCESS_COMBINED] = "combined",
+                                          [ACCESS_JSON] = "json",
+                                          NULL};
 
 static const char *const log_formats[] = {
     [LOG_FORMAT_TEXT] = "text", [LOG_FORMAT_JSON] = "json", NULL};
@@ -78,8 +81,8 @@ static const struct setting server_rows[] = {
     {SERVER(spin), SETTING_DURATION_US, "off", 0, 10000 * US,
      .help = "look for work this long before sleeping: a faster answer for a busier CPU",
      .example = "spin = \"50us\""},
-    {SERVER(access_log), SETTING_CHOICE, "off", 0, 0,
-     .help = "one line for each request", .choices = access_logs,
+    {SERVER(access_log), SETTING_CHOICE, "auto", 0, 0,
+     .help = "one line for each request on standard output; auto: in development at a terminal, short ones in the log", .choices = access_logs,
      .example = "access_log = \"combined\""},
     {SERVER(log_format), SETTING_CHOICE, "text", 0, 0,
      .help = "of nodey's own log", .choices = log_formats,
@@ -228,6 +231,38 @@ static const struct setting route_rows[] = {
 };
 /* clang-format on */
 
-const struct section section_server = {"[server]", server_rows, ARRAY_LEN(server_rows)};
-const struct section section_worker = {"[workers.NAME]", worker_rows, ARRAY_LEN(worker_rows)};
-const struct section section_route = {"[[routes]]", route_rows, ARRAY_LEN(route_rows)};
+/* As docker-compose, systemd, pm2, nginx and Kubernetes call them. */
+static const struct habit server_habits[] = {
+    {"port", "listen"},    {"host", "listen"}, {"bind", "listen"},
+    {"address", "listen"}, {"addr", "listen"}, {NULL, NULL},
+};
+
+static const struct habit worker_habits[] = {
+    {"processes", "instances"},
+    {"replicas", "instances"},
+    {"workers", "instances"},
+    {"count", "instances"},
+    {"numprocs", "instances"},
+    {"scale", "instances"},
+    {"environment", "env"},
+    {"directory", "cwd"},
+    {"working_dir", "cwd"},
+    {"workdir", "cwd"},
+    {"chdir", "cwd"},
+    {"exec", "command"},
+    {"cmd", "command"},
+    {"entrypoint", "command"},
+    {"file", "script"},
+    {"path", "script"},
+    {NULL, NULL},
+};
+
+static const struct habit route_habits[] = {
+    {"url", "path"}, {"target", "to"}, {"worker", "to"}, {NULL, NULL}};
+
+const struct section section_server = {"[server]", server_rows, ARRAY_LEN(server_rows),
+                                       server_habits};
+const struct section section_worker = {"[workers.NAME]", worker_rows, ARRAY_LEN(worker_rows),
+                                       worker_habits};
+const struct section section_route = {"[[routes]]", route_rows, ARRAY_LEN(route_rows),
+                                      route_habits};

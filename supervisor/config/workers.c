@@ -308,7 +308,7 @@ static int set_found(struct building *b, const struct reader *r, const struct di
 static const char *note_about(const struct building *b, struct slice name)
 {
     const char *found = NULL;
-    char *prefix = xasprintf("\"workers/" SLICE_FMT, SLICE_ARG(name));
+    char *prefix = xasprintf("workers/" SLICE_FMT, SLICE_ARG(name));
     size_t len = strlen(prefix);
     for (size_t i = 0; i < b->found.notes.count && !found; i++) {
         const char *note = b->found.notes.items[i], *at = strstr(note, prefix);

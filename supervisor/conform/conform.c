@@ -6,6 +6,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "app/environment.h"
 #include "app/sdk.h"
 #include "client/session.h"
 #include "client/show.h"
@@ -23,6 +24,8 @@ struct program {
     char *cwd;
     char *name;
     bool may_be_silent;
+    struct config *config;              /* found here; NULL: there is none, or it is bad */
+    const struct worker_config *worker; /* whose program it is; NULL: nobody's */
 };
 
 /* --------------------------------------------------------------------- program */
@@ -34,15 +37,6 @@ static const char *keep(struct program *p, char *text)
     return kept;
 }
 
-/* "NAME=first" or "NAME=first:inherited". */
-static const char *search_path(struct program *p, const char *name, const char *first)
-{
-    const char *inherited = getenv(name);
-    bool is_set = inherited && *inherited;
-    return keep(
-        p, xasprintf("%s=%s%s%s", name, first, is_set ? ":" : "", is_set ? inherited : ""));
-}
-
 static bool is_ours(const char *entry)
 {
     static const char *const names[] = {"NODEY", "PYTHONPATH=", "NODE_PATH="};
@@ -52,18 +46,38 @@ static bool is_ours(const char *entry)
     return false;
 }
 
+static bool has_entry(const struct string_list *env, const char *entry)
+{
+    size_t len = strcspn(entry, "=") + 1;
+    for (size_t i = 0; i < env->count; i++)
+        if (strncmp(env->items[i], entry, len) == 0)
+            return true;
+    return false;
+}
+
+/* A worker's own settings replace what it would inherit, or all of it but PATH. */
+static bool is_inherited(const struct program *p, const char *entry)
+{
+    if (!p->worker)
+        return true;
+    bool is_path = strncmp(entry, "PATH=", 5) == 0;
+    return !has_entry(&p->worker->env, entry) && (is_path || !p->worker->env_clear);
+}
+
 static void make_env(struct program *p)
 {
-    size_t n = 0, at = 0;
+    size_t n = 0, at = 0, more = p->worker ? p->worker->env.count : 0;
     while (environ[n])
         n++;
-    const char **env = arena_alloc(&p->arena, (n + 12) * sizeof(*env));
+    const char **env = arena_alloc(&p->arena, (n + more + 12) * sizeof(*env));
     for (size_t i = 0; i < n; i++)
-        if (!is_ours(environ[i]))
+        if (!is_ours(environ[i]) && is_inherited(p, environ[i]))
             env[at++] = environ[i];
+    for (size_t i = 0; i < more; i++)
+        env[at++] = p->worker->env.items[i];
     env[at++] = "PYTHONUNBUFFERED=1";
-    env[at++] = search_path(p, "PYTHONPATH", p->sdk.python);
-    env[at++] = search_path(p, "NODE_PATH", p->sdk.node);
+    env[at++] = keep(p, environment_path("PYTHONPATH", p->sdk.python));
+    env[at++] = keep(p, environment_path("NODE_PATH", p->sdk.node));
     p->env_by_hand = arena_alloc(&p->arena, (at + 1) * sizeof(*env));
     memcpy(p->env_by_hand, env, at * sizeof(*env));
     p->env_by_hand[at] = NULL;
@@ -94,6 +108,9 @@ static int find_script(struct program *p, const char *shown, struct err *err)
 {
     struct stat st;
     char *path = realpath(shown, NULL);
+    if (!path && errno == ENOENT && !strchr(shown, '/'))
+        return err_set(
+            err, -1, "%s: No such file or directory, and no worker here has that name", shown);
     if (!path)
         return err_set(err, -1, "%s: %s", shown, strerror(errno));
     const char *kept = keep(p, path);
@@ -103,6 +120,23 @@ static int find_script(struct program *p, const char *shown, struct err *err)
     struct script script = {.path = kept, .shown = shown, .dir = p->cwd};
     p->may_be_silent = script_kind(kept) == SCRIPT_OTHER;
     return script_argv(&p->arena, &script, &p->argv, err);
+}
+
+/* A worker of the configuration here, unless a file has that name. */
+static bool find_worker(struct program *p, const char *name)
+{
+    struct stat st;
+    if (!p->config || (stat(name, &st) == 0 && S_ISREG(st.st_mode)))
+        return false;
+    p->worker = config_worker(p->config, name);
+    if (!p->worker)
+        return false;
+    xfree(p->cwd);
+    p->cwd = xstrdup(p->worker->cwd);
+    p->argv = p->worker->command;
+    p->script = p->worker->script;
+    p->may_be_silent = p->worker->ready_auto;
+    return true;
 }
 
 static int find_program(struct program *p, const struct conform_options *options,
@@ -115,7 +149,7 @@ static int find_program(struct program *p, const struct conform_options *options
     p->cwd = realpath(".", NULL);
     if (!p->cwd)
         return err_set(err, -1, "cannot tell the current folder: %s", strerror(errno));
-    if (!options->is_command && find_script(p, first, err))
+    if (!options->is_command && !find_worker(p, first) && find_script(p, first, err))
         return -1;
     add_arguments(p, &options->words, options->is_command ? 0 : 1);
     return 0;
@@ -123,11 +157,12 @@ static int find_program(struct program *p, const struct conform_options *options
 
 static int prepare(struct program *p, const struct conform_options *options, struct err *err)
 {
+    struct err ignored;
+    p->config = config_load(NULL, &ignored);
     if (find_program(p, options, err))
         return -1;
-    struct err ignored;
-    struct config *config = config_load(NULL, &ignored);
-    char *data_dir = config ? xstrdup(config->server.data_dir) : xasprintf("%s/.nodey", p->cwd);
+    char *data_dir =
+        p->config ? xstrdup(p->config->server.data_dir) : xasprintf("%s/.nodey", p->cwd);
     int rc = sdk_unpack(&p->sdk, data_dir, err);
     if (rc == 0) {
         struct worker_config worker = {.script = p->script};
@@ -135,7 +170,6 @@ static int prepare(struct program *p, const struct conform_options *options, str
         sdk_resolve_argv(&p->sdk, &p->arena, &p->argv);
         make_env(p);
     }
-    config_release(config);
     xfree(data_dir);
     return rc;
 }
@@ -144,6 +178,7 @@ static void release(struct program *p)
 {
     sdk_deinit(&p->sdk);
     arena_deinit(&p->arena);
+    config_release(p->config);
     xfree(p->cwd);
     xfree(p->name);
 }
@@ -324,7 +359,8 @@ static int run(struct program *p, const struct conform_options *options)
 {
     struct candidate_spec spec = {p->argv.items, p->env, p->cwd};
     struct report report = {.colour = show_colour(stdout, options->no_color),
-                            .quiet = options->as_json};
+                            .quiet = options->as_json,
+                            .verbose = options->verbose};
     struct talk talk = {.spec = &spec,
                         .report = &report,
                         .answer_ms = options->answer_ms ? options->answer_ms : TALK_ANSWER_MS,

@@ -10,12 +10,13 @@
 #include "client/options.h"
 
 struct conform_options {
-    struct word_list words; /* the program and its arguments */
+    struct word_list words; /* a worker's name or a program, and its arguments */
     bool is_command;        /* the first word is a command to look for on PATH, not a file */
     const char *as;     /* NULL, or which worker of the golden transcripts it claims to be */
     uint64_t answer_ms; /* how long an answer may take; 0: 10 s */
     bool as_json;
     bool no_color;
+    bool verbose; /* show what was sent and what came, also where nothing is wrong */
 };
 
 /* Returns the exit code: 0 when the program keeps what it declares. */

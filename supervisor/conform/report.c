@@ -94,12 +94,14 @@ void report_note(struct report *r, const char *mend, const char *fmt, ...)
     va_end(args);
 }
 
-/* Control characters of a line must not reach a terminal. */
+/* Control characters must not reach a terminal; lines of a sentence stand below another. */
 static void print_safely(const char *text, size_t len)
 {
     for (size_t i = 0; i < len; i++) {
         unsigned char c = (unsigned char)text[i];
-        if (c < 0x20 || c == 0x7f)
+        if (c == '\n')
+            printf("\n        ");
+        else if (c < 0x20 || c == 0x7f)
             printf("\\x%02x", c);
         else
             putchar(c);
@@ -122,24 +124,34 @@ static void print_lines(const char *label, const struct buf *lines)
         printf("              ... and %zu more\n", shown - LINES_SHOWN);
 }
 
+static void print_verdict(const struct check *check)
+{
+    size_t len = strlen(check->why);
+    while (len && check->why[len - 1] == '\n')
+        len--;
+    fputs("        ", stdout);
+    print_safely(check->why, len);
+    fputs(memchr(check->why, '\n', len) ? "\n        " : " ", stdout);
+    if (check->section)
+        printf("(PROTOCOL.md, section %s)\n", check->section);
+    else
+        puts("(protocol/vectors/transcripts.jsonl)");
+    if (check->mend)
+        printf("        mend: %s\n", check->mend);
+}
+
 static void print(const struct report *r, const struct check *check)
 {
     static const char *const words[] = {"ok", "FAIL", "note"};
     static const char *const colours[] = {"\x1b[32m", "\x1b[31m", "\x1b[33m"};
     printf("  %s%-4s%s  %s\n", r->colour ? colours[check->result] : "", words[check->result],
            r->colour ? "\x1b[0m" : "", check->name);
-    if (check->result == CHECK_OK)
+    if (check->result != CHECK_OK)
+        print_verdict(check);
+    if (check->result != CHECK_FAIL && !r->verbose)
         return;
     print_lines("sent", &check->sent);
     print_lines("came", &check->came);
-    fputs("        ", stdout);
-    print_safely(check->why, strlen(check->why));
-    if (check->section)
-        printf(" (PROTOCOL.md, section %s)\n", check->section);
-    else
-        puts(" (protocol/vectors/transcripts.jsonl)");
-    if (check->mend)
-        printf("        mend: %s\n", check->mend);
 }
 
 void report_end(struct report *r)

@@ -27,7 +27,9 @@ struct report {
     size_t count;
     bool open; /* the last one still is */
     bool colour;
-    bool quiet; /* nothing is printed before the end */
+    bool quiet;   /* nothing is printed before the end */
+    bool verbose; /* what was sent and what came is shown of every check, not of failures alone
+                   */
 };
 
 void report_deinit(struct report *);

@@ -240,7 +240,7 @@ static bool begin_body(struct conn *c, const struct head *head, bool body_waits,
     x->is_chunked = head->chunked;
     x->body_left = head->length;
     if (head->length > c->front->limits.body_bytes) {
-        *why = (struct refusal){413, "The request's body is larger than this server accepts."};
+        *why = (struct refusal){413, "The request's body is larger than max_body of [server]."};
         return false;
     }
     if (!x->is_chunked && x->body_left == 0) {
@@ -334,14 +334,15 @@ static size_t take_chunked(struct conn *c, struct slice bytes)
         refuse(c, &(struct refusal){400, "The chunked body is malformed."}, x->to_head);
         break;
     case CHUNKED_TOO_LARGE:
-        refuse(c,
-               &(struct refusal){413, "The request's body is larger than this server accepts."},
-               x->to_head);
+        refuse(
+            c,
+            &(struct refusal){413, "The request's body is larger than max_body of [server]."},
+            x->to_head);
         break;
     case CHUNKED_TRAILER:
         refuse(
             c,
-            &(struct refusal){431, "The trailer section is larger than this server accepts."},
+            &(struct refusal){431, "The trailer section is larger than max_head of [server]."},
             x->to_head);
         break;
     }

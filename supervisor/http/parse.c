@@ -59,7 +59,7 @@ static bool check_beginning(struct slice line, const struct http_limits *limits,
     if (line.len && !token_valid((struct slice){line.ptr, 1}))
         return refuse(why, 400, "The request does not begin with a method.");
     if (line.len > limits->target_bytes + METHOD_MAX + VERSION_LEN)
-        return refuse(why, 414, "The request line is longer than this server accepts.");
+        return refuse(why, 414, "The request line is longer than max_target of [server].");
     return true;
 }
 
@@ -75,7 +75,7 @@ static bool check_request_line(struct slice line, const struct http_limits *limi
     if (space)
         target.len = (size_t)(space - target.ptr);
     if (target.len > limits->target_bytes)
-        return refuse(why, 414, "The request target is longer than this server accepts.");
+        return refuse(why, 414, "The request target is longer than max_target of [server].");
     if (!space)
         return refuse(why, 400, "The request line is not a method, a target and a version.");
     if (!target_valid(target))
@@ -110,7 +110,8 @@ static bool check_line(struct slice line, uint32_t lines, const struct http_limi
     if (lines == 0)
         return check_request_line(line, limits, why);
     if (lines > limits->header_count)
-        return refuse(why, 431, "The request has more header fields than this server accepts.");
+        return refuse(why, 431,
+                      "The request has more header fields than max_headers of [server].");
     return check_field_line(line, why);
 }
 
@@ -124,8 +125,8 @@ static bool check_partial(struct slice rest, const struct head_scan *scan,
     if (scan->at + rest.len < limits->head_bytes)
         return true;
     return scan->lines == 0
-               ? refuse(why, 414, "The request line is longer than this server accepts.")
-               : refuse(why, 431, "The request's header is larger than this server accepts.");
+               ? refuse(why, 414, "The request line is longer than max_head of [server].")
+               : refuse(why, 431, "The request's header is larger than max_head of [server].");
 }
 
 enum scan_verdict head_scan(struct head_scan *scan, struct slice bytes,

@@ -109,7 +109,7 @@ static void note_trouble(struct pool *pool, const struct worker *w, const char *
 {
     if (w->ready_ms)
         return;
-    snprintf(pool->trouble, sizeof(pool->trouble), "worker %s does not start: %.180s",
+    snprintf(pool->trouble, sizeof(pool->trouble), "worker %s does not start: %.511s",
              pool->config->name,
              w->cause[0]        ? w->cause
              : w->last_words[0] ? w->last_words

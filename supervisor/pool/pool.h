@@ -48,7 +48,7 @@ struct pool {
     double retry_budget; /* started calls that may be tried again */
     bool settled;        /* it was ready, or failed to start, several times or for long */
     struct call_failure refusal; /* what pool_submit() returned last */
-    char trouble[256];           /* why it has no instance, for a person; "" = none */
+    char trouble[640];           /* why it has no instance, for a person; "" = none */
 };
 
 /* What a worker wrote that is no frame, or that a frame says for the log.  Borrowed. */

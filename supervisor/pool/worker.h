@@ -96,7 +96,7 @@ struct worker {
     struct timer drops;    /* reports them */
     struct timer lull;     /* it has begun a line on stderr and does not go on */
     bool lulled;           /* what there is of that line is shown as it is */
-    char cause[256];       /* why it could not start, or why it is to go */
+    char cause[512];       /* why it could not start, or why it is to go */
     bool explained;        /* it has said itself why it could not start: that is logged */
     char last_words[256];  /* its last line on stderr */
 };

@@ -221,6 +221,18 @@ def test_bytes_come_out_as_they_are(nodey: Nodey) -> None:
     assert whole["body64"] == "AP/+"
 
 
+@pytest.mark.parametrize("words, method", [
+    (["POST /a b?c=1", '{"a": 1}'], "POST"), (["PUT", "/a b?c=1", '{"a": 1}'], "PUT"),
+    (["/a b?c=1", '{"a": 1}'], "POST"),
+])
+def test_a_body_may_stand_behind_the_path(nodey: Nodey, words: list[str], method: str) -> None:
+    app = nodey(config=MIRROR)
+    frame = json.loads(run(app.folder, "call", "mirror", *words).out)
+    assert (frame["method"], frame["path"], frame["query"]) == (method, "/a%20b", "c=1")
+    assert json.loads(frame["body"]) == {"a": 1}
+    assert frame["headers"]["content-type"] == "application/json"
+
+
 def test_a_route_keeps_its_parameters_and_any_path_may_be_called(nodey: Nodey) -> None:
     app = nodey({**PROGRAMS}, config=MIRROR + '[[routes]]\npath = "/twice/:n"\nto = "mirror"\n')
     assert json.loads(run(app.folder, "call", "fib", "/users/42").out) == {"id": "42"}
@@ -250,7 +262,10 @@ def test_without_a_request_the_first_route_is_called(nodey: Nodey) -> None:
     (["fib", "/fib", "-d"], 2, "-d lacks its value"),
     (["fib", "/fib", "--timeout", "5"], 2, "--timeout is a time such as 5s"),
     (["fib", "/fib", "--format", "xml"], 2, "--format knows json"),
-    (["fib", "a", "b", "c"], 2, 'takes no further word: "c"'),
+    (["fib", "a", "b", "c", "d"], 2, 'takes no further word: "d"'),
+    (["fib", "POST", "/fib", "a=1"], 2, '"a=1" is neither a method, a path nor a body'),
+    (["fib", "POST /fib", "{}", "[]"], 2, '"[]" is neither a method, a path nor a body'),
+    (["fib", "POST /fib", "{}", "-d", "1"], 2, 'one body is enough: "{}" or -d'),
     (["fib", "/fib", "-d", "@nosuch"], 1, "nosuch: No such file"),
     (["-f", "nosuch.toml", "fib", "/fib"], 3, "nosuch.toml"),
 ])
@@ -441,10 +456,87 @@ def test_new_never_overwrites_and_refuses_bad_names(tmp_path: Path, words: list[
     assert [path.name for path in (tmp_path / "workers").iterdir()] == ["taken.py"]
 
 
+# ---------------------------------------------------------------------------- run
+
+
+TEST_PY = """
+from nodey.testing import Client
+
+worker = Client("workers/fib.py")
+
+def test_fib():
+    assert worker.get("/fib?num=20").json() == {"fib": 6765}
+
+def test_fault():
+    assert worker.get("/fib?num=20").json() == {"fib": FAULT}
+"""
+
+TEST_JS = """
+IMPORTS
+test('hello', async () => {
+    const worker = client('workers/hello.js');
+    assert.deepEqual((await worker.get('/hello?name=Ann')).json(), { hello: 'Ann' });
+});
+"""
+
+IMPORTS = {
+    "js": "const assert = require('node:assert/strict');\nconst { test } = require('node:test');\n"
+          "const { client } = require('nodey/testing');\n",
+    "mjs": "import assert from 'node:assert/strict';\nimport { test } from 'node:test';\n"
+           "import { client } from 'nodey/testing';\n"}
+
+
+def test_run_shows_pytest_the_way_to_the_sdk(tmp_path: Path) -> None:
+    folder = folder_of(tmp_path, {**PROGRAMS, "test_fib.py": TEST_PY.replace("FAULT", "6765")})
+    done = run(folder, "run", "python3", "-m", "pytest", "-q", "-p", "no:cacheprovider")
+    assert done.code == 0 and "2 passed" in done.out, done
+    assert not (folder / "node_modules").exists(), "what Python does not need is not made"
+    write_files(folder, {"test_fib.py": TEST_PY.replace("FAULT", "0")})
+    done = run(folder, "run", "python3", "-m", "pytest", "-q", "-p", "no:cacheprovider")
+    assert done.code == 1 and "1 failed, 1 passed" in done.out, done
+
+
+@pytest.mark.parametrize("kind", ["js", "mjs"])
+@pytest.mark.parametrize("place", ["", "test/"])
+def test_run_shows_node_the_way_to_the_sdk(tmp_path: Path, kind: str, place: str) -> None:
+    name = f"{place}hello.test.{kind}"
+    folder = folder_of(tmp_path, {**PROGRAMS, name: TEST_JS.replace("IMPORTS", IMPORTS[kind])})
+    done = run(folder, "run", "node", "--test", "--test-reporter=tap")
+    assert done.code == 0 and "# pass 1\n" in done.out, done
+
+
+def test_run_puts_a_virtual_environment_first(tmp_path: Path) -> None:
+    write_files(tmp_path, {"venv/bin/python": "", "venv/bin/greet.sh": "#!/bin/sh\necho mine $1\n",
+                           ".nodey/x": ""})
+    (tmp_path / "venv/bin/python").chmod(0o755)
+    done = run(tmp_path, "run", "greet.sh", "-f")
+    assert (done.code, done.out) == (0, "mine -f\n"), done
+    shown = run(tmp_path, "run", "sh", "-c", 'echo "$VIRTUAL_ENV $PYTHONPATH $NODE_PATH"',
+                env={"PYTHONPATH": "/a", "NODE_PATH": "/b"}).out
+    assert re.fullmatch(rf"{tmp_path}/venv \S+/python:/a \S+/node:/b\n", shown), shown
+
+
+def test_run_is_what_it_runs(tmp_path: Path) -> None:
+    write_files(tmp_path, {"plain": "", "elsewhere/nodey.toml":
+                           '[server]\ndata_dir = "data"\n[workers.a]\ncommand = "true"\n'})
+    assert run(tmp_path, "run", "sh", "-c", "exit 7").code == 7
+    assert run(tmp_path, "run", "cat", input="words").out == "words"
+    signals = run(tmp_path, "run", "grep", "SigIgn", "/proc/self/status").out
+    assert int(signals.split()[1], 16) & 1 << 12 == 0, "SIGPIPE ends the command as it would"
+    done = run(tmp_path, "run", "no-such-command")
+    assert done.code == 127 and 'no command "no-such-command"' in done.err, done
+    done = run(tmp_path, "run", "./plain")
+    assert done.code == 126 and "Permission denied" in done.err, done
+    assert run(tmp_path, "run").code == 2
+    assert run(tmp_path, "run", "-f", "nosuch.toml", "true").code == 1
+    assert run(tmp_path, "run", "-f", "elsewhere/nodey.toml", "true").code == 0
+    assert (tmp_path / "elsewhere/data/sdk").is_dir()
+
+
 # ------------------------------------------------------------------ help and manners
 
 
-VERBS = ["up", "new", "call", "ask", "repl", "reload", "check"]
+VERBS = ["up", "new", "run", "call", "ask", "repl", "reload", "check"]
 
 
 @pytest.mark.parametrize("verb", VERBS)

@@ -215,6 +215,18 @@ def test_help_tells_all_about_one_setting(tmp_path: Path) -> None:
                            "workers.instances?\n")
 
 
+@pytest.mark.parametrize("words, said", [
+    (["port"], "port is called listen here:\n\n[server] listen\n"),
+    (["workers.replicas"], "replicas is called instances here:\n\n[workers.NAME] instances\n"),
+    (["server.replicas"], None),
+])
+def test_help_knows_what_others_call_a_setting(tmp_path: Path, words: list[str],
+                                               said: Optional[str]) -> None:
+    done = run(tmp_path, "help", "config", *words)
+    assert done.returncode == (0 if said else 2), done
+    assert done.stdout.startswith(said) if said else "no setting called replicas" in done.stderr
+
+
 def test_the_reference_in_the_readme_is_what_the_program_says() -> None:
     done = subprocess.run([sys.executable, str(ROOT / "scripts" / "reference"), "--check"],
                           capture_output=True, text=True, timeout=60,

@@ -184,6 +184,35 @@ def test_a_failure_shows_what_was_sent_and_what_came(tmp_path: Path) -> None:
     assert done.code == 1
 
 
+def test_a_worker_is_checked_by_its_name(tmp_path: Path) -> None:
+    write_files(tmp_path, {
+        "programs/other.py": "import nodey, os\nassert os.environ['LEVEL'] == 'high'\n"
+                             "assert os.path.basename(os.getcwd()) == 'data'\n"
+                             "nodey.get('/other')(lambda req: 'other')\n",
+        "data/x": "", "workers/bad.py": "import nodey\nx = (\n",
+        "nodey.toml": '[workers.fine]\nscript = "programs/other.py"\ncwd = "data"\n'
+                      'env = { LEVEL = "high" }\n'})
+    result = verdict(tmp_path, "fine")
+    assert (result["level"], of(result, "fail")) == (1, []), result
+    assert result["program"][-1].endswith("programs/other.py")
+    bad = check(tmp_path, "bad")
+    assert bad.code == 1 and "\\x0a" not in bad.out, bad
+    assert re.search(r"^        it says that it cannot start: .*bad\.py:2: SyntaxError", bad.out,
+                     re.M), bad
+    assert re.search(r"^            x = \($", bad.out, re.M), "each line of it is a line"
+    assert "no worker here has that name" in check(tmp_path, "nobody").err
+    write_files(tmp_path, {"fine": ""})
+    assert "not executable" in check(tmp_path, "fine").err, "a file of that name goes first"
+
+
+def test_what_was_said_is_shown_of_failures_or_on_demand(tmp_path: Path) -> None:
+    usual = check(tmp_path, "--", *FAULTY, "chatters", "level0")
+    assert "  note  " in usual.out and "sent  " not in usual.out, usual
+    assert "came  " not in usual.out and "mend: print to stderr" in usual.out
+    whole = check(tmp_path, "-v", "--", *FAULTY, "chatters", "level0")
+    assert whole.out.count("        sent  ") >= 10 and "        came  " in whole.out, whole
+
+
 def test_silence_and_chatter_are_only_noted(tmp_path: Path) -> None:
     silent = verdict(tmp_path, "--", *FAULTY, "silent", "level0")
     assert (silent["level"], of(silent, "note")) == (0, [START]), silent

@@ -62,7 +62,8 @@ def test_a_folder_with_a_main_file_is_one_worker(nodey: Nodey) -> None:
 def test_what_is_no_worker_is_left_out_with_a_reason(nodey: Nodey) -> None:
     trap = "open('started', 'w')\n"
     app = nodey({"workers/one.py": hello("/one") + "import util\n",
-                 "workers/util.py": "X = 1\n", "workers/_private.py": trap,
+                 "workers/util.py": "X = 1\n", "workers/money.js": "exports.x = 1;\n",
+                 "workers/_private.py": trap,
                  "workers/test_one.py": "import nodey\n" + trap,
                  "workers/lib/index.js": "require('fs').writeFileSync('started', '');\n",
                  "workers/venv/x.py": "import nodey\n" + trap,
@@ -70,7 +71,10 @@ def test_what_is_no_worker_is_left_out_with_a_reason(nodey: Nodey) -> None:
     assert app.get("/one").text == "hello"
     assert app.worker_pids() == app.worker_pids("one")
     assert not (app.folder / "started").exists()
-    for note in ('"workers/util.py": left out, it does not import nodey (a module of others?)',
+    for note in ('workers/util.py is not served: it does not import nodey (if it is to be a worker, '
+                 'add "import nodey" and @nodey.get("/util"))',
+                 'workers/money.js is not served: it does not import nodey (if it is to be a '
+                 'worker, add "const nodey = require(\'nodey\')" and nodey.get("/money", ...))',
                  '"workers/test_one.py": left out, a test',
                  '"workers/lib": left out, nothing in it imports nodey (a module of others?)',
                  '"workers/data.bin": left out, neither a script that nodey knows nor executable'

@@ -255,6 +255,40 @@ def test_a_worker_that_does_not_start_shows_why_on_its_routes(nodey: Nodey) -> N
     assert shown.marked.startswith("4def broken(:"), shown.marked
 
 
+DOWN_PY = "import nodey\nraise RuntimeError('no money <here>')\n"
+
+
+def test_a_path_may_be_one_of_a_worker_that_does_not_start(nodey: Nodey) -> None:
+    app = nodey({"workers/shop.py": DOWN_PY, "workers/fib.py": FIB_PY}, args=DEV)
+    detail = app.get("/orders").json()["detail"]
+    assert re.fullmatch(r"nothing is served at /orders; shop does not start, so its routes are "
+                        r"not known: .*RuntimeError: no money <here>.*", detail), detail
+    shown = app.get("/orders", BROWSER)
+    assert shown.status == 404
+    assert "<h2>shop does not start</h2>" in shown.text
+    assert "line 2, in" in shown.text and "no money &lt;here&gt;" in shown.text
+    assert "/fib</code>" in shown.text and "/shop/*" not in shown.text
+    (app.folder / "workers/shop.py").unlink()
+
+
+def test_in_production_nobody_learns_who_is_down(nodey: Nodey) -> None:
+    app = nodey({"workers/shop.py": DOWN_PY, "workers/fib.py": FIB_PY}, args=["--no-dev"])
+    assert app.get("/orders").json()["detail"] == "no route for this path"
+
+
+def test_a_refusal_names_the_setting(nodey: Nodey) -> None:
+    app = nodey({"workers/fib.py": FIB_PY},
+                "[server]\nmax_body = 10\nmax_target = 300\nmax_headers = 20\n" + script("fib"))
+    assert app.request("PUT", "/fib").json()["detail"] == "this path takes GET, HEAD, POST"
+    for answer, status, key in (
+            (app.post("/fib", b"x" * 11), 413, "max_body"),
+            (app.get("/" + "a" * 400), 414, "max_target"),
+            (app.get("/fib", {f"X-{n}": "1" for n in range(30)}), 431, "max_headers"),
+            (app.get("/fib", {"X": "1" * 40000}), 431, "max_head")):
+        assert answer.status == status
+        assert f"than {key} of [server]" in answer.json()["detail"], answer
+
+
 def test_a_start_up_error_is_shown_until_it_is_ready(nodey: Nodey) -> None:
     text = "import os, nodey\nif not os.path.exists('ok'):\n    raise RuntimeError('no ok here')\n" \
            "nodey.get('/late')(lambda req: 'late')\n"

@@ -18,6 +18,7 @@ import pytest
 
 import procs
 from app import App
+from timing import until
 from checks import Baseline, wait_gone, wait_run_gone
 from client import Headers, Response
 from load import Load, Outcome, Shot, blend, echo, evil, judge
@@ -162,6 +163,7 @@ def test_a_process_that_stays_is_found_in_any_session_and_group() -> None:
     child = subprocess.Popen(["sleep", "60"], env={**os.environ, procs.RUN: run},
                              start_new_session=True)
     try:
+        until(lambda: procs.of_run(run) == [child.pid], 5, "it has become what it is")
         with pytest.raises(AssertionError, match="sleep"):
             wait_run_gone(run, 0.3)
         with pytest.raises(AssertionError, match="sleep"):

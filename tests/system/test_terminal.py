@@ -147,6 +147,34 @@ def test_an_error_stands_out_with_its_traceback_below(
     assert "\x1b[1;31merror\x1b[0m" in shown.raw
 
 
+def test_each_request_is_a_line(terminal: Callable[..., Terminal]) -> None:
+    shown = terminal({"workers/hello.py": HELLO_PY})
+    shown.get("/hello?a=1")
+    shown.get("/fail")
+    shown.get("/nowhere")
+    shown.wait(r"^\S+ hello +GET /hello\?a=1  200  \d+(\.\d)? ms$")
+    shown.wait(r"^\S+ hello +GET /fail  500  \d+(\.\d)? ms$")
+    shown.wait(r"^\S+ nodey +GET /nowhere  404  \d+(\.\d)? ms$")
+    assert "\x1b[32m200\x1b[0m" in shown.raw and "\x1b[1;31m500\x1b[0m" in shown.raw
+
+
+@pytest.mark.parametrize("setting", ['access_log = "off"', 'dev = "off"'])
+def test_requests_are_lines_only_where_they_are_wanted(
+        terminal: Callable[..., Terminal], setting: str) -> None:
+    shown = terminal({"workers/hello.py": HELLO_PY, "nodey.toml": f"[server]\n{setting}\n"})
+    shown.get("/hello")
+    shown.get("/fail")
+    shown.wait("ZeroDivisionError")
+    assert "GET /hello  200" not in shown.text, shown.text
+
+
+def test_what_is_no_worker_is_told_once(terminal: Callable[..., Terminal]) -> None:
+    shown = terminal({"workers/util.py": "X = 1\n", ".env": "LOADBALANCER_PORT=3456\n"})
+    shown.wait(r"^Watching for changes")
+    assert shown.text.count("util.py is not served") == 1, shown.text
+    assert "LOADBALANCER_PORT" not in shown.text, "--listen has decided"
+
+
 def test_no_color_takes_only_the_colours_away(terminal: Callable[..., Terminal]) -> None:
     shown = terminal({"workers/hello.py": HELLO_PY}, {"NO_COLOR": "1"})
     shown.get("/hello")

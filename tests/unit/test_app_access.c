@@ -4,9 +4,11 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "app/access.h"
+#include "base/log.h"
 #include "tests/unit/tree.h"
 
 #include <cmocka.h>
@@ -20,7 +22,8 @@ static struct buf note(enum access_log kind, const struct http_request *req, uns
     int ends[2];
     assert_int_equal(pipe2(ends, O_CLOEXEC), 0);
     sink_init(&sink, ends[1]);
-    access_note(&(struct access){kind, &sink}, req, status, body_bytes, took_us);
+    access_note(&(struct access){.kind = kind, .sink = &sink}, req, status, body_bytes,
+                took_us);
     close(ends[1]);
     ssize_t n;
     while ((n = read(ends[0], buf_reserve(&out, 4096), 4096)) > 0)
@@ -128,9 +131,121 @@ static void json_is_an_object_a_line(void **state)
     buf_deinit(&out);
 }
 
+/* ------------------------------------------------------------- for a terminal */
+
+static void keep_line(void *arg, struct slice line)
+{
+    buf_add(arg, line);
+}
+
+/* What is seen behind the time and the name. */
+static const char *seen(struct buf *out)
+{
+    const char *blank = strchr(buf_cstr(out), ' ');
+    return blank ? blank + 1 : "";
+}
+
+static void at_a_terminal_a_request_is_a_short_line(void **state)
+{
+    struct buf out = {0};
+    struct access a = {.kind = ACCESS_AUTO};
+    (void)state;
+    log_setup(LOG_INFO, LOG_PRETTY, keep_line, &out);
+    access_show(&a, "fib", &request, 200, 1234);
+    assert_string_equal(seen(&out), "fib   GET /a%20b?x=1  200  1.2 ms\n");
+    buf_clear(&out);
+    access_show(&a, "fib", &request, 499, 250 * 1000);
+    assert_string_equal(seen(&out), "fib   GET /a%20b?x=1  499  250 ms, the client has left\n");
+    buf_clear(&out);
+    access_note_refused(&a, SLICE("::1"), &(struct refusal){400, "bad"});
+    assert_string_equal(seen(&out), "nodey a request was refused  400  bad\n");
+    buf_deinit(&out);
+}
+
+static void the_status_has_the_colour_of_its_kind(void **state)
+{
+    static const struct {
+        unsigned status;
+        const char *painted;
+    } cases[] = {{204, "\x1b[32m204"},
+                 {302, "\x1b[36m302"},
+                 {404, "\x1b[33m404"},
+                 {500, "\x1b[1;31m500"}};
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        struct buf out = {0};
+        log_setup(LOG_INFO, LOG_COLOURED, keep_line, &out);
+        access_show(&(struct access){.kind = ACCESS_AUTO}, "fib", &request, cases[i].status, 0);
+        assert_non_null(strstr(buf_cstr(&out), cases[i].painted));
+        buf_deinit(&out);
+    }
+}
+
+static void a_client_cannot_paint_over_the_terminal(void **state)
+{
+    struct buf out = {0};
+    struct http_request req = request;
+    char path[1000];
+    (void)state;
+    memset(path, 'a', sizeof(path));
+    memcpy(path, "/\x1b[2J\n\xc2\x9b", 8);
+    req.path = (struct slice){path, sizeof(path)};
+    log_setup(LOG_INFO, LOG_COLOURED, keep_line, &out);
+    access_show(&(struct access){.kind = ACCESS_AUTO}, "fib", &req, 200, 0);
+    assert_non_null(strstr(buf_cstr(&out), "GET /?[2J???aaa"));
+    assert_ptr_equal(memchr(out.ptr, '\n', out.len), out.ptr + out.len - 1);
+    assert_true(out.len < 300);
+    buf_deinit(&out);
+}
+
+static void of_hundreds_in_a_second_one_hundred_is_shown(void **state)
+{
+    struct buf out = {0};
+    struct access a;
+    size_t lines = 0;
+    long second;
+    (void)state;
+    log_setup(LOG_INFO, LOG_PRETTY, keep_line, &out);
+    do { /* once more, should another second begin in between */
+        buf_clear(&out);
+        a = (struct access){.kind = ACCESS_AUTO};
+        second = (long)time(NULL);
+        for (int i = 0; i < 300; i++)
+            access_show(&a, "fib", &request, 200, 0);
+    } while (second != (long)time(NULL));
+    for (size_t i = 0; i < out.len; i++)
+        lines += out.ptr[i] == '\n';
+    assert_int_equal(lines, ACCESS_SHOWN_MAX);
+    buf_clear(&out);
+    a.second--; /* and then it is over */
+    access_show(&a, "fib", &request, 200, 0);
+    assert_non_null(strstr(buf_cstr(&out), "nodey and 200 more requests\n"));
+    assert_non_null(strstr(buf_cstr(&out), "  200  0.0 ms\n"));
+    buf_deinit(&out);
+}
+
+static void without_a_choice_there_are_lines_in_development_alone(void **state)
+{
+    struct buf out = {0};
+    (void)state;
+    log_setup(LOG_INFO, LOG_PRETTY, keep_line, &out);
+    assert_int_equal(access_kind(ACCESS_AUTO, true), ACCESS_AUTO);
+    assert_int_equal(access_kind(ACCESS_AUTO, false), ACCESS_OFF);
+    assert_int_equal(access_kind(ACCESS_OFF, true), ACCESS_OFF);
+    assert_int_equal(access_kind(ACCESS_JSON, true), ACCESS_JSON);
+    log_setup(LOG_INFO, LOG_PLAIN, keep_line, &out);
+    assert_int_equal(access_kind(ACCESS_AUTO, true), ACCESS_OFF);
+}
+
 int main(void)
 {
     static const struct CMUnitTest tests[] = {
+        cmocka_unit_test(at_a_terminal_a_request_is_a_short_line),
+        cmocka_unit_test(the_status_has_the_colour_of_its_kind),
+        cmocka_unit_test(a_client_cannot_paint_over_the_terminal),
+        cmocka_unit_test(of_hundreds_in_a_second_one_hundred_is_shown),
+        cmocka_unit_test(without_a_choice_there_are_lines_in_development_alone),
         cmocka_unit_test(combined_is_as_apache_writes_it),
         cmocka_unit_test(what_was_not_sent_is_a_dash),
         cmocka_unit_test(a_client_cannot_forge_a_line),

@@ -238,7 +238,20 @@ static void mistakes_are_told_with_their_place(void **state)
         {"[server]\nlisten = \"x\"\nlsiten = 1\n",
          "nodey.toml:3:1: unknown key \"lsiten\" in [server]; did you mean \"listen\"?"},
         {"[server]\naccess_log = true\n",
-         "nodey.toml:2:14: access_log must be \"off\", \"combined\" or \"json\", not true"},
+         "nodey.toml:2:14: access_log must be \"auto\", \"off\", \"combined\" or \"json\", not "
+         "true"},
+        {"[server]\nport = 8080\n",
+         "nodey.toml:2:1: unknown key \"port\" in [server]; it is called listen here: "
+         "listen = \"0.0.0.0:80\""},
+        {"port = 8080\n",
+         "nodey.toml:1:1: unknown key \"port\"; it is called listen here, and stands under "
+         "[server]: listen = \"0.0.0.0:80\""},
+        {"[workers.fib]\nreplicas = 3\n",
+         "nodey.toml:2:1: unknown key \"replicas\" in [workers.fib]; it is called instances "
+         "here: instances = 4"},
+        {"[defaults]\nEnvironment = 3\n",
+         "nodey.toml:2:1: unknown key \"Environment\" in [defaults]; it is called env here: "
+         "env = { LEVEL = \"high\", WEB_PORT = \"${PORT:-3000}\" }"},
         {"[[routes]]\npath = \"/\"\nto = \"fib\"\ntoo = 1\n[workers.fib]\ncommand = \"x\"",
          "nodey.toml:4:1: unknown key \"too\" in [[routes]]; did you mean \"to\"?"},
 
@@ -513,7 +526,7 @@ static void a_section_takes_the_program_of_its_name(void **state)
                  "that name in workers/; did you mean \"fib\"?");
     assert_null(load("[workers.util]\n", &err));
     assert_non_null(strstr(err.text, "nodey.toml:1:10: [workers.util] needs a script or a "
-                                     "command: \"workers/util.py\": left out"));
+                                     "command: workers/util.py is not served"));
 }
 
 static void a_section_takes_the_program_that_it_runs(void **state)
@@ -843,8 +856,8 @@ static void with_nothing_at_all_it_says_what_to_do(void **state)
     assert_non_null(empty);
     assert_non_null(strstr(empty->empty,
                            "nothing in workers/ can be run: put a .py or .js file "
-                           "there, or make a program executable (\"workers/a.py\": "
-                           "left out, "));
+                           "there, or make a program executable (workers/a.py is "
+                           "not served: it does not import nodey"));
     config_release(empty);
 }
 

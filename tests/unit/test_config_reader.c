@@ -48,7 +48,7 @@ static const struct setting rows[] = {
     {FIELD(argv), SETTING_COMMAND, "(none)", 0, 0, .help = ""},
 };
 
-static const struct section section = {"[sample]", rows, ARRAY_LEN(rows)};
+static const struct section section = {"[sample]", rows, ARRAY_LEN(rows), NULL};
 
 struct fixture {
     struct arena arena;

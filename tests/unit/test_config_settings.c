@@ -40,7 +40,7 @@ static void a_server_is_careful_by_itself(void **state)
     assert_int_equal(s.send_timeout, 30000);
     assert_int_equal(s.shutdown_timeout, 30000);
     assert_int_equal(s.spin, 0);
-    assert_int_equal(s.access_log, ACCESS_OFF);
+    assert_int_equal(s.access_log, ACCESS_AUTO);
     assert_int_equal(s.log_format, LOG_FORMAT_TEXT);
     assert_int_equal(s.log_level, LOG_INFO);
     assert_string_equal(s.data_dir, "/srv/app/.nodey");
