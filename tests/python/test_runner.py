@@ -29,7 +29,8 @@ def test_a_missing_package_is_one_line_with_the_command(write) -> None:
     assert head.startswith('fib needs the package "nodey_needs_this", which is not installed')
     assert command.endswith("pip install nodey_needs_this") and "\n" not in command
     stack = frame["stack"].splitlines()
-    assert stack[0] == HEADLINE and "fib.py" in stack[1] and stack[-1] == frame["message"]
+    assert stack[0] == HEADLINE and "fib.py" in stack[1]
+    assert stack[-1] == "ModuleNotFoundError: No module named 'nodey_needs_this'"
     assert "run.py" not in frame["stack"]
     assert stop(worker) == ""
 
@@ -165,7 +166,7 @@ def test_a_script_is_not_what_it_imports(write) -> None:
 def test_other_frameworks_names_are_understood_by_import_too(write) -> None:
     frame = write("from nodey import get, jsonify\n").next()
     assert frame["message"] == "nodey has no 'jsonify': return the dict or list itself"
-    assert "worker.py" in frame["stack"] and frame["stack"].rstrip().endswith(frame["message"])
+    assert "worker.py" in frame["stack"] and "cannot import name" in frame["stack"]
 
 
 def test_a_missing_part_of_a_package_is_no_missing_package(write) -> None:

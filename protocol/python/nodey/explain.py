@@ -53,8 +53,8 @@ _PACKAGE_OF = {
 
 
 class Explained:
-    """message: one sentence or, for a syntax error, with the line below it.  stack: the
-    traceback, which ends in the sentence."""
+    """message: one sentence or, for a syntax error, with the line below it.  stack: Python's
+    own traceback."""
 
     __slots__ = ("message", "stack")
 
@@ -68,20 +68,15 @@ def explained(exc: BaseException) -> Explained | None:
     if isinstance(exc, SyntaxError):
         return _syntax(exc)
     if isinstance(exc, ModuleNotFoundError) and exc.name:
-        return _instead_of_last_line(exc, _missing(exc.name))
+        return Explained(_missing(exc.name), traceback_text(exc))
     if isinstance(exc, ImportError) and exc.name == "nodey":
         wanted = re.match(r"cannot import name '(\w+)'", str(exc))
         if wanted:
             from . import __all__ as known
             from .habits import missing
 
-            return _instead_of_last_line(exc, missing("nodey", wanted[1], known))
+            return Explained(missing("nodey", wanted[1], known), traceback_text(exc))
     return None
-
-
-def _instead_of_last_line(exc: BaseException, message: str) -> Explained:
-    trace = traceback_text(exc).rstrip()
-    return Explained(message, f"{trace.rpartition(chr(10))[0]}\n{message}\n")
 
 
 # ---------------------------------------------------------------- syntax errors
