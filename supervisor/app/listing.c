@@ -2,7 +2,7 @@
 
 #include <stdlib.h>
 
-enum { DISTANCE_MAX = 64 }; /* bytes of a path that are compared */
+#include "config/value.h"
 
 struct taker {
     struct listed *out;
@@ -78,27 +78,6 @@ size_t listing_routes(const struct config *config, const struct pools *pools, co
     return t.count;
 }
 
-/* Levenshtein's. */
-static size_t distance(struct slice a, struct slice b)
-{
-    size_t row[DISTANCE_MAX + 1];
-    a.len = MIN(a.len, (size_t)DISTANCE_MAX);
-    b.len = MIN(b.len, (size_t)DISTANCE_MAX);
-    for (size_t j = 0; j <= b.len; j++)
-        row[j] = j;
-    for (size_t i = 1; i <= a.len; i++) {
-        size_t corner = row[0];
-        row[0] = i;
-        for (size_t j = 1; j <= b.len; j++) {
-            size_t above = row[j];
-            size_t change = corner + (a.ptr[i - 1] != b.ptr[j - 1]);
-            row[j] = MIN(MIN(above, row[j - 1]) + 1, change);
-            corner = above;
-        }
-    }
-    return row[b.len];
-}
-
 static int by_rank(const void *a, const void *b)
 {
     const struct listed *x = a, *y = b;
@@ -109,6 +88,6 @@ static int by_rank(const void *a, const void *b)
 void listing_sort(struct listed *all, size_t count, struct slice path)
 {
     for (size_t i = 0; i < count; i++)
-        all[i].rank = distance(path, all[i].path) * (count + 1) + i;
+        all[i].rank = (size_t)nearest_distance(path, all[i].path) * (count + 1) + i;
     qsort(all, count, sizeof(*all), by_rank);
 }

@@ -207,8 +207,10 @@ static bool same(char a, char b)
 }
 
 /* Damerau-Levenshtein: insertions, deletions, changes and swaps of neighbours. */
-static unsigned distance(struct slice a, struct slice b)
+unsigned nearest_distance(struct slice a, struct slice b)
 {
+    a.len = MIN(a.len, (size_t)NEAREST_MAX_WORD);
+    b.len = MIN(b.len, (size_t)NEAREST_MAX_WORD);
     unsigned rows[3][NEAREST_MAX_WORD + 1];
     unsigned *before = rows[0], *above = rows[1], *row = rows[2];
     for (unsigned j = 0; j <= b.len; j++)
@@ -241,7 +243,7 @@ void nearest_offer(struct nearest *n, const char *candidate)
     struct slice other = slice_of(candidate);
     if (n->word.len > NEAREST_MAX_WORD || other.len > NEAREST_MAX_WORD)
         return;
-    unsigned d = distance(n->word, other);
+    unsigned d = nearest_distance(n->word, other);
     /* A third of the letters wrong is a typo; more is another word. */
     if (d < n->distance && d <= (MAX(n->word.len, other.len) + 2) / 3) {
         n->best = candidate;

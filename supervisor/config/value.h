@@ -49,5 +49,8 @@ struct nearest {
     unsigned distance;
 };
 
+/* How many slips of the keyboard apart, case aside; of long words the beginning counts. */
+unsigned nearest_distance(struct slice, struct slice);
+
 struct nearest nearest_init(struct slice word);
 void nearest_offer(struct nearest *, const char *candidate);
