@@ -175,14 +175,17 @@ def agrees(expected: list[str], printed: str) -> bool:
 
 
 def find_lines(expected: list[str], shown: str, start: int) -> Optional[int]:
-    """Where those lines end in what is shown from `start` on; others may be among them."""
-    wanted = [like(line.rstrip()) for line in expected]
+    """Where those lines end in what is shown from `start` on; others may be among them.
+
+    Columns are as wide as what has been shown: one space is as good as several.
+    """
+    wanted = [like(" ".join(line.split())) for line in expected]
     at = start
     while wanted:
         end = shown.find("\n", at)
         if end < 0:
             return None
-        if wanted[0].fullmatch(shown[at:end].rstrip()):
+        if wanted[0].fullmatch(" ".join(shown[at:end].split())):
             wanted.pop(0)
         at = end + 1
     return at
