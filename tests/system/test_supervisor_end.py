@@ -150,7 +150,7 @@ def test_nothing_is_accepted_after_sigterm(nodey: Nodey) -> None:
             try:
                 with Connection(app.port, 1):
                     return False
-            except ConnectionRefusedError:
+            except (ConnectionRefusedError, ConnectionResetError):
                 return True
 
         until(refused, 1, "connections are refused")
