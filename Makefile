@@ -46,7 +46,8 @@ LLHTTP_SOURCE  ?= /usr/share/llhttp
 # Expanded in the recipes, not here: `make up` may install pkg-config first.
 SYSTEM   = $(patsubst -I%,-isystem %,$(shell pkg-config --cflags libuv jansson 2>/dev/null)) \
            -isystem $(LLHTTP_INCLUDE) -isystem $(LLHTTP_INCLUDE)/llhttp
-LIBS     = $(shell pkg-config --static --libs libuv-static) -l:libjansson.a -lm
+LIBS     = $(shell pkg-config --static --libs libuv-static) -l:libjansson.a -l:libz.a \
+           -l:libbrotlienc.a -l:libbrotlicommon.a -l:libzstd.a -lm
 COMMON   = $(MODE_$(MODE)) -D_GNU_SOURCE -DNODEY_VERSION='"$(VERSION)"' -fno-common -MMD -MP
 COMPILE  = $(CC) -std=gnu17 $(COMMON) $(INCLUDES) $(SYSTEM) $(CFLAGS)
 COMPILEX = $(CXX) -std=gnu++17 -fno-exceptions -fno-rtti $(COMMON) $(INCLUDES) $(SYSTEM) $(CXXFLAGS)
@@ -156,7 +157,7 @@ INSTALL := $(if $(filter up,$(GOALS)),deps) $(if $(filter lint,$(GOALS)),deps-li
 $(B)/.libraries: | $(INSTALL)
 	@mkdir -p $(@D)
 	@pkg-config --exists libuv-static jansson 2>/dev/null && test -f $(LLHTTP_SOURCE)/llhttp.c && \
-	printf '#include <%s>\n' uv.h jansson.h llhttp.h toml++/toml.h | \
+	printf '#include <%s>\n' uv.h jansson.h llhttp.h toml++/toml.h zlib.h brotli/encode.h zstd.h | \
 	$(CXX) -x c++ -std=gnu++17 -fsyntax-only $(SYSTEM) - 2>/dev/null || \
 	{ echo 'A library that nodey is built from is missing. run: make deps' >&2; exit 1; }
 	@touch $@

@@ -96,7 +96,7 @@ static const struct rule response_rules[] = {
     {M_JSON, AS_ANY, INTO(body), false, NULL},
     {M_REASON, AS_STRING, INTO(reason), false, reason_fault},
     {M_MORE, AS_BOOL, INTO(more), false, "more must be true or false"},
-    {M_FILE, AS_PRESENCE, INTO(file), false, "file must be a string"},
+    {M_FILE, AS_STRING, INTO(file), false, "file must be a string"},
 };
 
 static const struct rule error_rules[] = {

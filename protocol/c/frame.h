@@ -21,6 +21,11 @@ enum frame_verdict {
 
 enum frame_kind {
     FRAME_RESPONSE,
+    FRAME_CHUNK,   /* more of a body that was begun with `more` */
+    FRAME_END,     /* its end, or that of a WebSocket */
+    FRAME_CREDIT,  /* so many bytes more of a request's body may be sent */
+    FRAME_MESSAGE, /* of a WebSocket */
+    FRAME_INFO,    /* an interim answer, 1xx */
     FRAME_READY,
     FRAME_ERROR,
     FRAME_ASK,
@@ -54,13 +59,19 @@ struct frame {
     struct slice type;   /* the `type` member's text as written, for FRAME_UNKNOWN */
     bool dirty;          /* mend the line and read it again: see frame_line_clean() */
     struct frame_id id;
-    uint64_t status;           /* response, error */
-    struct json_value reason;  /* response, cancel: a string */
-    struct json_value headers; /* response: an object of strings and arrays of strings */
+    uint64_t status;           /* response, error, info */
+    struct json_value reason;  /* response, cancel, end: a string */
+    struct json_value headers; /* response, info; `trailers` of an end: an object of strings
+                                  and arrays of strings */
     enum frame_body body_kind;
-    struct json_value body; /* response */
+    struct json_value body; /* response, chunk, end, message (text or base64) */
     bool more;
-    bool file;                 /* a `file` member is there */
+    struct json_value file; /* response: an absolute path, a string; raw.len 0 = none */
+    uint64_t offset;        /* of a file: where to begin */
+    bool has_length;        /* of a file: else up to its end */
+    uint64_t length;
+    uint64_t bytes;            /* credit: 1 .. 2^53-1 */
+    uint64_t close_code;       /* end of a WebSocket: 1000..4999; 0 = none is given */
     struct json_value code;    /* error: a string */
     struct json_value message; /* error, log: a string */
     struct json_value stack;   /* error: a string */
@@ -122,8 +133,10 @@ struct frame_request {
     const struct field *params;
     size_t param_count;
     struct slice token;
-    struct slice body; /* empty = none */
-    bool body_as_json; /* the body is validated JSON and the worker wants `json` */
+    struct slice upgrade; /* "websocket", or another protocol; empty = none */
+    struct slice body;    /* empty = none */
+    bool body_as_json;    /* the body is validated JSON and the worker wants `json` */
+    bool more;            /* chunks follow, up to an end */
 };
 
 /*
@@ -141,8 +154,12 @@ struct frame_hello {
     unsigned instance;
     bool dev;
     uint64_t max_line;
+    uint64_t window;           /* bytes of an answer's body that may be under way at first */
     const char *const *tokens; /* NULL-terminated; may be NULL */
+    const char *const *roots;  /* absolute: `file` may name what lies in these; may be NULL */
 };
+
+enum { FRAME_CHUNK_MAX = 65536 }; /* bytes of body in one chunk */
 
 void frame_write_hello(struct buf *, const struct frame_hello *);
 
@@ -162,6 +179,25 @@ void frame_write_ask(struct buf *, const struct frame_ask *);
 void frame_write_answer(struct buf *, struct slice id_raw, struct slice value);
 void frame_write_error(struct buf *, struct slice id_raw, const char *code,
                        struct slice message, struct slice data);
+/*
+ * A piece of a body, at most FRAME_CHUNK_MAX bytes: as text when it is valid UTF-8 and that is
+ * not dearer, else as base64.  Room for all of it is reserved at once.
+ */
+void frame_write_chunk(struct buf *, uint64_t id, struct slice bytes);
+
+/* A WebSocket's message, whole; `text` must be valid UTF-8. */
+void frame_write_message(struct buf *, uint64_t id, bool text, struct slice bytes);
+
+/* The end of a body, or of a WebSocket. */
+struct frame_end {
+    const struct field *trailers; /* lower-case names */
+    size_t trailer_count;
+    unsigned close_code; /* of a WebSocket; 0 = none */
+    struct slice reason; /* of a WebSocket: valid UTF-8 */
+};
+
+void frame_write_end(struct buf *, uint64_t id, const struct frame_end *);
+void frame_write_credit(struct buf *, uint64_t id, uint64_t bytes);
 void frame_write_cancel(struct buf *, uint64_t id, const char *reason);
 void frame_write_ping(struct buf *, uint64_t id);
 void frame_write_drain(struct buf *, uint64_t grace_ms);

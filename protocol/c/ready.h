@@ -35,7 +35,9 @@ struct ready {
     uint64_t protocol;    /* 1 when absent */
     uint64_t concurrency; /* 1..100000, 1 when absent */
     uint64_t prefetch;    /* 0..1024, 0 when absent */
-    unsigned features;    /* enum ready_feature; unknown names are ignored */
+    uint64_t window; /* bytes of a request's body that may be sent at first: 1K..64M, 256K when
+                        absent */
+    unsigned features; /* enum ready_feature; unknown names are ignored */
     enum ready_headers headers;
     struct slice *header_names; /* lower case; READY_HEADERS_LIST */
     size_t header_count;

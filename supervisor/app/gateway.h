@@ -9,9 +9,14 @@
 #include "app/routes.h"
 #include "http/server.h"
 
-/* What the data of an exchange points at: who works on it is told when its client leaves. */
+/*
+ * What the data of an exchange points at: who works on it is told of what its client does, see
+ * struct http_handler.  `body` and `drained` are NULL for whoever takes no bodies in pieces.
+ */
 struct pending {
     void (*gone)(struct pending *);
+    void (*body)(struct pending *);
+    void (*drained)(struct pending *);
 };
 
 struct gateway {

@@ -39,31 +39,39 @@ struct server_config {
     uint64_t body_timeout;
     uint64_t idle_timeout;
     uint64_t send_timeout;
-    uint64_t shutdown_timeout; /* from the signal to the last child's end */
-    uint64_t spin;             /* microseconds; 0 = off */
-    int access_log;            /* enum access_log */
-    int log_format;            /* enum log_format */
-    int log_level;             /* enum log_level of base/log.h */
-    const char *data_dir;      /* absolute */
-    int dev;                   /* enum automatic: stacks, error pages; and watch */
-    int watch;                 /* enum automatic: AUTO follows dev */
-    uint64_t cache_size;       /* bytes of all cached answers together; 0 = none are kept */
-    bool ask_endpoint;         /* POST /ask, as the bridges of old had it */
-    bool discover;             /* serve what lies in workers/ */
+    uint64_t shutdown_timeout;   /* from the signal to the last child's end */
+    uint64_t spin;               /* microseconds; 0 = off */
+    int access_log;              /* enum access_log */
+    int log_format;              /* enum log_format */
+    int log_level;               /* enum log_level of base/log.h */
+    const char *data_dir;        /* absolute */
+    int dev;                     /* enum automatic: stacks, error pages; and watch */
+    int watch;                   /* enum automatic: AUTO follows dev */
+    uint64_t cache_size;         /* bytes of all cached answers together; 0 = none are kept */
+    uint64_t max_message;        /* bytes of a WebSocket's message */
+    uint64_t websocket_timeout;  /* a silent WebSocket is pinged, and then closed */
+    struct string_list compress; /* "zstd", "br", "gzip", the favourite first; none = off */
+    uint64_t compress_min;       /* bytes: shorter answers are sent as they are */
+    struct string_list compress_types; /* media types, "text/" + "*" among them */
+    bool ask_endpoint;                 /* POST /ask, as the bridges of old had it */
+    bool discover;                     /* serve what lies in workers/ */
 };
 
 struct worker_config {
-    const char *name;            /* [A-Za-z0-9_][A-Za-z0-9_.-]{0,63} */
-    const char *script;          /* absolute, or NULL when a command was configured */
-    struct string_list command;  /* argv, never empty: as configured, or what runs the script */
-    const char *cwd;             /* absolute */
-    const char *venv;            /* absolute: Python's virtual environment; NULL: as found */
-    struct string_list env;      /* "NAME=value": .env, under env_file, under env */
-    struct string_list env_file; /* absolute, each read into env */
-    bool env_clear;              /* inherits nothing but what nodey itself adds */
-    struct string_list watch;    /* absolute files and folders, beside what the script loads */
-    struct string_list tokens;   /* tokens that it answers, beside those of its ready */
-    bool ready_auto;             /* alive for 2 s without `ready` = level 0 */
+    const char *name;           /* [A-Za-z0-9_][A-Za-z0-9_.-]{0,63} */
+    const char *script;         /* absolute, or NULL when a command was configured */
+    struct string_list command; /* argv, never empty: as configured, or what runs the script */
+    const char *cwd;            /* absolute */
+    const char *app;  /* "shop.wsgi:application": a WSGI or ASGI application; or NULL */
+    uint64_t threads; /* of each Python process; 0 = as the program says */
+    struct string_list file_roots; /* absolute: `file` answers may name what lies in these */
+    const char *venv;              /* absolute: Python's virtual environment; NULL: as found */
+    struct string_list env;        /* "NAME=value": .env, under env_file, under env */
+    struct string_list env_file;   /* absolute, each read into env */
+    bool env_clear;                /* inherits nothing but what nodey itself adds */
+    struct string_list watch;  /* absolute files and folders, beside what the script loads */
+    struct string_list tokens; /* tokens that it answers, beside those of its ready */
+    bool ready_auto;           /* alive for 2 s without `ready` = level 0 */
     uint64_t instances;
     uint64_t start_timeout; /* ms */
     uint64_t timeout;       /* of one request */
@@ -89,7 +97,11 @@ struct worker_config {
 struct route_config {
     const char *path;           /* see http/router.h */
     struct string_list methods; /* upper case; none = any */
-    const char *to;             /* "worker" or "worker:Token" */
+    const char *to;             /* "worker" or "worker:Token"; NULL with `root` */
+    const char *root;           /* absolute: the folder whose files are served; or NULL */
+    struct string_list index;   /* of `root`: what is served for a folder */
+    bool spa;                   /* of `root`: index of the root for what is not there */
+    const char *cache_control;  /* of `root`: the field of its answers; NULL = none */
     uint64_t timeout;           /* ms; 0 = the worker's */
     uint64_t cache;             /* ms that an answer without Cache-Control is fresh; 0 = off */
     struct string_list cache_headers; /* lower case: request headers that are part of the key */

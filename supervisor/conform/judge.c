@@ -95,7 +95,7 @@ void judge_response(struct talk *t, const struct frame *frame)
     struct buf body = {0};
     struct http_answer answer;
     struct err err;
-    if (frame->more || frame->file)
+    if (frame->more || frame->file.raw.len)
         report_fail(t->report, "send the whole body in the answer",
                     "\"%s\" is reserved and not accepted yet", frame->more ? "more" : "file");
     else if (!reply_read(frame, &arena, &body, &answer, &err) || !response_check(&answer, &err))

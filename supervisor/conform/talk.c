@@ -181,6 +181,11 @@ static bool take_frame(struct talk *t, const struct frame *frame)
     switch (frame->kind) {
     case FRAME_LOG:
     case FRAME_UNKNOWN:
+    case FRAME_CHUNK:
+    case FRAME_END:
+    case FRAME_CREDIT:
+    case FRAME_MESSAGE:
+    case FRAME_INFO:
     case FRAME_CANCEL: /* of its own asks, which are answered at once */
     case FRAME_READY:  /* again: what is declared was kept from the first */
     case FRAME_DRAIN:

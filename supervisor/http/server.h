@@ -1,10 +1,12 @@
 /*
  * server: listeners, their connections, and the door to whoever answers.
  *
- * A connection reads one request at a time, body collected, and hands it to the
- * handler as an exchange.  The handler answers now or later with one
- * exchange_respond() or exchange_fail(); until then the exchange is valid, unless
- * `gone` says that the client has left, after which it must not be touched.
+ * A connection reads one request at a time and hands it to the handler as an exchange: with
+ * its whole body when that is small and its length known, else as soon as the head is
+ * whole (`more`), and the body follows in pieces.  The handler answers now or later, with
+ * one exchange_respond() or exchange_fail(), or in pieces from exchange_begin() to
+ * exchange_end(); until then the exchange is valid, unless `gone` says that the client has
+ * left, after which it must not be touched.
  * Answers leave in the order of the requests.  Bad requests never reach the
  * handler: the server answers them itself (400, 408, 413, 414, 417, 431, 501, 505).
  */
@@ -29,7 +31,7 @@ struct http_limits {
     size_t head_bytes;          /* request line and fields: 431, or 414 for the line */
     size_t target_bytes;        /* request target: 414 */
     size_t header_count;        /* fields: 431 */
-    size_t body_bytes;          /* 413 */
+    uint64_t body_bytes;        /* 413 */
     uint64_t header_timeout_ms; /* first byte to end of head, in all: 408 */
     uint64_t body_timeout_ms;   /* between two reads of a body: 408 */
     uint64_t idle_timeout_ms;   /* between two requests: closed */
@@ -47,8 +49,13 @@ struct http_request {
         *headers; /* lower-case names, hop-by-hop removed, X-Forwarded-* judged */
     size_t header_count;
     struct slice host; /* of the Host field or the absolute-form target */
-    struct slice body; /* whole, chunked coding removed */
-    struct slice ip;   /* after trusted proxies */
+    struct slice body; /* whole, chunked coding removed; empty when `more` */
+    bool more;         /* the body comes in pieces: exchange_body() */
+    bool has_length;   /* `length` is what Content-Length says; else it is chunked, or none */
+    uint64_t length;
+    struct slice upgrade; /* the protocol that the client would change to, lower case:
+                             "websocket"; empty = none.  Only with HTTP/1.1 and no body */
+    struct slice ip;      /* after trusted proxies */
     bool https;
     struct slice id;        /* X-Request-Id: from a trusted proxy, else made here */
     unsigned version_minor; /* HTTP/1.x */
@@ -59,10 +66,23 @@ struct http_handler {
     void (*request)(struct http_handler *, struct exchange *);
 
     /*
-     * The client left before the answer; the exchange ends when this returns.  Comes
-     * after `answered` with 499.  Also for what is under way in http_server_free().
+     * The client left before the answer was whole, or the rest of its body is refused (then
+     * the server answers, if nothing was said yet); the exchange ends when this returns.
+     * Comes after `answered`.  Also for what is under way in http_server_free().
      */
     void (*gone)(struct http_handler *, struct exchange *);
+
+    /*
+     * A request with `more`, or after exchange_upgrade(): more of the body is there, or it
+     * has ended.  Comes from the loop, never from within a function of the exchange.
+     */
+    void (*body)(struct http_handler *, struct exchange *);
+
+    /*
+     * Of what exchange_write() was given little is left to send (EXCHANGE_LOW).  From the
+     * loop; only after exchange_unsent() has been above that.
+     */
+    void (*drained)(struct http_handler *, struct exchange *);
 
     /*
      * An answer has been handed to the connection (or its client left: status 499).
@@ -124,6 +144,11 @@ const struct http_request *exchange_request(const struct exchange *);
 void exchange_set_data(struct exchange *, void *);
 void *exchange_data(const struct exchange *);
 
+enum {
+    EXCHANGE_INLINE = 64 * 1024, /* a body of a known length up to this is handed over whole */
+    EXCHANGE_LOW = 64 * 1024,    /* unsent bytes below which an answer may be continued */
+};
+
 /* Memory that ends with the exchange. */
 struct arena *exchange_arena(struct exchange *);
 
@@ -151,3 +176,74 @@ struct http_problem {
 };
 
 void exchange_fail(struct exchange *, const struct http_problem *);
+
+/* -------------------------------------------------- a request's body in pieces */
+
+/* What is here and not consumed yet: borrowed until the next call.  The connection reads no
+ * more while EXCHANGE_INLINE bytes lie here. */
+struct slice exchange_body(const struct exchange *);
+void exchange_consume(struct exchange *, size_t bytes);
+
+/* Nothing follows what exchange_body() gives. */
+bool exchange_body_ended(const struct exchange *);
+
+/* After its end: the trailer fields that a chunked body had, names in lower case. */
+const struct field *exchange_trailers(const struct exchange *, size_t *count);
+
+/* The body is wanted: a client that waits for "100 Continue" is told so, once. */
+void exchange_continue(struct exchange *);
+
+/* ------------------------------------------------------- an answer in pieces */
+
+/*
+ * An interim answer, status 102..199; 100 is exchange_continue()'s and 101 is
+ * exchange_upgrade()'s.  Nothing is sent to HTTP/1.0, or once the answer has begun.  False
+ * with a sentence when it may not be sent.
+ */
+bool exchange_inform(struct exchange *, unsigned status, const struct field *, size_t count,
+                     struct err *why) MUST_CHECK;
+
+/*
+ * The head of an answer, and its first piece (`body`, may be empty).  A Content-Length among
+ * the fields is kept and must be met; without one the body is chunked, or ends with the
+ * connection for HTTP/1.0.  False, and nothing was sent, as exchange_respond().
+ */
+bool exchange_begin(struct exchange *, const struct http_answer *, struct err *why) MUST_CHECK;
+
+/* A piece; copied, and sent at the end of this turn.  False when it is beyond the announced
+ * Content-Length: it was cut off there, and the answer can only be ended. */
+bool exchange_write(struct exchange *, struct slice bytes);
+
+/* Bytes of the answer that the kernel has not taken yet. */
+size_t exchange_unsent(const struct exchange *);
+
+/* The answer is whole, when as much as announced was written; else it is aborted.  Ends the
+ * exchange.  Trailer fields are sent when the answer is chunked and they are valid. */
+void exchange_end(struct exchange *, const struct field *trailers, size_t count);
+
+/* The rest will never come, which the client sees: the connection is cut.  Ends the exchange.
+ */
+void exchange_abort(struct exchange *);
+
+/*
+ * Answers with a part of a file, by sendfile(2); `fd` is owned from now on and closed also on
+ * failure.  Ends the exchange for the handler at once; the connection sends on by itself.
+ * A file that turns out shorter cuts the connection.
+ */
+struct http_file {
+    int fd;
+    uint64_t offset;
+    uint64_t length;
+};
+
+bool exchange_send_file(struct exchange *, const struct http_answer *, const struct http_file *,
+                        struct err *why) MUST_CHECK;
+
+/*
+ * Answers 101 with these fields (Connection: Upgrade is added): from now on the connection is
+ * a stream of bytes, read by exchange_body() and written by exchange_write(), neither with a
+ * timeout of its own.  exchange_end() ends the writing side and the exchange; the client's end
+ * is the body's.
+ */
+bool exchange_upgrade(struct exchange *, const struct http_answer *,
+                      struct err *why) MUST_CHECK;

@@ -5,6 +5,11 @@
  * exactly once: answered, failed, timed out, or never when the owner cancelled it
  * first.  Between the two it waits in its pool's queue or is written to a worker;
  * it may go back to the queue when that worker cannot have started it.
+ *
+ * Bodies may come in pieces, both ways, and each piece needs credit: who receives says how
+ * many bytes more it can hold.  A request that `streams` is followed by what call_send()
+ * is given, up to call_send_end(); an answer in pieces is told of by `part` until `done`
+ * brings its end.  A WebSocket is both at once, in whole messages.
  */
 #pragma once
 
@@ -48,6 +53,17 @@ struct call_ops {
                   bool nested, struct buf *out);
     void (*done)(struct call *, const struct call_reply *);
 
+    /*
+     * A part of the answer that is not its last: an interim answer (info), the head of one
+     * that goes on (a response with `more`), a piece of it (chunk), a message.  `done` brings
+     * the last one: a response without `more`, an end, or an error.  NULL: such answers are
+     * refused for the owner.  The owner may cancel the call from within.
+     */
+    void (*part)(struct call *, const struct frame *);
+
+    /* There is room for more of the body again: see call_room().  Only for what streams. */
+    void (*room)(struct call *);
+
     /* Fills in what is known; may be NULL. */
     void (*describe)(const struct call *, struct call_about *);
 };
@@ -56,6 +72,8 @@ struct call {
     const struct call_ops *ops;
     enum call_kind kind;
     bool idempotent;    /* may be started twice */
+    bool streams;       /* its line says `more`, or asks for an upgrade: needs FEATURE_STREAM */
+    bool fixed;         /* what was sent of its body is gone: it can go to no other worker */
     unsigned depth;     /* asks upon asks */
     uint64_t size;      /* bytes of its line, about */
     struct pool *pool;  /* NULL when it is over */
@@ -63,8 +81,14 @@ struct call {
     struct slot *slot;  /* where it was written to */
     struct timer timer; /* the deadline; in the queue the earlier of it and the wait limit */
     uint64_t deadline_ms;
-    unsigned starts; /* workers that may have started it and died */
-    unsigned moves;  /* times it went back to the queue */
+    uint64_t credit;   /* bytes of its body that the worker will take */
+    uint64_t window;   /* bytes of the answer's body that the worker may send */
+    uint64_t consumed; /* of those it sent: passed on, and not granted again yet */
+    bool answering;    /* a part has come: the deadline is over */
+    bool body_ended;   /* call_send_end() was called */
+    struct list wants; /* in worker->wants while it waits for room in the pipe */
+    unsigned starts;   /* workers that may have started it and died */
+    unsigned moves;    /* times it went back to the queue */
 };
 
 void call_init(struct call *, enum call_kind, const struct call_ops *);
@@ -82,3 +106,23 @@ void call_fail(struct call *, const struct call_failure *);
  * "timeout" or "shutdown".  Nothing happens when the call is over.
  */
 void call_cancel(struct call *, const char *reason);
+
+/* ------------------------------------------------------------ bodies in pieces */
+
+/*
+ * Bytes of the body that may be sent now: 0 when the call waits for a worker, for credit, or
+ * for room in the worker's pipe (then `room` follows).  Never more than FRAME_CHUNK_MAX.
+ */
+size_t call_room(const struct call *);
+
+/* A piece of the body, no longer than call_room(). */
+void call_send(struct call *, struct slice bytes);
+
+/* A message of a WebSocket; takes credit, and may exceed it: look at call_room() first. */
+void call_send_message(struct call *, bool text, struct slice bytes);
+
+/* The body, or the WebSocket, has ended.  Once; needs no room. */
+void call_send_end(struct call *, const struct frame_end *);
+
+/* So many bytes of the answer have been passed on: the worker may send as many more. */
+void call_consumed(struct call *, size_t bytes);

@@ -143,9 +143,9 @@ static const char *unusable(const struct call *call, const struct frame *f, bool
         return NULL;
     if (call->kind == CALL_REQUEST)
         return f->kind != FRAME_RESPONSE ? "answered a request with another kind of frame"
-               : f->more ? "streams its answer (\"more\"), which it was not offered"
-               : f->file ? "answered with a file, which it was not offered"
-                         : NULL;
+               : f->more         ? "streams its answer (\"more\"), which it was not offered"
+               : f->file.raw.len ? "answered with a file, which it was not offered"
+                                 : NULL;
     bool fits = f->kind == FRAME_ANSWER || (level0 && f->kind == FRAME_RESPONSE && !f->more);
     return fits ? NULL : "answered an ask with another kind of frame";
 }
@@ -311,6 +311,11 @@ static unsigned take_frame(struct worker *w, const struct frame *f, struct slice
     case FRAME_DRAIN:
         pool_replace_later(w, "it asked to be replaced");
         break;
+    case FRAME_CHUNK:
+    case FRAME_END:
+    case FRAME_CREDIT:
+    case FRAME_MESSAGE:
+    case FRAME_INFO:
     case FRAME_UNKNOWN:
         break;
     }
