@@ -96,14 +96,20 @@ struct frame {
 enum frame_verdict frame_read(struct slice line, struct frame *);
 
 /*
- * True when the frame's id is one of the supervisor's: that of a response, an answer, an
- * error or a pong.  Only then may a broken frame fail what has that id; the id of a
- * worker's own ask is from another space.
+ * True when the frame's id is one of the supervisor's: that of a response and what follows
+ * it, of an answer, an error or a pong.  Only then may a broken frame fail what has that
+ * id; the id of a worker's own ask is from another space.
  */
 bool frame_answers(const struct frame *);
 
-/* Appends the bytes that a response's body stands for; raw JSON as it is. */
+/* Appends the bytes that a frame's body stands for; raw JSON as it is. */
 void frame_body_decode(const struct frame *, struct buf *);
+
+/*
+ * Those bytes, borrowed: from the line where they stand in it as they are, else from `scratch`,
+ * to which they are added.
+ */
+struct slice frame_body_bytes(const struct frame *, struct buf *scratch);
 
 /* The number of those bytes when it is cheap to say, that is without escapes. */
 bool frame_body_size(const struct frame *, size_t *size);
@@ -154,7 +160,8 @@ struct frame_hello {
     unsigned instance;
     bool dev;
     uint64_t max_line;
-    uint64_t window;           /* bytes of an answer's body that may be under way at first */
+    uint64_t
+        window; /* bytes of an answer's body that may be under way at first; 0 = not said */
     const char *const *tokens; /* NULL-terminated; may be NULL */
     const char *const *roots;  /* absolute: `file` may name what lies in these; may be NULL */
 };
@@ -180,8 +187,8 @@ void frame_write_answer(struct buf *, struct slice id_raw, struct slice value);
 void frame_write_error(struct buf *, struct slice id_raw, const char *code,
                        struct slice message, struct slice data);
 /*
- * A piece of a body, at most FRAME_CHUNK_MAX bytes: as text when it is valid UTF-8 and that is
- * not dearer, else as base64.  Room for all of it is reserved at once.
+ * A piece of a body, at most FRAME_CHUNK_MAX bytes: as text when it is ASCII that needs no
+ * escapes, else as base64, which readers decode faster than escapes.
  */
 void frame_write_chunk(struct buf *, uint64_t id, struct slice bytes);
 

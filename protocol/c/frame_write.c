@@ -1,4 +1,6 @@
 #include "base/base64.h"
+#include "base/json_text.h"
+#include "base/word.h"
 #include "protocol/c/frame.h"
 
 #define ADD(buf, literal) buf_add(buf, SLICE(literal))
@@ -9,47 +11,52 @@ static void add_string_member(struct buf *b, const char *lead, struct slice utf8
     json_write(b, utf8);
 }
 
+struct fields {
+    const struct field *list;
+    size_t count;
+};
+
 /* The first of the fields from..to-1 that has this name; `to` if none has. */
-static size_t find_name(const struct frame_request *r, size_t from, size_t to,
-                        struct slice name)
+static size_t find_name(const struct fields *f, size_t from, size_t to, struct slice name)
 {
-    while (from < to && !slice_eq(r->headers[from].name, name))
+    while (from < to && !slice_eq(f->list[from].name, name))
         from++;
     return from;
 }
 
 /* The value of a field, or of all fields of its name as an array. */
-static void add_header_values(struct buf *b, const struct frame_request *r, size_t at)
+static void add_field_values(struct buf *b, const struct fields *f, size_t at)
 {
-    struct slice name = r->headers[at].name;
-    size_t next = find_name(r, at + 1, r->header_count, name);
-    if (next == r->header_count) {
-        json_write_latin1(b, r->headers[at].value);
+    struct slice name = f->list[at].name;
+    size_t next = find_name(f, at + 1, f->count, name);
+    if (next == f->count) {
+        json_write_latin1(b, f->list[at].value);
         return;
     }
     buf_addc(b, '[');
-    json_write_latin1(b, r->headers[at].value);
-    for (; next < r->header_count; next = find_name(r, next + 1, r->header_count, name)) {
+    json_write_latin1(b, f->list[at].value);
+    for (; next < f->count; next = find_name(f, next + 1, f->count, name)) {
         buf_addc(b, ',');
-        json_write_latin1(b, r->headers[next].value);
+        json_write_latin1(b, f->list[next].value);
     }
     buf_addc(b, ']');
 }
 
-static void add_headers(struct buf *b, const struct frame_request *r)
+/* Headers or trailers, as a member whose beginning `lead` is. */
+static void add_fields(struct buf *b, const char *lead, const struct fields *f)
 {
-    if (r->header_count == 0)
+    if (f->count == 0)
         return;
-    ADD(b, ",\"headers\":{");
-    for (size_t i = 0; i < r->header_count; i++) {
-        struct slice name = r->headers[i].name;
-        if (find_name(r, 0, i, name) < i)
+    buf_adds(b, lead);
+    for (size_t i = 0; i < f->count; i++) {
+        struct slice name = f->list[i].name;
+        if (find_name(f, 0, i, name) < i)
             continue; /* it went out with the first of its name */
         if (i > 0)
             buf_addc(b, ',');
         json_write_latin1(b, name);
         buf_addc(b, ':');
-        add_header_values(b, r, i);
+        add_field_values(b, f, i);
     }
     buf_addc(b, '}');
 }
@@ -89,6 +96,13 @@ static bool is_text(struct slice body)
     return json_count_escapes(body) <= body.len / 8 && utf8_valid(body);
 }
 
+static void add_base64_member(struct buf *b, struct slice bytes)
+{
+    ADD(b, ",\"body64\":\"");
+    base64_encode(b, bytes);
+    buf_addc(b, '"');
+}
+
 static void add_body(struct buf *b, const struct frame_request *r)
 {
     if (r->body.len == 0)
@@ -99,9 +113,7 @@ static void add_body(struct buf *b, const struct frame_request *r)
     } else if (is_text(r->body)) {
         add_string_member(b, ",\"body\":", r->body);
     } else {
-        ADD(b, ",\"body64\":\"");
-        base64_encode(b, r->body);
-        buf_addc(b, '"');
+        add_base64_member(b, r->body);
     }
 }
 
@@ -111,7 +123,7 @@ void frame_write_request_tail(struct buf *b, const struct frame_request *r)
     add_string_member(b, ",\"path\":", r->path);
     if (r->has_query)
         add_string_member(b, ",\"query\":", r->query);
-    add_headers(b, r);
+    add_fields(b, ",\"headers\":{", &(struct fields){r->headers, r->header_count});
     if (r->ip.len)
         add_string_member(b, ",\"ip\":", r->ip);
     if (r->https)
@@ -119,6 +131,10 @@ void frame_write_request_tail(struct buf *b, const struct frame_request *r)
     add_params(b, r);
     if (r->token.len)
         add_string_member(b, ",\"token\":", r->token);
+    if (r->upgrade.len)
+        add_string_member(b, ",\"upgrade\":", r->upgrade);
+    if (r->more)
+        ADD(b, ",\"more\":true");
     add_body(b, r);
     ADD(b, "}\n");
 }
@@ -134,6 +150,71 @@ void frame_write_request(struct buf *b, uint64_t id, uint64_t timeout_ms, struct
     buf_add(b, tail);
 }
 
+/* The beginning of a typed frame, up to and with its id. */
+static void add_head(struct buf *b, const char *type, uint64_t id)
+{
+    ADD(b, "{\"type\":\"");
+    buf_adds(b, type);
+    ADD(b, "\",\"id\":");
+    buf_addu(b, id);
+}
+
+void frame_write_chunk(struct buf *b, uint64_t id, struct slice bytes)
+{
+    enum { AROUND = 64 };
+
+    const char *end = text_end(bytes);
+    buf_reserve(b, (bytes.len + 2) / 3 * 4 + AROUND);
+    add_head(b, "chunk", id);
+    if (json_skip_plain(bytes.ptr, end) == end) {
+        ADD(b, ",\"body\":\"");
+        buf_add(b, bytes);
+        buf_addc(b, '"');
+    } else {
+        add_base64_member(b, bytes);
+    }
+    ADD(b, "}\n");
+}
+
+void frame_write_message(struct buf *b, uint64_t id, bool text, struct slice bytes)
+{
+    add_head(b, "message", id);
+    if (text)
+        add_string_member(b, ",\"body\":", bytes);
+    else
+        add_base64_member(b, bytes);
+    ADD(b, "}\n");
+}
+
+void frame_write_end(struct buf *b, uint64_t id, const struct frame_end *end)
+{
+    add_head(b, "end", id);
+    add_fields(b, ",\"trailers\":{", &(struct fields){end->trailers, end->trailer_count});
+    if (end->close_code) {
+        ADD(b, ",\"code\":");
+        buf_addu(b, end->close_code);
+    }
+    if (end->reason.len)
+        add_string_member(b, ",\"reason\":", end->reason);
+    ADD(b, "}\n");
+}
+
+void frame_write_credit(struct buf *b, uint64_t id, uint64_t bytes)
+{
+    add_head(b, "credit", id);
+    ADD(b, ",\"bytes\":");
+    buf_addu(b, bytes);
+    ADD(b, "}\n");
+}
+
+static void add_string_list(struct buf *b, const char *lead, const char *const *list)
+{
+    buf_adds(b, lead);
+    for (const char *const *item = list; *item; item++)
+        add_string_member(b, item > list ? "," : "", slice_of(*item));
+    buf_addc(b, ']');
+}
+
 void frame_write_hello(struct buf *b, const struct frame_hello *h)
 {
     ADD(b, "{\"type\":\"hello\",\"protocol\":1");
@@ -144,20 +225,23 @@ void frame_write_hello(struct buf *b, const struct frame_hello *h)
         ADD(b, ",\"dev\":true");
     ADD(b, ",\"limits\":{\"max_line\":");
     buf_addu(b, h->max_line);
-    buf_addc(b, '}');
-    if (h->tokens) {
-        ADD(b, ",\"tokens\":[");
-        for (const char *const *token = h->tokens; *token; token++)
-            add_string_member(b, token > h->tokens ? "," : "", slice_of(*token));
-        buf_addc(b, ']');
+    if (h->window) {
+        ADD(b, ",\"window\":");
+        buf_addu(b, h->window);
     }
+    ADD(b, ",\"chunk\":");
+    buf_addu(b, FRAME_CHUNK_MAX);
+    buf_addc(b, '}');
+    if (h->tokens)
+        add_string_list(b, ",\"tokens\":[", h->tokens);
+    if (h->roots)
+        add_string_list(b, ",\"roots\":[", h->roots);
     ADD(b, "}\n");
 }
 
 void frame_write_ask(struct buf *b, const struct frame_ask *a)
 {
-    ADD(b, "{\"type\":\"ask\",\"id\":");
-    buf_addu(b, a->id);
+    add_head(b, "ask", a->id);
     add_string_member(b, ",\"token\":", a->token);
     if (a->from.len)
         add_string_member(b, ",\"from\":", a->from);
@@ -199,16 +283,14 @@ void frame_write_error(struct buf *b, struct slice id_raw, const char *code,
 
 void frame_write_cancel(struct buf *b, uint64_t id, const char *reason)
 {
-    ADD(b, "{\"type\":\"cancel\",\"id\":");
-    buf_addu(b, id);
+    add_head(b, "cancel", id);
     add_string_member(b, ",\"reason\":", slice_of(reason));
     ADD(b, "}\n");
 }
 
 void frame_write_ping(struct buf *b, uint64_t id)
 {
-    ADD(b, "{\"type\":\"ping\",\"id\":");
-    buf_addu(b, id);
+    add_head(b, "ping", id);
     ADD(b, "}\n");
 }
 

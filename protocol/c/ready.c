@@ -4,6 +4,8 @@
 
 enum { TOKEN_MAX = 128, CONCURRENCY_MAX = 100000, PREFETCH_MAX = 1024, SHOWN_BYTES = 60 };
 
+enum { WINDOW_MIN = 1 << 10, WINDOW_MAX = 1 << 26, WINDOW_USUAL = 1 << 18 };
+
 static const uint64_t TIMEOUT_MAX = (UINT64_C(1) << 53) - 1;
 
 static const struct {
@@ -82,6 +84,11 @@ static bool read_concurrency(struct ready *r, const struct json_value *v)
 static bool read_prefetch(struct ready *r, const struct json_value *v)
 {
     return json_to_u64(v, PREFETCH_MAX, &r->prefetch);
+}
+
+static bool read_window(struct ready *r, const struct json_value *v)
+{
+    return json_to_u64(v, WINDOW_MAX, &r->window) && r->window >= WINDOW_MIN;
 }
 
 static bool read_features(struct ready *r, const struct json_value *v)
@@ -243,6 +250,7 @@ static const struct {
     {"protocol", read_protocol, "1, the version that this supervisor speaks"},
     {"concurrency", read_concurrency, "a whole number 1 to 100000"},
     {"prefetch", read_prefetch, "a whole number 0 to 1024"},
+    {"window", read_window, "a whole number of bytes, 1024 to 67108864"},
     {"features", read_features, "an array of strings"},
     {"headers", read_headers, "\"all\", \"none\" or an array of names"},
     {"body", read_body, "\"text\" or \"json\""},
@@ -269,7 +277,7 @@ static bool read_member(struct ready *r, const struct json_value *key,
 bool ready_read(struct slice line, struct ready *out, struct err *err)
 {
     struct frame frame;
-    struct ready r = {.protocol = 1, .concurrency = 1};
+    struct ready r = {.protocol = 1, .concurrency = 1, .window = WINDOW_USUAL};
     if (frame_read(line, &frame) != FRAME_OK || frame.kind != FRAME_READY) {
         err_set(err, -1, "ready: the line is no ready frame");
         return false;

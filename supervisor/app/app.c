@@ -150,6 +150,7 @@ static void stop(struct app *app)
     app->stopping = true;
     app->stop_at_ms = loop_now(&app->loop) + (all > KILL_RESERVE ? all - KILL_RESERVE : 0);
     timer_start(&app->loop, &app->limit, all * HTTP_SHARE / 100, on_http_limit);
+    websockets_drain(&app->gateway.sockets);
     http_server_drain(app->server, on_http_drained, app);
 }
 
@@ -406,10 +407,10 @@ static void start_pools(struct app *app)
     timer_start(&app->loop, &app->patience, PATIENCE_MS, on_patience);
     list_each (at, &app->pools.list)
         pool_start(container_of(at, struct pool, node));
-    if (app->config->empty) {
+    if (app->config->empty)
         log_line(LOG_INFO, who, "%s", app->config->empty);
+    if (app->config->empty || !app->config->worker_count)
         open_port(app);
-    }
 }
 
 static void start(struct app *app)

@@ -109,11 +109,9 @@ static void write_routes(const struct config *config, const struct pool *pool, s
     const struct ready *ready = pool_declaration(pool);
     struct route_list list = {.out = out};
     buf_adds(out, ",\"routes\":[");
-    for (size_t i = 0; i < config->route_count; i++) {
-        const char *to = config->routes[i].to;
-        if (slice_is((struct slice){to, strcspn(to, ":")}, pool->config->name))
+    for (size_t i = 0; i < config->route_count; i++)
+        if (slice_is(route_config_worker(&config->routes[i]), pool->config->name))
             write_configured(&list, &config->routes[i]);
-    }
     for (size_t i = 0; ready && i < ready->route_count; i++)
         write_route(&list, ready->routes[i].method, ready->routes[i].path);
     if (list.count == 0) {

@@ -4,6 +4,8 @@
 #include <stdio.h>
 #include <time.h>
 
+#include "app/line.h"
+#include "app/outflow.h"
 #include "app/reply.h"
 
 enum {
@@ -30,10 +32,13 @@ struct flight {
     struct cache_ticket ticket;
     bool authorized; /* as its request was, as the next */
     bool no_store;
-    bool alone;            /* nobody may join */
-    bool is_open;          /* in cached->open */
-    bool outdated;         /* the pool runs other code by now */
-    struct stored *stored; /* the answer, when all may have it */
+    bool alone;             /* nobody may join */
+    bool is_open;           /* in cached->open */
+    bool outdated;          /* the pool runs other code by now */
+    struct stored *stored;  /* the answer, when all may have it */
+    struct pending pending; /* of the one who has it in pieces */
+    struct outflow outflow;
+    bool streams; /* it is on its way to that one */
 };
 
 static struct loop *loop_of(const struct cached *c)
@@ -148,10 +153,10 @@ static void on_batch(struct timer *timer)
     size_t bytes = 0;
     for (int i = 0; i < BATCH_COUNT && bytes < BATCH_BYTES && !list_empty(&f->waiters); i++)
         bytes += serve(f, list_first(&f->waiters, struct waiter, node));
-    if (list_empty(&f->waiters))
-        flight_free(f);
-    else
+    if (!list_empty(&f->waiters))
         timer_start(loop_of(f->cached), timer, 0, on_batch);
+    else if (!f->streams)
+        flight_free(f);
 }
 
 /* NULL when the answer is for nobody but who asked. */
@@ -196,6 +201,12 @@ static void mark(struct flight *f)
     stored_drop(s);
 }
 
+/* What the one who asked is told of the cache. */
+static struct field cache_field(const struct flight *f)
+{
+    return (struct field){SLICE("X-Cache"), f->alone ? SLICE("BYPASS") : SLICE("MISS")};
+}
+
 /* The answer with X-Cache, for the one who asked. */
 static void respond(struct flight *f, struct waiter *w, struct http_answer *answer)
 {
@@ -206,7 +217,7 @@ static void respond(struct flight *f, struct waiter *w, struct http_answer *answ
     for (size_t i = 0; i < answer->header_count; i++)
         if (!slice_eq_nocase(answer->headers[i].name, name))
             fields[count++] = answer->headers[i];
-    fields[count++] = (struct field){name, f->alone ? SLICE("BYPASS") : SLICE("MISS")};
+    fields[count++] = cache_field(f);
     answer->headers = fields;
     answer->header_count = count;
     leave(w);
@@ -236,6 +247,69 @@ static void settle(struct flight *f, const struct frame *frame)
     buf_deinit(&body);
 }
 
+/* A file is sent from where it lies, and is not kept. */
+static void settle_file(struct flight *f, const struct frame *frame)
+{
+    struct waiter *starter = starter_of(f);
+    mark(f);
+    if (!starter)
+        return;
+    leave(starter);
+    gateway_respond(f->cached->gateway, starter->exchange, f->pool, /* wrote= */ false, frame);
+}
+
+/* ---------------------------------------------------------------- in pieces */
+
+/* The client has left, and nobody else wants this answer. */
+static void on_stream_left(struct pending *pending)
+{
+    struct flight *f = container_of(pending, struct flight, pending);
+    call_cancel(&f->call, "disconnect");
+    f->streams = false;
+    if (list_empty(&f->waiters))
+        flight_free(f);
+}
+
+static void on_stream_drained(struct pending *pending)
+{
+    outflow_drained(&container_of(pending, struct flight, pending)->outflow);
+}
+
+/* An answer in pieces is not kept: it is for the one who asked, and the others ask anew. */
+static void begin_stream(struct flight *f)
+{
+    struct waiter *starter = starter_of(f);
+    flight_close(f);
+    mark(f);
+    if (!starter) {
+        call_cancel(&f->call, "disconnect");
+        return;
+    }
+    leave(starter);
+    f->streams = true;
+    f->pending = (struct pending){.gone = on_stream_left, .drained = on_stream_drained};
+    f->outflow = (struct outflow){.gateway = f->cached->gateway,
+                                  .exchange = starter->exchange,
+                                  .call = &f->call,
+                                  .pool = f->pool};
+    exchange_set_data(starter->exchange, &f->pending);
+}
+
+static void on_part(struct call *call, const struct frame *frame, struct slice body)
+{
+    struct flight *f = container_of(call, struct flight, call);
+    struct field field = cache_field(f);
+    if (frame->kind == FRAME_INFO)
+        return; /* there is nobody in particular to tell */
+    bool first = !f->streams;
+    if (first)
+        begin_stream(f);
+    if (f->streams)
+        f->streams = outflow_part(&f->outflow, frame, body, &field);
+    if (first || !f->streams)
+        on_batch(&f->batch);
+}
+
 static void fail_all(struct flight *f, const struct call_reply *reply)
 {
     while (!list_empty(&f->waiters)) {
@@ -250,7 +324,10 @@ static void on_done(struct call *call, const struct call_reply *reply)
     struct flight *f = container_of(call, struct flight, call);
     struct waiter *starter = starter_of(f);
     flight_close(f);
-    if (reply->failure) {
+    if (f->streams) {
+        f->streams = false;
+        outflow_done(&f->outflow, reply);
+    } else if (reply->failure) {
         fail_all(f, reply);
     } else if (reply->frame->kind == FRAME_ERROR) {
         mark(f);
@@ -258,6 +335,8 @@ static void on_done(struct call *call, const struct call_reply *reply)
             leave(starter);
             gateway_fail(f->cached->gateway, starter->exchange, f->pool, reply);
         }
+    } else if (reply->frame->file.raw.len) {
+        settle_file(f, reply->frame);
     } else {
         settle(f, reply->frame);
     }
@@ -283,7 +362,7 @@ static void on_describe(const struct call *call, struct call_about *about)
 }
 
 static const struct call_ops flight_ops = {
-    .write = on_write, .done = on_done, .describe = on_describe};
+    .write = on_write, .done = on_done, .part = on_part, .describe = on_describe};
 
 /* ------------------------------------------------------------------- asking */
 
@@ -322,9 +401,10 @@ static const struct call_failure *submit(struct flight *f, const struct waiter *
     struct gateway *gateway = f->cached->gateway;
     uint64_t now = loop_now(gateway->loop);
     copy_request(f, exchange_request(w->exchange));
-    f->line = gateway_line(gateway, &f->request, match, &f->arena);
+    struct line_body body = {.bytes = f->request.body};
+    f->line = line_write(&f->request, match, &body, &gateway->line, &f->arena);
     if (!f->line.len)
-        return &gateway_line_too_long;
+        return &line_too_long;
     call_init(&f->call, CALL_REQUEST, &flight_ops);
     f->call.idempotent = true;
     f->call.size = f->line.len;

@@ -8,6 +8,7 @@
 #include "app/errorpage.h"
 #include "app/routes.h"
 #include "http/server.h"
+#include "http/websocket.h"
 
 /*
  * What the data of an exchange points at: who works on it is told of what its client does, see
@@ -28,6 +29,8 @@ struct gateway {
     struct cached cached;     /* the answers that are kept */
     struct buf line;          /* reused for each request's line */
     struct buf body;          /* reused for each answer's body */
+    char *data_dir;
+    struct websockets sockets; /* those whose messages are frames */
 };
 
 void gateway_init(struct gateway *, struct loop *, struct routes *, struct access *);
@@ -48,12 +51,15 @@ void gateway_relay(struct gateway *, struct exchange *, struct pool *);
 void gateway_route(struct gateway *, struct exchange *);
 
 /*
- * The request as a line for the route's worker, but for id and time left, in the arena.
- * Empty when it is longer than the worker accepts.
+ * The route of a request: by its path; or, when `only` is not empty, of the pool of that name,
+ * whosever the path is.  False when there is none.
  */
-struct slice gateway_line(struct gateway *, const struct http_request *,
-                          const struct router_match *, struct arena *);
-extern const struct call_failure gateway_line_too_long;
+bool gateway_find(struct gateway *, struct exchange *, struct slice only,
+                  struct router_match *);
+
+/* Answers with a whole answer of a worker.  wrote: its method may have changed something. */
+void gateway_respond(struct gateway *, struct exchange *, const struct pool *, bool wrote,
+                     const struct frame *);
 
 /* Answers with what a call ended in: a failure, or an error that the worker sent. */
 void gateway_fail(struct gateway *, struct exchange *, const struct pool *,

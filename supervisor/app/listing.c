@@ -21,16 +21,12 @@ static void take(struct taker *t, struct slice method, struct slice path, const 
         t->out[t->count++] = (struct listed){.method = method, .path = path, .worker = worker};
 }
 
-static struct slice target(const struct route_config *route)
-{
-    return (struct slice){route->to, strcspn(route->to, ":")};
-}
-
 static void take_configured(struct taker *t, const struct config *config, struct arena *arena)
 {
     for (size_t i = 0; i < config->route_count; i++) {
         const struct route_config *route = &config->routes[i];
-        const char *worker = arena_strdup(arena, target(route));
+        const char *worker =
+            route->root ? "files" : arena_strdup(arena, route_config_worker(route));
         for (size_t m = 0; m < route->methods.count; m++)
             take(t, slice_of(route->methods.items[m]), slice_of(route->path), worker);
         if (route->methods.count == 0)
@@ -41,7 +37,7 @@ static void take_configured(struct taker *t, const struct config *config, struct
 static bool is_configured(const struct config *config, const char *worker)
 {
     for (size_t i = 0; i < config->route_count; i++)
-        if (slice_is(target(&config->routes[i]), worker))
+        if (slice_is(route_config_worker(&config->routes[i]), worker))
             return true;
     return false;
 }

@@ -11,7 +11,10 @@ struct oldask {
     struct asking asking;
     struct gateway *gateway;
     struct exchange *exchange;
+    struct buf body; /* while it comes in pieces */
 };
+
+enum { BODY_MAX = 16 << 20 };
 
 static void refuse(struct gateway *g, struct exchange *x, unsigned status, const char *detail)
 {
@@ -53,6 +56,11 @@ static void on_asked(struct asking *asking, const struct asking_reply *reply)
 static void on_client_gone(struct pending *pending)
 {
     asking_cancel(&container_of(pending, struct oldask, pending)->asking);
+}
+
+static void on_client_left_early(struct pending *pending)
+{
+    buf_deinit(&container_of(pending, struct oldask, pending)->body);
 }
 
 /* A token's text; NULL when it is none. */
@@ -113,23 +121,62 @@ static bool is_served(const struct gateway *g, struct exchange *x)
            match.param_count == 0;
 }
 
+static void ask(struct gateway *g, struct exchange *x, struct slice body)
+{
+    struct arena *arena = exchange_arena(x);
+    struct asking_question question = {.from = "POST /ask"};
+    const char *wrong = read_body(arena, body, &question);
+    if (wrong) {
+        refuse(g, x, 400, wrong);
+        return;
+    }
+    struct oldask *a = arena_alloc(arena, sizeof(*a));
+    *a = (struct oldask){.gateway = g, .exchange = x, .pending = {.gone = on_client_gone}};
+    exchange_set_data(x, &a->pending);
+    asking_start(&a->asking, g->routes->pools, &question, on_asked);
+}
+
+static void on_client_body(struct pending *pending)
+{
+    struct oldask *a = container_of(pending, struct oldask, pending);
+    struct exchange *x = a->exchange;
+    struct slice piece = exchange_body(x);
+    bool fits = a->body.len + piece.len <= BODY_MAX;
+    if (fits) {
+        buf_add(&a->body, piece);
+        exchange_consume(x, piece.len);
+        if (!exchange_body_ended(x))
+            return;
+    }
+    struct buf body = a->body;
+    exchange_set_data(x, NULL);
+    if (fits)
+        ask(a->gateway, x, buf_slice(&body));
+    else
+        refuse(a->gateway, x, 413, "the body is longer than 16 MiB");
+    buf_deinit(&body);
+}
+
+static void collect(struct gateway *g, struct exchange *x)
+{
+    struct oldask *a = arena_alloc(exchange_arena(x), sizeof(*a));
+    *a = (struct oldask){.gateway = g,
+                         .exchange = x,
+                         .pending = {.gone = on_client_left_early, .body = on_client_body}};
+    exchange_set_data(x, &a->pending);
+    exchange_continue(x);
+    on_client_body(&a->pending);
+}
+
 bool oldask_handle(struct gateway *g, struct exchange *x)
 {
     const struct http_request *req = exchange_request(x);
     if (!g->routes->config->server.ask_endpoint || !slice_is(req->path, "/ask") ||
         !slice_is(req->method, "POST") || is_served(g, x))
         return false;
-    struct arena *arena = exchange_arena(x);
-    struct asking_question question = {.from = "POST /ask"};
-    const char *wrong = read_body(arena, req->body, &question);
-    if (wrong) {
-        refuse(g, x, 400, wrong);
-        return true;
-    }
-    struct oldask *a = arena_alloc(arena, sizeof(*a));
-    *a = (struct oldask){.gateway = g, .exchange = x};
-    a->pending.gone = on_client_gone;
-    exchange_set_data(x, &a->pending);
-    asking_start(&a->asking, g->routes->pools, &question, on_asked);
+    if (req->more)
+        collect(g, x);
+    else
+        ask(g, x, req->body);
     return true;
 }

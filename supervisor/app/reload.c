@@ -9,15 +9,6 @@
 
 static const char who[] = "nodey";
 
-/* A body that fits no worker's line is refused before it is read. */
-static uint64_t largest_body(const struct config *config)
-{
-    uint64_t line = 0;
-    for (size_t i = 0; i < config->worker_count; i++)
-        line = MAX(line, config->workers[i].max_line);
-    return MIN(config->server.max_body, line);
-}
-
 struct http_options reload_http_options(const struct config *config,
                                         struct http_handler *handler)
 {
@@ -28,7 +19,7 @@ struct http_options reload_http_options(const struct config *config,
                 .head_bytes = s->max_head,
                 .target_bytes = s->max_target,
                 .header_count = s->max_headers,
-                .body_bytes = largest_body(config),
+                .body_bytes = s->max_body,
                 .header_timeout_ms = s->header_timeout,
                 .body_timeout_ms = s->body_timeout,
                 .idle_timeout_ms = s->idle_timeout,

@@ -62,21 +62,8 @@ static struct slice content_type(enum frame_body kind)
     return types[kind];
 }
 
-/* JSON passes through as it is; so does text without escapes. */
-static struct slice body_of(const struct frame *frame, struct buf *body)
-{
-    if (frame->body_kind == FRAME_BODY_NONE)
-        return (struct slice){0};
-    if (frame->body_kind == FRAME_BODY_JSON)
-        return frame->body.raw;
-    if (frame->body_kind == FRAME_BODY_TEXT && !frame->body.escaped)
-        return json_inner(&frame->body);
-    frame_body_decode(frame, body);
-    return buf_slice(body);
-}
-
-bool reply_read(const struct frame *frame, struct arena *arena, struct buf *body,
-                struct http_answer *answer, struct err *why)
+bool reply_read_head(const struct frame *frame, struct arena *arena, struct http_answer *answer,
+                     struct err *why)
 {
     struct headers headers = read_headers(arena, &frame->headers);
     bool valid = headers.valid;
@@ -93,7 +80,24 @@ bool reply_read(const struct frame *frame, struct arena *arena, struct buf *body
         .headers = headers.fields,
         .header_count = headers.count,
         .content_type = content_type(frame->body_kind),
-        .body = body_of(frame, body),
     };
     return true;
+}
+
+bool reply_read(const struct frame *frame, struct arena *arena, struct buf *body,
+                struct http_answer *answer, struct err *why)
+{
+    if (!reply_read_head(frame, arena, answer, why))
+        return false;
+    answer->body = frame_body_bytes(frame, body);
+    return true;
+}
+
+void reply_add_field(struct http_answer *answer, struct arena *arena, const struct field *field)
+{
+    struct field *all = arena_alloc(arena, (answer->header_count + 1) * sizeof(*all));
+    for (size_t i = 0; i < answer->header_count; i++)
+        all[i] = answer->headers[i];
+    all[answer->header_count++] = *field;
+    answer->headers = all;
 }

@@ -19,6 +19,8 @@ void routes_deinit(struct routes *r)
 static uint64_t rule_id(const struct route *route, struct slice path)
 {
     struct buf text = {0};
+    if (!route->pool)
+        return 0;
     buf_addf(&text, "%s:" SLICE_FMT "\n" SLICE_FMT "\n%llu\n" SLICE_FMT,
              route->pool->config->name, SLICE_ARG(route->token), SLICE_ARG(path),
              (unsigned long long)route->cache.ttl_ms, SLICE_ARG(route->cache.headers));
@@ -38,6 +40,11 @@ static struct cache_rule read_rule(struct routes *r, const struct route_config *
     return rule;
 }
 
+const char *route_server(const struct route *route)
+{
+    return route->pool ? route->pool->config->name : "files";
+}
+
 /* Says so when the route is malformed or somebody else's. */
 static void add(struct routes *r, struct slice method, struct slice path, struct route route)
 {
@@ -49,26 +56,29 @@ static void add(struct routes *r, struct slice method, struct slice path, struct
     struct route *kept = arena_alloc(&r->arena, sizeof(*kept));
     *kept = route;
     if (router_add(r->router, method, path, kept, &taken, &err)) {
-        pool_tell_once(route.pool, "%s", err.text);
+        if (route.pool)
+            pool_tell_once(route.pool, "%s", err.text);
+        else
+            log_line(LOG_WARN, "nodey", "%s", err.text);
         return;
     }
-    const struct pool *owner = taken ? ((struct route *)taken)->pool : NULL;
-    if (owner && owner != route.pool)
+    const struct route *owner = taken;
+    if (owner && route.pool && owner->pool != route.pool)
         pool_tell_once(route.pool, "route " SLICE_FMT " " SLICE_FMT " is served by %s already",
                        SLICE_ARG(method.len ? method : SLICE("*")), SLICE_ARG(path),
-                       owner->config->name);
+                       route_server(owner));
 }
 
 static void add_configured(struct routes *r, const struct route_config *config)
 {
-    struct slice to = slice_of(config->to);
-    const char *colon = strchr(config->to, ':');
+    struct slice to = route_config_worker(config);
     struct route route = {.timeout_ms = config->timeout, .cache = read_rule(r, config)};
-    if (colon) {
-        to.len = (size_t)(colon - config->to);
-        route.token = slice_of(colon + 1);
-    }
-    route.pool = pools_find(r->pools, to);
+    if (to.len && to.ptr[to.len])
+        route.token = slice_of(to.ptr + to.len + 1);
+    if (to.len)
+        route.pool = pools_find(r->pools, to);
+    else
+        route.files = config;
     if (config->methods.count == 0)
         add(r, (struct slice){0}, slice_of(config->path), route);
     for (size_t i = 0; i < config->methods.count; i++)
@@ -77,12 +87,9 @@ static void add_configured(struct routes *r, const struct route_config *config)
 
 static bool is_configured(const struct routes *r, const struct pool *pool)
 {
-    for (size_t i = 0; i < r->config->route_count; i++) {
-        const char *to = r->config->routes[i].to;
-        struct slice name = {to, strcspn(to, ":")};
-        if (slice_is(name, pool->config->name))
+    for (size_t i = 0; i < r->config->route_count; i++)
+        if (slice_is(route_config_worker(&r->config->routes[i]), pool->config->name))
             return true;
-    }
     return false;
 }
 

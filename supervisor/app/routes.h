@@ -4,6 +4,8 @@
  *
  * Configured routes win over declared ones.  A pool that has neither serves /NAME
  * and everything below it.  Rebuilt when a declaration is new.
+ *
+ * A route with a root has no worker: see statics.h.
  */
 #pragma once
 
@@ -13,9 +15,10 @@
 #include "pool/pool.h"
 
 struct route {
-    struct pool *pool;
-    struct slice token;  /* the handler's token; empty = by path */
-    uint64_t timeout_ms; /* 0 = the pool's */
+    struct pool *pool;                /* NULL: of files */
+    const struct route_config *files; /* whose root is served; NULL: of a pool */
+    struct slice token;               /* the handler's token; empty = by path */
+    uint64_t timeout_ms;              /* 0 = the pool's */
     struct cache_rule cache;
 };
 
@@ -25,6 +28,9 @@ struct routes {
     struct router *router;
     struct arena arena; /* the struct route of this router */
 };
+
+/* Who answers, for people: the worker's name, or "files". */
+const char *route_server(const struct route *);
 
 void routes_init(struct routes *, const struct config *, struct pools *);
 void routes_deinit(struct routes *);

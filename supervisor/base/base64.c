@@ -1,5 +1,7 @@
 #include "base/base64.h"
 
+#include "base/base64_fast.h"
+
 static const char alphabet[64] =
     "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 
@@ -17,31 +19,40 @@ static const unsigned char digit_values[256] = {
     ['/'] = 64,
 };
 
+/* Three bytes, or at the end fewer, become four digits. */
+static void encode_group(char *out, const unsigned char *in, size_t count)
+{
+    uint32_t group = (uint32_t)in[0] << 16;
+    if (count > 1)
+        group |= (uint32_t)in[1] << 8;
+    if (count > 2)
+        group |= in[2];
+    out[0] = alphabet[group >> 18];
+    out[1] = alphabet[group >> 12 & 63];
+    out[2] = count > 1 ? alphabet[group >> 6 & 63] : '=';
+    out[3] = count > 2 ? alphabet[group & 63] : '=';
+}
+
 void base64_encode(struct buf *b, struct slice bytes)
 {
-    const unsigned char *in = (const unsigned char *)bytes.ptr;
     size_t size = (bytes.len + 2) / 3 * 4;
     if (size == 0)
         return;
     char *out = buf_reserve(b, size);
-    for (size_t left = bytes.len; left > 0; in += 3, out += 4) {
-        uint32_t group = (uint32_t)in[0] << 16;
-        if (left > 1)
-            group |= (uint32_t)in[1] << 8;
-        if (left > 2)
-            group |= in[2];
-        out[0] = alphabet[group >> 18];
-        out[1] = alphabet[group >> 12 & 63];
-        out[2] = left > 1 ? alphabet[group >> 6 & 63] : '=';
-        out[3] = left > 2 ? alphabet[group & 63] : '=';
-        left -= MIN(left, (size_t)3);
-    }
+    const unsigned char *in = (const unsigned char *)bytes.ptr;
+    size_t done = base64_encode_fast(out, in, bytes.len);
+    out += done / 3 * 4;
+    for (; bytes.len - done >= 3; done += 3, out += 4)
+        encode_group(out, in + done, 3);
+    if (done < bytes.len)
+        encode_group(out, in + done, bytes.len - done);
     b->len += size;
 }
 
-static unsigned digit(char c)
+/* A digit's value; for what is no digit, bits that no value has. */
+static uint32_t digit(char c)
 {
-    return digit_values[(unsigned char)c];
+    return (uint32_t)digit_values[(unsigned char)c] - 1;
 }
 
 static size_t padding(struct slice text)
@@ -57,13 +68,14 @@ bool base64_valid(struct slice text)
         return false;
     size_t pad = padding(text);
     size_t digits = text.len - pad;
-    for (size_t i = 0; i < digits; i++) {
-        if (!digit(text.ptr[i]))
-            return false;
-    }
+    uint32_t bits = 0;
+    for (size_t i = base64_valid_fast(text.ptr, digits); i < digits; i++)
+        bits |= digit(text.ptr[i]);
+    if (bits > 63)
+        return false;
     /* With padding, the last digit has 2 or 4 bits that belong to no byte. */
     unsigned unused = pad == 1 ? 3 : pad == 2 ? 15 : 0;
-    return !unused || ((digit(text.ptr[digits - 1]) - 1) & unused) == 0;
+    return !unused || (digit(text.ptr[digits - 1]) & unused) == 0;
 }
 
 size_t base64_decoded_size(struct slice text)
@@ -71,33 +83,45 @@ size_t base64_decoded_size(struct slice text)
     return text.len / 4 * 3 - padding(text);
 }
 
-/* Reads four digits, of which the last ones may be padding and then count as 0. */
-static uint32_t read_group(const char *in)
+/* Four digits become three bytes; false when one of them is no digit. */
+static bool decode_group(unsigned char *out, const char *in)
 {
-    uint32_t group = 0;
-    for (int i = 0; i < 4; i++)
-        group = group << 6 | (in[i] == '=' ? 0 : digit(in[i]) - 1);
-    return group;
+    uint32_t a = digit(in[0]), b = digit(in[1]), c = digit(in[2]), d = digit(in[3]);
+    uint32_t group = a << 18 | b << 12 | c << 6 | d;
+    out[0] = (unsigned char)(group >> 16);
+    out[1] = (unsigned char)(group >> 8);
+    out[2] = (unsigned char)group;
+    return (a | b | c | d) <= 63;
+}
+
+/* The last four characters, when they end in padding. */
+static bool decode_padded(unsigned char *out, const char *in, size_t pad)
+{
+    unsigned char bytes[3];
+    char full[4] = {in[0], in[1], pad == 2 ? 'A' : in[2], 'A'};
+    if (!decode_group(bytes, full) || bytes[3 - pad])
+        return false; /* or with bits that belong to no byte */
+    memcpy(out, bytes, 3 - pad);
+    return true;
 }
 
 bool base64_decode(struct buf *b, struct slice text)
 {
-    if (!base64_valid(text))
+    if (text.len % 4)
         return false;
-    size_t size = base64_decoded_size(text);
-    if (size == 0)
+    if (text.len == 0)
         return true;
+    size_t size = base64_decoded_size(text), pad = padding(text);
+    size_t whole = pad ? text.len - 4 : text.len;
     unsigned char *out = (unsigned char *)buf_reserve(b, size);
-    const char *in = text.ptr;
-    for (size_t left = size; left > 0; in += 4, out += 3) {
-        uint32_t group = read_group(in);
-        out[0] = (unsigned char)(group >> 16);
-        if (left > 1)
-            out[1] = (unsigned char)(group >> 8);
-        if (left > 2)
-            out[2] = (unsigned char)group;
-        left -= MIN(left, (size_t)3);
+    size_t done = base64_decode_fast(out, text.ptr, whole);
+    out += done / 4 * 3;
+    for (; done < whole; done += 4, out += 3) {
+        if (!decode_group(out, text.ptr + done))
+            return false;
     }
+    if (pad && !decode_padded(out, text.ptr + done, pad))
+        return false;
     b->len += size;
     return true;
 }

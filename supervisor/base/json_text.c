@@ -1,5 +1,6 @@
 #include "base/json_text.h"
 
+#include "base/block.h"
 #include "base/json.h"
 #include "base/word.h"
 
@@ -10,6 +11,13 @@ static bool byte_is_plain(unsigned char c)
 
 const char *json_skip_plain(const char *p, const char *end)
 {
+#if BLOCK_SIZE
+    for (; end - p >= BLOCK_SIZE; p += BLOCK_SIZE) {
+        unsigned marks = block_not_plain(p);
+        if (marks)
+            return p + __builtin_ctz(marks);
+    }
+#endif
     for (; end - p >= WORD_SIZE; p += WORD_SIZE) {
         uint64_t word = word_load(p);
         uint64_t marks = word_below(word, 0x20) | word_equal(word, '"') |

@@ -1,9 +1,17 @@
 #include "base/utf8.h"
 
+#include "base/block.h"
 #include "base/word.h"
 
 static const char *skip_ascii(const char *p, const char *end)
 {
+#if BLOCK_SIZE
+    for (; end - p >= BLOCK_SIZE; p += BLOCK_SIZE) {
+        unsigned marks = block_high(p);
+        if (marks)
+            return p + __builtin_ctz(marks);
+    }
+#endif
     for (; end - p >= WORD_SIZE; p += WORD_SIZE) {
         uint64_t marks = word_high(word_load(p));
         if (marks)

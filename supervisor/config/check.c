@@ -77,9 +77,41 @@ static bool is_network(const char *text)
     return !slash || slice_to_u64(slice_of(slash + 1), v4 ? 32 : 128, &bits);
 }
 
+static int check_compress(const struct reader *r, const struct toml_node *table,
+                          const struct server_config *server)
+{
+    static const char *const codings[] = {"zstd", "br", "gzip"};
+    for (size_t i = 0; i < server->compress.count; i++) {
+        const char *name = server->compress.items[i];
+        size_t known = 0;
+        while (known < ARRAY_LEN(codings) && strcmp(name, codings[known]) != 0)
+            known++;
+        for (size_t j = 0; j < i; j++)
+            if (strcmp(name, server->compress.items[j]) == 0)
+                known = ARRAY_LEN(codings);
+        if (known == ARRAY_LEN(codings))
+            return reader_fail(r, check_item_place(toml_get(table, "compress"), i),
+                               "compress must hold \"zstd\", \"br\" and \"gzip\", each at "
+                               "most once, not %s",
+                               value_quote(r->arena, slice_of(name)));
+    }
+    for (size_t i = 0; i < server->compress_types.count; i++) {
+        const char *type = server->compress_types.items[i];
+        const char *slash = strchr(type, '/'), *star = strchr(type, '*');
+        if (!slash || slash == type || !slash[1] || (star && strchr(star + 1, '*')))
+            return reader_fail(r, check_item_place(toml_get(table, "compress_types"), i),
+                               "compress_types must hold media types such as \"text/html\" or "
+                               "\"text/*\", not %s",
+                               value_quote(r->arena, slice_of(type)));
+    }
+    return 0;
+}
+
 int check_server(const struct reader *r, const struct toml_node *table,
                  struct server_config *server)
 {
+    if (check_compress(r, table, server) < 0)
+        return r->err->code;
     const struct toml_node *proxies = toml_get(table, "trusted_proxies");
     for (size_t i = 0; proxies && i < server->trusted_proxies.count; i++) {
         const char *proxy = server->trusted_proxies.items[i];
@@ -199,18 +231,97 @@ static int check_methods(const struct reader *r, const struct toml_node *table,
     return 0;
 }
 
+static int check_root_folder(const struct reader *r, const struct toml_node *root,
+                             const char *path)
+{
+    struct stat st;
+    const char *quoted = value_quote(r->arena, root->string);
+    if (stat(path, &st) < 0)
+        return reader_fail(r, root->at,
+                           "root %s: %s; make the folder (or run what builds it) first", quoted,
+                           strerror(errno));
+    if (!S_ISDIR(st.st_mode))
+        return reader_fail(r, root->at,
+                           "root %s must be a folder, and is a file: name the "
+                           "folder that it lies in",
+                           quoted);
+    return 0;
+}
+
+/* Files are only read: whatever the methods say, the route is GET's, and HEAD's with it. */
+static int check_root_methods(const struct reader *r, const struct toml_node *table,
+                              struct route_config *route)
+{
+    for (size_t i = 0; i < route->methods.count; i++) {
+        const char *method = route->methods.items[i];
+        if (strcmp(method, "GET") != 0 && strcmp(method, "HEAD") != 0)
+            return reader_fail(
+                r, place_of(table, toml_get(table, "method") ? "method" : "methods"),
+                "a route with a root takes GET and HEAD, not %s", method);
+    }
+    route->methods = string_list_of(r->arena, (const char *const[]){"GET"}, 1);
+    return 0;
+}
+
+/* A route to files. */
+static int check_root(const struct reader *r, const struct toml_node *table,
+                      struct route_config *route)
+{
+    static const char *const others[] = {"timeout", "cache", "cache_headers"};
+    size_t len = strlen(route->path);
+    if (strcmp(route->path, "/") != 0 && strcmp(route->path + len - MIN(len, 2), "/*") != 0)
+        return reader_fail(r, place_of(table, "path"),
+                           "path %s of a route with a root must end in \"/*\"",
+                           value_quote(r->arena, slice_of(route->path)));
+    for (size_t i = 0; i < ARRAY_LEN(others); i++) {
+        const struct toml_node *node = toml_get(table, others[i]);
+        if (node)
+            return reader_fail(r, node->key_at,
+                               "%s belongs to routes with a worker, and this one has a root%s",
+                               others[i],
+                               strcmp(others[i], "cache") == 0
+                                   ? "; cache_control tells browsers how long to keep files"
+                                   : "");
+    }
+    if (check_root_folder(r, toml_get(table, "root"), route->root) < 0)
+        return r->err->code;
+    return check_root_methods(r, table, route);
+}
+
+/* A route to a worker. */
+static int check_to(const struct reader *r, const struct toml_node *table,
+                    const struct config *c)
+{
+    static const char *const others[] = {"index", "spa", "cache_control"};
+    for (size_t i = 0; i < ARRAY_LEN(others); i++) {
+        const struct toml_node *node = toml_get(table, others[i]);
+        if (node)
+            return reader_fail(r, node->key_at,
+                               "%s belongs to routes with a root, and this one has a worker",
+                               others[i]);
+    }
+    return check_target(r, toml_get(table, "to"), c);
+}
+
 int check_route(const struct reader *r, const struct toml_node *table, const struct config *c,
                 struct route_config *route)
 {
-    const struct toml_node *to = toml_get(table, "to");
-    if (!route->path || !to)
-        return reader_fail(r, table->at, "[[routes]] needs a %s", route->path ? "to" : "path");
+    const struct toml_node *to = toml_get(table, "to"), *root = toml_get(table, "root");
+    if (!route->path)
+        return reader_fail(r, table->at, "[[routes]] needs a path");
+    if (!to && !root)
+        return reader_fail(r, table->at,
+                           "[[routes]] needs a to (a worker) or a root (a folder "
+                           "of files)");
+    if (to && root)
+        return reader_fail(r, root->key_at,
+                           "a route has a worker (to) or files (root), not both: one must go");
     if (route->path[0] != '/')
         return reader_fail(r, place_of(table, "path"), "path must begin with \"/\", not be %s",
                            value_quote(r->arena, slice_of(route->path)));
     if (check_methods(r, table, route) < 0)
         return r->err->code;
-    return check_target(r, to, c);
+    return root ? check_root(r, table, route) : check_to(r, table, c);
 }
 
 static bool serves(const struct route_config *route, const char *method)

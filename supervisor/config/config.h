@@ -139,6 +139,9 @@ void config_release(struct config *);
 /* The worker of that name, or NULL. */
 const struct worker_config *config_worker(const struct config *, const char *name);
 
+/* The worker that `to` names; empty for a route with a root. */
+struct slice route_config_worker(const struct route_config *);
+
 /* Appends every setting with type, default and help, for `nodey help config`. */
 struct buf;
 void config_describe(struct buf *);

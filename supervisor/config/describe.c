@@ -331,21 +331,37 @@ static void add_source(struct buf *out, const struct config *c, const struct wor
         buf_addf(out, "%s%s", i ? " " : "", w->command.items[i]);
 }
 
+static void add_path(struct buf *out, const struct route_config *route)
+{
+    for (size_t i = 0; i < route->methods.count; i++)
+        buf_addf(out, "%s%s", i ? "," : "", route->methods.items[i]);
+    buf_addf(out, "%s%s", route->methods.count ? " " : "", route->path);
+}
+
 static void add_routes(struct buf *out, const struct config *c, const struct worker_config *w)
 {
-    size_t name = strlen(w->name);
     for (size_t i = 0; i < c->route_count; i++) {
         const struct route_config *route = &c->routes[i];
-        if (strncmp(route->to, w->name, name) != 0 ||
-            (route->to[name] && route->to[name] != ':'))
+        struct slice worker = route_config_worker(route);
+        if (!slice_is(worker, w->name))
             continue;
         buf_adds(out, "  route ");
-        for (size_t j = 0; j < route->methods.count; j++)
-            buf_addf(out, "%s%s", j ? "," : "", route->methods.items[j]);
-        buf_addf(out, "%s%s", route->methods.count ? " " : "", route->path);
-        if (route->to[name])
-            buf_addf(out, " -> %s", route->to + name + 1);
+        add_path(out, route);
+        if (worker.ptr[worker.len])
+            buf_addf(out, " -> %s", worker.ptr + worker.len + 1);
         buf_addc(out, '\n');
+    }
+}
+
+static void add_roots(struct buf *out, const struct config *c)
+{
+    for (size_t i = 0; i < c->route_count; i++) {
+        const struct route_config *route = &c->routes[i];
+        if (!route->root)
+            continue;
+        buf_addf(out, "files %s: route ", shorten(c, route->root));
+        add_path(out, route);
+        buf_adds(out, route->spa ? ", spa\n" : "\n");
     }
 }
 
@@ -361,4 +377,5 @@ void config_summary(const struct config *c, struct buf *out)
                  w->instances == 1 ? "" : "s");
         add_routes(out, c, w);
     }
+    add_roots(out, c);
 }

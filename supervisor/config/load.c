@@ -136,6 +136,34 @@ static int use_balancer_port(struct loading *l, const struct document *doc)
     return 0;
 }
 
+/* What is compressed unless something else is said; an empty list is something. */
+static void use_compression(struct arena *arena, struct server_config *server,
+                            const struct toml_node *table)
+{
+    static const char *const codings[] = {"zstd", "br", "gzip"};
+    static const char *const types[] = {"text/*",
+                                        "application/json",
+                                        "application/*+json",
+                                        "application/xml",
+                                        "application/*+xml",
+                                        "application/javascript",
+                                        "application/wasm",
+                                        "application/x-ndjson",
+                                        "application/jsonl",
+                                        "image/svg+xml",
+                                        "image/bmp",
+                                        "image/x-icon",
+                                        "font/ttf",
+                                        "font/otf",
+                                        "application/vnd.ms-fontobject",
+                                        "application/yaml",
+                                        "application/x-protobuf"};
+    if (!table || !toml_get(table, "compress"))
+        server->compress = string_list_of(arena, codings, ARRAY_LEN(codings));
+    if (!table || !toml_get(table, "compress_types"))
+        server->compress_types = string_list_of(arena, types, ARRAY_LEN(types));
+}
+
 static int load_server(struct loading *l)
 {
     struct server_config *server = &l->config->server;
@@ -143,6 +171,7 @@ static int load_server(struct loading *l)
     const struct reader *r = &doc->reader;
     const struct toml_node *table = doc->root ? toml_get(doc->root, "server") : NULL;
     reader_defaults(r, &section_server, server);
+    use_compression(&l->config->arena, server, table);
     if (table && (reader_section(r, &section_server, table, section_server.title, server) < 0 ||
                   check_server(r, table, server) < 0))
         return l->err->code;
@@ -263,4 +292,9 @@ const struct worker_config *config_worker(const struct config *c, const char *na
         if (strcmp(c->workers[i].name, name) == 0)
             return &c->workers[i];
     return NULL;
+}
+
+struct slice route_config_worker(const struct route_config *route)
+{
+    return (struct slice){route->to, route->to ? strcspn(route->to, ":") : 0};
 }

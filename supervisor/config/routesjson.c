@@ -226,7 +226,8 @@ static void tell_taken(struct reading *r, const struct entry *e, const char *met
                        const struct route_config *route, size_t by)
 {
     tell(r, e->at, "%s%s%s is served by %s already, %s", method, *method ? " " : "",
-         quoted(r, route->path), quoted(r, route_at(r, by)->to),
+         quoted(r, route->path),
+         quoted(r, route_at(r, by)->to ? route_at(r, by)->to : route_at(r, by)->root),
          by < r->configured ? "which [[routes]] says" : "which an earlier entry says");
 }
 

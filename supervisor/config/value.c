@@ -179,6 +179,14 @@ struct string_list string_list_none(struct arena *a)
     return none;
 }
 
+struct string_list string_list_of(struct arena *a, const char *const *words, size_t count)
+{
+    struct string_list list = {arena_alloc(a, (count + 1) * sizeof(char *)), count};
+    memcpy(list.items, words, count * sizeof(char *));
+    list.items[count] = NULL;
+    return list;
+}
+
 const char *value_words(struct slice text, struct arena *a, struct string_list *out)
 {
     /* Every word but the last needs a blank after it. */

@@ -42,6 +42,9 @@ const char *value_quote(struct arena *, struct slice text);
 /* An empty list that has its NULL at the end. */
 struct string_list string_list_none(struct arena *);
 
+/* A copy of these; the words themselves are borrowed. */
+struct string_list string_list_of(struct arena *, const char *const *words, size_t count);
+
 /* The word that somebody may have meant: init, offer candidates, read `best`. */
 struct nearest {
     struct slice word;

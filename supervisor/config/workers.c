@@ -46,6 +46,7 @@ struct building {
     const char *no_search; /* why workers/ could not be searched */
     struct node_version node;
     struct buf env_files; /* of struct env_file: read once each */
+    bool serves_files; /* without a worker there is still something to do */
 };
 
 /* The CPUs that this process may use, within reason. */
@@ -441,6 +442,8 @@ static int fail_no_workers(const struct building *b)
     struct string_list notes =
         b->found.notes.count ? b->found.notes : journal_notes(b->journal);
     const char *note = notes.count ? notes.items[0] : NULL;
+    if (b->serves_files)
+        return 0;
     if (!c->discovered)
         return err_set(b->err, -ENOENT,
                        "%s: no [workers.NAME], and [server] discover is false: configure a "
@@ -494,9 +497,24 @@ static int allocate(struct building *b, const struct documents *docs)
     return 0;
 }
 
+/* Routes with a root need no workers. */
+static bool serves_files(const struct documents *docs)
+{
+    for (size_t i = 0; i < docs->count; i++) {
+        const struct toml_node *all =
+            docs->items[i]->root ? toml_get(docs->items[i]->root, "routes") : NULL;
+        const struct toml_node *route = all ? all->items.first : NULL;
+        for (; route; route = route->next)
+            if (route->type == TOML_TABLE && toml_get(route, "root"))
+                return true;
+    }
+    return false;
+}
+
 static int load_all(struct building *b, const struct documents *docs)
 {
     int code = allocate(b, docs);
+    b->serves_files = serves_files(docs);
     for (size_t i = 0; i < docs->count && code == 0; i++) {
         code = load_base(&b->bases[i], docs->items[i]);
         if (code == 0)

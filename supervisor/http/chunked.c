@@ -100,7 +100,7 @@ static bool extension_byte(struct chunked *c, unsigned char byte)
     }
 }
 
-static enum chunked_verdict line_byte(struct chunked *c, unsigned char byte, size_t room)
+static enum chunked_verdict line_byte(struct chunked *c, unsigned char byte, uint64_t room)
 {
     bool allowed;
     if (++c->overhead > OVERHEAD_MAX)
@@ -137,7 +137,11 @@ static enum chunked_verdict trailer_byte(struct chunked *c, unsigned char byte)
     }
     if (!allowed)
         return CHUNKED_BAD;
-    return ++c->trailer > TRAILER_MAX ? CHUNKED_TRAILER : CHUNKED_MORE;
+    if (++c->trailer > (c->trailer_max ? c->trailer_max : TRAILER_MAX))
+        return CHUNKED_TRAILER;
+    if (c->kept && c->state != END_LF)
+        buf_addc(c->kept, (char)byte);
+    return CHUNKED_MORE;
 }
 
 /* As much of the chunk's data as there is. */
@@ -146,6 +150,7 @@ static size_t take_data(struct chunked *c, struct slice bytes, struct buf *body)
     size_t len = (size_t)MIN(c->left, (uint64_t)bytes.len);
     buf_append(body, bytes.ptr, len);
     c->left -= len;
+    c->total += len;
     IGNORE(move_if(c, c->left == 0, DATA_CR)); /* else more data comes */
     return len;
 }
@@ -162,7 +167,7 @@ enum chunked_verdict chunked_read(struct chunked *c, struct slice bytes, size_t 
         }
         unsigned char byte = (unsigned char)bytes.ptr[at++];
         if (c->state < DATA)
-            verdict = line_byte(c, byte, limit - body->len);
+            verdict = line_byte(c, byte, limit - c->total);
         else if (c->state == DATA_CR)
             verdict = move_if(c, byte == '\r', DATA_LF) ? CHUNKED_MORE : CHUNKED_BAD;
         else if (c->state == DATA_LF)

@@ -17,18 +17,22 @@ enum chunked_verdict {
     CHUNKED_TRAILER,   /* the trailer section is larger than the limit: 431 */
 };
 
-/* Zeroed = before the first byte. */
+/* Zeroed = before the first byte; the trailer fields are checked and dropped. */
 struct chunked {
+    struct buf *kept;     /* where the trailer section is appended, or NULL */
+    uint32_t trailer_max; /* bytes of it; 0 = 8 KiB */
+    uint32_t trailer;     /* bytes of it that have come */
+    uint64_t total;       /* bytes of data that have come */
     uint64_t left;     /* bytes of the present chunk still to come; digits while reading them */
     uint32_t overhead; /* bytes that are not data, beyond what honest chunks need */
-    uint16_t trailer;  /* bytes of the trailer section */
     uint8_t state;
     uint8_t digits;
 };
 
 /*
- * Reads on: data is appended to `body`, which grows to at most `limit` bytes; `*used`
- * is how much of `bytes` belonged to it.  Trailer fields are checked and dropped.
+ * Reads on: data is appended to `body`, at most `limit` bytes in all; `*used` is how much
+ * of `bytes` belonged to it.  What is kept of the trailer section are lines of the form
+ * name ":" value CRLF, of allowed characters only.
  * After any verdict but CHUNKED_MORE it must not be called again.
  */
 enum chunked_verdict chunked_read(struct chunked *, struct slice bytes, size_t limit,

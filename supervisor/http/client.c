@@ -187,7 +187,11 @@ static void on_ended(struct stream *s, int status)
 }
 
 static void on_gone(struct stream *s);
-static const struct stream_ops stream_ops = {on_data, on_ended, NULL, on_gone};
+static const struct stream_ops stream_ops = {
+    .data = on_data,
+    .ended = on_ended,
+    .gone = on_gone,
+};
 
 /* ------------------------------------------------------------------- opening */
 

@@ -2,32 +2,35 @@
 
 #include <assert.h>
 
+#include "http/farewell.h"
+#include "http/incoming.h"
+#include "http/outgoing.h"
 #include "http/request.h"
 
 enum {
     IN_LIMIT_MIN = 16 * 1024, /* pipelined bytes that are kept while a request is served */
     SEND_HIGH = 64 * 1024,    /* unsent bytes beyond which the next request waits */
     GONE_AFTER_MS = 100,
-    DRAIN_MS = 1000, /* for a request that is under way when draining begins */
-    LINGER_MS = 1000,
-    LINGER_BYTES = 256 * 1024,
+    DRAIN_MS = 1000,     /* for a request that is under way when draining begins */
     BLANK_LINES_MAX = 2, /* RFC 9112, 2.2: some clients send one too many */
     REFUSED_MAX = 256,   /* connections that may be told that there are too many */
 };
 
 /* ------------------------------------------------------------------- states */
 
+#define TO(name) (1 << CONN_##name)
 static const unsigned char may_become[CONN_CLOSED + 1] = {
-    [CONN_IDLE] =
-        1 << CONN_HEAD | 1 << CONN_BODY | 1 << CONN_BUSY | 1 << CONN_LINGER | 1 << CONN_CLOSED,
-    [CONN_HEAD] = 1 << CONN_BODY | 1 << CONN_BUSY | 1 << CONN_LINGER | 1 << CONN_CLOSED,
-    [CONN_BODY] = 1 << CONN_BUSY | 1 << CONN_LINGER | 1 << CONN_CLOSED,
-    [CONN_BUSY] = 1 << CONN_IDLE | 1 << CONN_LINGER | 1 << CONN_CLOSED,
-    [CONN_LINGER] = 1 << CONN_CLOSED,
+    [CONN_IDLE] = TO(HEAD) | TO(BODY) | TO(BUSY) | TO(LINGER) | TO(CLOSED),
+    [CONN_HEAD] = TO(BODY) | TO(BUSY) | TO(LINGER) | TO(CLOSED),
+    [CONN_BODY] = TO(BUSY) | TO(LINGER) | TO(CLOSED),
+    [CONN_BUSY] = TO(IDLE) | TO(SENDING) | TO(REST) | TO(LINGER) | TO(CLOSED),
+    [CONN_SENDING] = TO(IDLE) | TO(REST) | TO(LINGER) | TO(CLOSED),
+    [CONN_REST] = TO(IDLE) | TO(LINGER) | TO(CLOSED),
+    [CONN_LINGER] = TO(CLOSED),
 };
+#undef TO
 
-/* The only writer of `state`. */
-static void set_state(struct conn *c, enum conn_state state)
+void conn_set_state(struct conn *c, enum conn_state state)
 {
     assert(may_become[c->state] & 1 << state);
     c->state = state;
@@ -38,11 +41,11 @@ static void set_state(struct conn *c, enum conn_state state)
         list_add(&c->front->active, &c->node);
 }
 
-static void conn_close(struct conn *c, bool reset)
+void conn_close(struct conn *c, bool reset)
 {
     if (c->state == CONN_CLOSED)
         return;
-    set_state(c, CONN_CLOSED);
+    conn_set_state(c, CONN_CLOSED);
     c->front->open--;
     timer_stop(c->front->loop, &c->timer);
     timer_stop(c->front->loop, &c->send);
@@ -52,8 +55,7 @@ static void conn_close(struct conn *c, bool reset)
         stream_close(&c->stream);
 }
 
-/* The exchange is over, answered or not. */
-static void end_exchange(struct conn *c)
+void conn_end_exchange(struct conn *c)
 {
     struct exchange *x = c->exchange;
     c->exchange = NULL;
@@ -61,7 +63,7 @@ static void end_exchange(struct conn *c)
         exchange_give(c->front, x);
 }
 
-static void report_answer(struct conn *c, unsigned status, uint64_t body_bytes)
+void conn_report(struct conn *c, unsigned status, uint64_t body_bytes)
 {
     struct http_handler *handler = c->front->handler;
     uint64_t took_us = (loop_clock_ns() - c->exchange->handed_ns) / 1000;
@@ -69,31 +71,26 @@ static void report_answer(struct conn *c, unsigned status, uint64_t body_bytes)
         handler->answered(handler, c->exchange, status, body_bytes, took_us);
 }
 
-/* Nobody waits for an answer any more. */
-static void abandon(struct conn *c, bool reset)
+void conn_abandon(struct conn *c, bool reset)
 {
+    struct http_handler *handler = c->front->handler;
+    struct exchange *x = c->exchange;
     if (c->state == CONN_BUSY) {
-        struct http_handler *handler = c->front->handler;
-        report_answer(c, 499, 0);
-        handler->gone(handler, c->exchange);
+        conn_report(c, x->tunnel ? 101 : 499, x->out.body_bytes);
+        handler->gone(handler, x);
+    } else if (c->state == CONN_SENDING) {
+        outgoing_drop_file(c);
     }
-    end_exchange(c);
+    conn_end_exchange(c);
     conn_close(c, reset);
 }
 
 void conn_drop(struct conn *c)
 {
-    abandon(c, false);
+    conn_abandon(c, false);
 }
 
 /* ------------------------------------------------------------------- timers */
-
-static void on_deadline(struct timer *timer);
-
-static void set_deadline(struct conn *c, uint64_t ms)
-{
-    timer_start(c->front->loop, &c->timer, ms, on_deadline);
-}
 
 static uint64_t idle_ms(const struct conn *c)
 {
@@ -104,158 +101,58 @@ static uint64_t idle_ms(const struct conn *c)
 void conn_hurry(struct conn *c)
 {
     if (c->state == CONN_IDLE)
-        set_deadline(c, idle_ms(c));
-}
-
-static void on_send_check(struct timer *timer)
-{
-    struct conn *c = container_of(timer, struct conn, send);
-    uint64_t limit = c->front->limits.send_timeout_ms;
-    uint64_t now = loop_now(c->front->loop);
-    if (stream_queued(&c->stream) == 0)
-        return;
-    if (stream_taken(&c->stream) != c->send_taken) {
-        c->send_taken = stream_taken(&c->stream);
-        c->send_since_ms = now;
-    }
-    uint64_t waited = now - c->send_since_ms;
-    if (waited >= limit)
-        abandon(c, true);
-    else
-        timer_start(c->front->loop, &c->send, limit - waited, on_send_check);
-}
-
-/*
- * Before something is written.  The timer is left running when all has been sent: it
- * looks once for nothing then, which is cheaper than starting it for every answer.
- */
-static void watch_sending(struct conn *c)
-{
-    if (stream_queued(&c->stream) == 0) {
-        c->send_since_ms = loop_now(c->front->loop);
-        c->send_taken = stream_taken(&c->stream);
-    }
-    if (!timer_runs(&c->send))
-        timer_start(c->front->loop, &c->send, c->front->limits.send_timeout_ms, on_send_check);
-}
-
-/* ------------------------------------------------------------------- ending */
-
-/* All is said: shuts the write side and lingers. */
-static void finish(struct conn *c)
-{
-    set_state(c, CONN_LINGER);
-    if (!c->half_closed) /* else nothing is left to wait for but the write queue */
-        stream_shutdown(&c->stream);
-    set_deadline(c, c->half_closed ? 0 : LINGER_MS);
-    if (!c->in_data && c->stream.in.len)
-        stream_poke(&c->stream);
-}
-
-/* The usual answer to what is refused, unless the handler has a better one. */
-static struct http_answer refusal_answer(struct conn *c, const struct refusal *why,
-                                         struct slice id)
-{
-    struct front *f = c->front;
-    struct http_answer answer;
-    if (c->exchange && c->exchange->request.method.len && f->handler->refusing &&
-        f->handler->refusing(f->handler, &c->exchange->request, why, &answer))
-        return answer;
-    buf_clear(&f->scratch);
-    response_problem(&f->scratch, why->status, slice_of(why->detail), (struct slice){0}, id,
-                     (struct slice){0});
-    return (struct http_answer){
-        .status = why->status,
-        .content_type = SLICE("application/problem+json"),
-        .body = buf_slice(&f->scratch),
-    };
-}
-
-/* Answers a request that the handler never sees, and ends the connection. */
-static void refuse(struct conn *c, const struct refusal *why, bool to_head)
-{
-    struct front *f = c->front;
-    char id[REQUEST_ID_LEN];
-    bool has_id = c->exchange && c->exchange->request.id.len;
-    struct http_framing framing = {
-        .to_head = to_head,
-        .close = true,
-        .date = front_date(f),
-        .id = has_id ? c->exchange->request.id : front_make_id(f, id),
-    };
-    struct http_answer answer = refusal_answer(c, why, framing.id);
-    watch_sending(c);
-    response_write(stream_out(&c->stream), &answer, &framing);
-    end_exchange(c);
-    finish(c);
-    if (f->handler->refused)
-        f->handler->refused(f->handler, ip_plain(slice_of(c->ip)), why);
+        conn_set_deadline(c, idle_ms(c));
 }
 
 static void on_deadline(struct timer *timer)
 {
     struct conn *c = container_of(timer, struct conn, timer);
-    bool unsent = stream_queued(&c->stream) > 0;
     switch (c->state) {
     case CONN_IDLE:
-    case CONN_LINGER:
-        if (unsent) /* the other timer ends it when the client takes nothing */
-            set_deadline(c, c->state == CONN_IDLE ? idle_ms(c) : LINGER_MS);
+        if (stream_queued(&c->stream)) /* the other timer ends it when nothing is taken */
+            conn_set_deadline(c, idle_ms(c));
         else
             conn_close(c, false);
         break;
     case CONN_HEAD:
-        refuse(c, &(struct refusal){408, "The request's header did not arrive in time."},
-               false);
+        farewell_refuse(
+            c, &(struct refusal){408, "The request's header did not arrive in time."}, false);
         break;
     case CONN_BODY:
-        refuse(c, &(struct refusal){408, "The request's body did not arrive in time."}, false);
+    case CONN_BUSY:
+        incoming_deadline(c);
         break;
-    case CONN_BUSY: /* left running from before */
+    case CONN_REST:
+        conn_close(c, false);
+        break;
+    case CONN_LINGER:
+        farewell_deadline(c);
+        break;
+    case CONN_SENDING: /* left running from before */
     case CONN_CLOSED:
         break;
     }
 }
 
+void conn_set_deadline(struct conn *c, uint64_t ms)
+{
+    timer_start(c->front->loop, &c->timer, ms, on_deadline);
+}
+
 /* ------------------------------------------------------------------ reading */
 
-static void hand_over(struct conn *c)
+void conn_hand_over(struct conn *c)
 {
-    struct exchange *x = c->exchange;
     struct http_handler *handler = c->front->handler;
-    x->request.body = buf_slice(&x->body);
-    if (x->is_chunked)
-        request_set_length(&x->request, &x->arena);
+    struct exchange *x = c->exchange;
     x->handed_ns = loop_clock_ns();
-    c->handed_ms = loop_now(c->front->loop);
-    set_state(c, CONN_BUSY);
+    c->whole_ms = loop_now(c->front->loop);
+    conn_set_state(c, CONN_BUSY);
     handler->request(handler, x);
 }
 
-/* The head is read: what does it say of the body?  False: refused. */
-static bool begin_body(struct conn *c, const struct head *head, bool body_waits,
-                       struct refusal *why)
-{
-    struct exchange *x = c->exchange;
-    x->is_chunked = head->chunked;
-    x->body_left = head->length;
-    if (head->length > c->front->limits.body_bytes) {
-        *why = (struct refusal){413, "The request's body is larger than max_body of [server]."};
-        return false;
-    }
-    if (!x->is_chunked && x->body_left == 0) {
-        hand_over(c);
-        return true;
-    }
-    if (head->expects_continue && !body_waits)
-        stream_write(&c->stream, SLICE("HTTP/1.1 100 Continue\r\n\r\n"));
-    set_state(c, CONN_BODY);
-    set_deadline(c, c->front->limits.body_timeout_ms);
-    return true;
-}
-
-/* The head is complete; `body_waits`: bytes that follow it are here already. */
-static void begin(struct conn *c, struct slice raw, bool body_waits)
+/* The head is complete.  Returns how many of the bytes behind it were taken as well. */
+static size_t begin(struct conn *c, struct slice raw, struct slice behind)
 {
     struct front *f = c->front;
     struct exchange *x = exchange_take(f, c);
@@ -270,12 +167,11 @@ static void begin(struct conn *c, struct slice raw, bool body_waits)
     if (!head_parse(raw, lines, &x->arena, &head, &why) ||
         !request_read(&x->request, &head, &peer, &f->trust, front_make_id(f, x->id), &x->arena,
                       &why)) {
-        refuse(c, &why, x->to_head);
-        return;
+        farewell_refuse(c, &why, x->to_head);
+        return 0;
     }
     x->keep_alive = head.keep_alive;
-    if (!begin_body(c, &head, body_waits, &why))
-        refuse(c, &why, x->to_head);
+    return incoming_begin(c, &head, behind);
 }
 
 static size_t take_head(struct conn *c, struct slice bytes)
@@ -283,17 +179,16 @@ static size_t take_head(struct conn *c, struct slice bytes)
     struct refusal why;
     enum scan_verdict verdict = head_scan(&c->scan, bytes, &c->front->limits, &why);
     if (verdict == SCAN_REFUSED) {
-        refuse(c, &why, slice_starts(bytes, SLICE("HEAD ")));
+        farewell_refuse(c, &why, slice_starts(bytes, SLICE("HEAD ")));
         return 0;
     }
     if (verdict == SCAN_DONE) {
         size_t len = c->scan.at;
-        begin(c, (struct slice){bytes.ptr, len}, len < bytes.len);
-        return len;
+        return len + begin(c, (struct slice){bytes.ptr, len}, slice_from(bytes, len));
     }
     if (c->state == CONN_IDLE) {
-        set_state(c, CONN_HEAD);
-        set_deadline(c, c->front->limits.header_timeout_ms);
+        conn_set_state(c, CONN_HEAD);
+        conn_set_deadline(c, c->front->limits.header_timeout_ms);
     }
     return 0;
 }
@@ -319,74 +214,31 @@ static size_t take_first(struct conn *c, struct slice bytes)
     return take_head(c, bytes);
 }
 
-static size_t take_chunked(struct conn *c, struct slice bytes)
+/* Goes on with the next request, unless the client has said that there is none. */
+static void next(struct conn *c)
 {
-    struct exchange *x = c->exchange;
-    size_t used;
-    switch (chunked_read(&x->chunked, bytes, c->front->limits.body_bytes, &x->body, &used)) {
-    case CHUNKED_MORE:
-        set_deadline(c, c->front->limits.body_timeout_ms);
-        break;
-    case CHUNKED_DONE:
-        hand_over(c);
-        break;
-    case CHUNKED_BAD:
-        refuse(c, &(struct refusal){400, "The chunked body is malformed."}, x->to_head);
-        break;
-    case CHUNKED_TOO_LARGE:
-        refuse(
-            c,
-            &(struct refusal){413, "The request's body is larger than max_body of [server]."},
-            x->to_head);
-        break;
-    case CHUNKED_TRAILER:
-        refuse(
-            c,
-            &(struct refusal){431, "The trailer section is larger than max_head of [server]."},
-            x->to_head);
-        break;
-    }
-    return used;
-}
-
-static size_t take_body(struct conn *c, struct slice bytes)
-{
-    struct exchange *x = c->exchange;
-    if (x->is_chunked)
-        return take_chunked(c, bytes);
-    size_t len = (size_t)MIN(x->body_left, (uint64_t)bytes.len);
-    buf_append(&x->body, bytes.ptr, len);
-    x->body_left -= len;
-    if (x->body_left)
-        set_deadline(c, c->front->limits.body_timeout_ms);
-    else
-        hand_over(c);
-    return len;
-}
-
-static size_t discard(struct conn *c, struct slice bytes)
-{
-    c->discarded += bytes.len;
-    if (c->discarded > LINGER_BYTES) {
-        if (stream_queued(&c->stream) == 0)
-            conn_close(c, false);
-        else
-            stream_pause(&c->stream);
-    }
-    return bytes.len;
+    conn_set_state(c, CONN_IDLE);
+    conn_set_deadline(c, idle_ms(c));
 }
 
 static size_t take(struct conn *c, struct slice bytes)
 {
+    size_t used;
     switch (c->state) {
     case CONN_IDLE:
         return take_first(c, bytes);
     case CONN_HEAD:
         return take_head(c, bytes);
     case CONN_BODY:
-        return take_body(c, bytes);
+    case CONN_BUSY:
+        return incoming_take(c, bytes);
+    case CONN_REST:
+        used = incoming_skip(c, bytes);
+        if (c->rest == 0)
+            next(c);
+        return used;
     case CONN_LINGER:
-        return discard(c, bytes);
+        return farewell_discard(c, bytes);
     default:
         return 0;
     }
@@ -395,10 +247,26 @@ static size_t take(struct conn *c, struct slice bytes)
 /* The client sends no more: what is not whole now never will be. */
 static void settle_half_closed(struct conn *c, bool bytes_left)
 {
-    if (c->state == CONN_HEAD || c->state == CONN_BODY)
-        refuse(c, &(struct refusal){400, "The request ends before it is complete."}, false);
-    else if (c->state == CONN_IDLE && !(bytes_left && is_choked(c)))
-        finish(c);
+    switch (c->state) {
+    case CONN_IDLE:
+        if (!(bytes_left && is_choked(c)))
+            farewell_begin(c, false);
+        break;
+    case CONN_HEAD:
+        farewell_refuse(
+            c, &(struct refusal){400, "The request ends before it is complete."}, false);
+        break;
+    case CONN_BODY:
+    case CONN_BUSY:
+        if (!bytes_left)
+            incoming_cut(c);
+        break;
+    case CONN_REST:
+        farewell_begin(c, false);
+        break;
+    default:
+        break;
+    }
 }
 
 static size_t on_data(struct stream *s, struct slice bytes)
@@ -419,17 +287,25 @@ static size_t on_data(struct stream *s, struct slice bytes)
     return used;
 }
 
+/* The client has ended its side; was that the end of its interest? */
+static bool has_left(const struct conn *c)
+{
+    if (c->state != CONN_BUSY && c->state != CONN_SENDING)
+        return false;
+    return c->exchange->in.ended && !c->exchange->tunnel &&
+           loop_now(c->front->loop) - c->whole_ms > GONE_AFTER_MS;
+}
+
 static void on_ended(struct stream *s, int status)
 {
     struct conn *c = container_of(s, struct conn, stream);
     if (status != UV_EOF) {
-        abandon(c, false);
+        conn_abandon(c, false);
         return;
     }
     c->half_closed = true;
-    if (c->state == CONN_BUSY) {
-        if (loop_now(c->front->loop) - c->handed_ms > GONE_AFTER_MS)
-            abandon(c, false);
+    if (has_left(c)) {
+        conn_abandon(c, false);
     } else if (c->state == CONN_LINGER) {
         if (stream_queued(s) == 0)
             conn_close(c, false);
@@ -445,6 +321,13 @@ static void on_drained(struct stream *s)
         conn_close(c, false);
     else if (c->state == CONN_IDLE && s->in.len)
         stream_poke(s);
+    else
+        outgoing_eased(c);
+}
+
+static void on_eased(struct stream *s)
+{
+    outgoing_eased(container_of(s, struct conn, stream));
 }
 
 static void on_gone(struct stream *s)
@@ -461,6 +344,7 @@ static const struct stream_ops conn_ops = {
     .ended = on_ended,
     .drained = on_drained,
     .gone = on_gone,
+    .eased = on_eased,
 };
 
 /* ------------------------------------------------------------------- public */
@@ -519,10 +403,10 @@ void conn_accept(struct front *f, struct listener *listener)
     }
     stream_peer(&c->stream, c->ip, sizeof(c->ip));
     c->trusted = peer_trusted(c, listener->is_unix);
-    set_deadline(c, idle_ms(c));
+    conn_set_deadline(c, idle_ms(c));
     stream_start(&c->stream, MAX(f->limits.head_bytes, (size_t)IN_LIMIT_MIN));
     if (full)
-        refuse(c, &(struct refusal){503, "This server has as many connections as it accepts."},
+        farewell_refuse(c, &(struct refusal){503, "This server has as many connections as it accepts."},
                false);
 }
 
@@ -531,61 +415,29 @@ void conn_widen(struct conn *c, size_t head_bytes)
     c->stream.in_limit = MAX(c->stream.in_limit, head_bytes);
 }
 
-/* What only the connection knows of the answer that is to be written now. */
-static struct http_framing frame_answer(struct conn *c)
+void conn_answered(struct conn *c, unsigned status, uint64_t body_bytes, bool close)
 {
-    const struct exchange *x = c->exchange;
-    assert(c->state == CONN_BUSY);
-    watch_sending(c);
-    return (struct http_framing){
-        .to_head = x->to_head,
-        .close = !x->keep_alive || c->front->draining,
-        .keep_alive = x->request.version_minor == 0,
-        .id = x->request.id,
-    };
-}
-
-/* It is written. */
-static void end_answer(struct conn *c, unsigned status, size_t body, bool close)
-{
-    report_answer(c, status, body);
-    end_exchange(c);
+    bool is_whole = c->exchange->in.ended;
+    bool was_choked = c->exchange->in.choked;
+    uint64_t unread = 0;
+    close = !incoming_skippable(c->exchange, &unread) || close;
+    conn_report(c, status, body_bytes);
+    conn_end_exchange(c);
     if (close) {
-        finish(c);
+        farewell_begin(c, !is_whole);
         return;
     }
-    set_state(c, CONN_IDLE);
-    set_deadline(c, idle_ms(c));
+    c->rest = unread;
+    if (unread) {
+        conn_set_state(c, CONN_REST);
+        conn_set_deadline(c, c->front->limits.body_timeout_ms);
+    } else {
+        next(c);
+    }
     if (c->in_data)
         return;
-    if (c->stream.in.len)
+    if (c->stream.in.len || was_choked)
         stream_poke(&c->stream);
     else if (c->half_closed)
-        finish(c);
-}
-
-void conn_answer(struct conn *c, const struct http_answer *answer)
-{
-    struct http_framing framing = frame_answer(c);
-    framing.date = front_date(c->front);
-    size_t body = response_write(stream_out(&c->stream), answer, &framing);
-    end_answer(c, answer->status, body, framing.close);
-}
-
-static void on_loan_end(void *owner)
-{
-    stored_drop(owner);
-}
-
-void conn_send(struct conn *c, const struct stored_sending *sending)
-{
-    struct http_framing framing = frame_answer(c);
-    size_t body_bytes;
-    struct slice body = stored_write(stream_out(&c->stream), sending, &framing, &body_bytes);
-    if (body.len)
-        stream_lend(&c->stream, &(struct loan){.bytes = body,
-                                               .end = on_loan_end,
-                                               .owner = stored_hold(sending->stored)});
-    end_answer(c, sending->not_modified ? 304 : sending->stored->status, body_bytes,
-               framing.close);
+        farewell_begin(c, false);
 }

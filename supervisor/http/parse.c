@@ -284,6 +284,7 @@ static bool read_length(const struct framing *framing, struct head *head, struct
     if (framing->lengths > 1 || !slice_to_u64(framing->length, INT64_MAX, &head->length))
         return refuse(why, 400,
                       "The Content-Length is not one decimal number that stands alone.");
+    head->has_length = true;
     return true;
 }
 

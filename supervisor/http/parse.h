@@ -40,6 +40,7 @@ struct head {
     unsigned char *ids;   /* enum field_id of each */
     size_t field_count;
     bool chunked;
+    bool has_length; /* there is a Content-Length */
     uint64_t length; /* of the body, when it is not chunked */
     bool keep_alive; /* the client's wish */
     bool expects_continue;

@@ -149,7 +149,7 @@ static void mark_named(struct head *head, struct slice name)
 }
 
 /* Each name is looked for in all fields, so their number is bounded. */
-static bool read_connection(struct head *head, struct refusal *why)
+static bool read_connection(struct head *head, bool *upgrades, struct refusal *why)
 {
     unsigned names = 0;
     for (size_t i = 0; i < head->field_count; i++) {
@@ -160,12 +160,30 @@ static bool read_connection(struct head *head, struct refusal *why)
         while (list_take(&rest, &item)) {
             if (++names > CONNECTION_MAX)
                 return refuse(why, "The Connection field names too many others.");
-            if (!slice_eq_nocase(item, SLICE("keep-alive")) &&
-                !slice_eq_nocase(item, SLICE("close")))
+            if (slice_eq_nocase(item, SLICE("upgrade")))
+                *upgrades = true;
+            else if (!slice_eq_nocase(item, SLICE("keep-alive")) &&
+                     !slice_eq_nocase(item, SLICE("close")))
                 mark_named(head, item);
         }
     }
     return true;
+}
+
+/* The protocol that the client likes best.  Its field is not handed on, so it is ours. */
+static struct slice read_upgrade(const struct head *head)
+{
+    struct slice first = {0};
+    for (size_t i = 0; i < head->field_count && !first.len; i++) {
+        struct slice rest = head->fields[i].value;
+        if (head->ids[i] == FIELD_UPGRADE)
+            IGNORE(!list_take(&rest, &first)); /* an empty list names none */
+    }
+    char *name = (char *)first.ptr;
+    for (size_t i = 0; i < first.len; i++)
+        if (name[i] >= 'A' && name[i] <= 'Z')
+            name[i] |= 0x20;
+    return first;
 }
 
 static bool is_kept(const struct field *field, enum field_id id, bool trusted)
@@ -249,10 +267,15 @@ bool request_read(struct http_request *request, struct head *head, const struct 
         .ip = peer->ip,
         .id = id,
         .version_minor = head->minor,
+        .has_length = head->has_length,
+        .length = head->length,
     };
+    bool upgrades = false;
     if (!read_target(request, head->target, arena, why) || !read_host(request, head, why) ||
-        !read_connection(head, why))
+        !read_connection(head, &upgrades, why))
         return false;
+    if (upgrades && head->minor > 0 && !head->chunked && head->length == 0)
+        request->upgrade = read_upgrade(head);
     if (peer->trusted)
         read_forwarding(request, head, trust, peer->ip);
     filter_fields(request, head, peer->trusted);
@@ -263,7 +286,19 @@ void request_set_length(struct http_request *request, struct arena *arena)
 {
     char *text = arena_alloc(arena, LENGTH_TEXT);
     int len = snprintf(text, LENGTH_TEXT, "%zu", request->body.len);
+    request->has_length = true;
+    request->length = request->body.len;
     for (size_t i = 0; i < request->header_count; i++)
         if (slice_eq(request->headers[i].name, content_length))
             ((struct field *)request->headers)[i].value = (struct slice){text, (size_t)len};
+}
+
+void request_drop_length(struct http_request *request)
+{
+    struct field *fields = (struct field *)request->headers; /* ours: from the arena */
+    size_t kept = 0;
+    for (size_t i = 0; i < request->header_count; i++)
+        if (!slice_eq(fields[i].name, content_length))
+            fields[kept++] = fields[i];
+    request->header_count = kept;
 }

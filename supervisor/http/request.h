@@ -9,7 +9,8 @@
  *   X-Forwarded-*, Forwarded, X-Real-IP, X-Request-Id        unless the peer is trusted
  *   names with "_", which many programs take for "-"         always
  *
- * A chunked body's handler finds a Content-Length in the place of Transfer-Encoding.
+ * A chunked body's handler finds a Content-Length in the place of Transfer-Encoding, when
+ * it is given the whole body; else neither.
  */
 #pragma once
 
@@ -24,11 +25,14 @@ struct peer {
 };
 
 /*
- * Fills in all but `body`.  `id` is used unless a trusted proxy gave the request one.
- * The request borrows from the head, the peer and the id.  False: refused.
+ * Fills in all but `body` and `more`.  `id` is used unless a trusted proxy gave the request
+ * one. The request borrows from the head, the peer and the id.  False: refused.
  */
 bool request_read(struct http_request *, struct head *, const struct peer *,
                   const struct trust *, struct slice id, struct arena *, struct refusal *);
 
 /* Once a chunked body is whole: its Content-Length. */
 void request_set_length(struct http_request *, struct arena *);
+
+/* A chunked body comes in pieces: without a Content-Length. */
+void request_drop_length(struct http_request *);

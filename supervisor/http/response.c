@@ -11,6 +11,7 @@ enum {
 
 /* clang-format off */
 static const char *const reasons[STATUS_MAX + 1] = {
+    [101] = "Switching Protocols", [102] = "Processing", [103] = "Early Hints",
     [200] = "OK", [201] = "Created", [202] = "Accepted",
     [203] = "Non-Authoritative Information", [204] = "No Content", [205] = "Reset Content",
     [206] = "Partial Content", [207] = "Multi-Status", [208] = "Already Reported",
@@ -66,6 +67,11 @@ bool response_check(const struct http_answer *answer, struct err *why)
                        STATUS_MIN, STATUS_MAX)); /* the sentence is all that is wanted */
         return false;
     }
+    return response_check_fields(answer, why);
+}
+
+bool response_check_fields(const struct http_answer *answer, struct err *why)
+{
     if (!value_valid(answer->reason))
         return complain(why, "the reason phrase holds a control character", answer->reason);
     if (splits_lines(answer->content_type))
@@ -132,25 +138,53 @@ static void put_status(struct pen *pen, const struct http_answer *answer)
     put(pen, SLICE("\r\n"));
 }
 
-/* The answer's own fields; `length` is the Content-Length among them, if there is one. */
-static void put_fields(struct pen *pen, const struct http_answer *answer, struct slice *length)
+/* Which fields of the answer are sent beside those that nodey sets itself. */
+static bool is_sent(enum field_id id, enum response_end end)
 {
+    switch (id) {
+    case FIELD_CONTENT_LENGTH:
+    case FIELD_DATE:
+    case FIELD_X_REQUEST_ID:
+        return false;
+    case FIELD_TRAILER: /* tells what a chunked body ends with */
+        return end == RESPONSE_CHUNKED;
+    case FIELD_UPGRADE:
+        return end == RESPONSE_UPGRADE;
+    default:
+        return !field_is_hop(id);
+    }
+}
+
+/* Returns the value of the Content-Length, if there is one; *upgrade: is there such a field? */
+static struct slice put_fields(struct pen *pen, const struct http_answer *answer,
+                               enum response_end end, bool *upgrade)
+{
+    struct slice length = {0};
     bool has_type = false;
     for (size_t i = 0; i < answer->header_count; i++) {
         const struct field *field = &answer->headers[i];
         enum field_id id = field_lookup(field->name);
         if (id == FIELD_CONTENT_LENGTH)
-            *length = field->value;
-        if (field_is_hop(id) || id == FIELD_CONTENT_LENGTH || id == FIELD_DATE ||
-            id == FIELD_X_REQUEST_ID)
+            length = field->value;
+        if (!is_sent(id, end))
             continue;
         has_type = has_type || id == FIELD_CONTENT_TYPE;
+        *upgrade = *upgrade || id == FIELD_UPGRADE;
         put_field(pen, field->name, field->value);
     }
     if (!has_type && answer->content_type.len)
         put_field(pen, SLICE("Content-Type"), answer->content_type);
+    return length;
 }
 
+static void put_content_length(struct pen *pen, uint64_t length)
+{
+    put(pen, SLICE("Content-Length: "));
+    put_number(pen, length);
+    put(pen, SLICE("\r\n"));
+}
+
+/* Of a body that is here, or would be if it might be sent. */
 static void put_length(struct pen *pen, const struct http_answer *answer, bool to_head,
                        struct slice given)
 {
@@ -162,39 +196,151 @@ static void put_length(struct pen *pen, const struct http_answer *answer, bool t
         length = 0;
     else if (bodiless && length == 0 && !slice_to_u64(given, INT64_MAX, &length))
         return; /* how long a body would have been is not known */
-    put(pen, SLICE("Content-Length: "));
-    put_number(pen, length);
-    put(pen, SLICE("\r\n"));
+    put_content_length(pen, length);
 }
 
-static bool has_body(const struct http_answer *answer, const struct http_framing *framing)
+bool response_may_have_body(unsigned status, bool to_head)
 {
-    return !framing->to_head && answer->status != 204 && answer->status != 205 &&
-           answer->status != 304;
+    return !to_head && status >= 200 && status != 204 && status != 205 && status != 304;
+}
+
+static void put_last_fields(struct pen *pen, const struct http_framing *framing)
+{
+    put_field(pen, SLICE("Date"), framing->date);
+    put_field(pen, SLICE("X-Request-Id"), framing->id);
+    if (framing->close)
+        put(pen, SLICE("Connection: close\r\n"));
+    else if (framing->keep_alive)
+        put(pen, SLICE("Connection: keep-alive\r\n"));
+    put(pen, SLICE("\r\n"));
 }
 
 size_t response_write(struct buf *out, const struct http_answer *answer,
                       const struct http_framing *framing)
 {
-    size_t body = has_body(answer, framing) ? answer->body.len : 0;
+    bool has_body = response_may_have_body(answer->status, framing->to_head);
+    size_t body = has_body ? answer->body.len : 0;
     struct pen pen = {buf_reserve(out, head_bytes(answer, framing) + body)};
     const char *start = pen.at;
-    struct slice length = {0};
+    bool upgrade = false;
     put_status(&pen, answer);
-    put_fields(&pen, answer, &length);
+    struct slice length = put_fields(&pen, answer, RESPONSE_LENGTH, &upgrade);
     put_length(&pen, answer, framing->to_head, length);
-    put_field(&pen, SLICE("Date"), framing->date);
-    put_field(&pen, SLICE("X-Request-Id"), framing->id);
-    if (framing->close)
-        put(&pen, SLICE("Connection: close\r\n"));
-    else if (framing->keep_alive)
-        put(&pen, SLICE("Connection: keep-alive\r\n"));
-    put(&pen, SLICE("\r\n"));
+    put_last_fields(&pen, framing);
     if (body)
         put(&pen, answer->body);
     out->len += (size_t)(pen.at - start);
     return body;
 }
+
+/* ---------------------------------------------------------------- in pieces */
+
+bool response_length(const struct http_answer *answer, bool *given, uint64_t *length,
+                     struct err *why)
+{
+    struct slice value = {0};
+    uint64_t number = 0;
+    bool found = false;
+    for (size_t i = 0; i < answer->header_count; i++) {
+        if (field_lookup(answer->headers[i].name) != FIELD_CONTENT_LENGTH)
+            continue;
+        struct slice next = slice_trim(answer->headers[i].value);
+        if (!slice_to_u64(next, INT64_MAX, &number))
+            return complain(why, "the Content-Length is not a number", next);
+        if (found && !slice_eq(next, value))
+            return complain(why, "there is more than one Content-Length", next);
+        value = next;
+        found = true;
+    }
+    *given = found;
+    *length = number;
+    return true;
+}
+
+void response_write_head(struct buf *out, const struct http_answer *answer,
+                         const struct http_framing *framing, const struct http_extent *extent)
+{
+    struct http_answer bare = *answer;
+    struct pen pen = {buf_reserve(out, head_bytes(answer, framing) + extent->upgrade.len)};
+    const char *start = pen.at;
+    bool upgrade = false;
+    bare.body = (struct slice){0};
+    put_status(&pen, answer);
+    struct slice given = put_fields(&pen, answer, extent->end, &upgrade);
+    switch (extent->end) {
+    case RESPONSE_NO_BODY:
+        put_length(&pen, &bare, framing->to_head, given);
+        break;
+    case RESPONSE_LENGTH:
+        put_content_length(&pen, extent->length);
+        break;
+    case RESPONSE_CHUNKED:
+        put(&pen, SLICE("Transfer-Encoding: chunked\r\n"));
+        break;
+    case RESPONSE_TO_CLOSE:
+        break;
+    case RESPONSE_UPGRADE:
+        if (!upgrade)
+            put_field(&pen, SLICE("Upgrade"), extent->upgrade);
+        put(&pen, SLICE("Connection: Upgrade\r\n"));
+        break;
+    }
+    put_last_fields(&pen, framing);
+    out->len += (size_t)(pen.at - start);
+}
+
+static void add_field(struct buf *out, const struct field *field)
+{
+    buf_add(out, field->name);
+    buf_adds(out, ": ");
+    buf_add(out, field->value);
+    buf_adds(out, "\r\n");
+}
+
+void response_interim(struct buf *out, unsigned status, const struct field *fields,
+                      size_t count)
+{
+    struct slice reason = http_reason(status);
+    buf_addf(out, "HTTP/1.1 %u " SLICE_FMT "\r\n", status, SLICE_ARG(reason));
+    for (size_t i = 0; i < count; i++) {
+        enum field_id id = field_lookup(fields[i].name);
+        if (!field_is_hop(id) && id != FIELD_CONTENT_LENGTH)
+            add_field(out, &fields[i]);
+    }
+    buf_adds(out, "\r\n");
+}
+
+bool response_trailer_allowed(struct slice name)
+{
+    static const char *const never[] = {
+        "authorization",    "cache-control", "content-encoding",
+        "content-range",    "content-type",  "cookie",
+        "expires",          "if-match",      "if-modified-since",
+        "if-none-match",    "if-range",      "if-unmodified-since",
+        "location",         "max-forwards",  "range",
+        "retry-after",      "set-cookie",    "vary",
+        "www-authenticate",
+    };
+    enum field_id id = field_lookup(name);
+    if (id != FIELD_OTHER)
+        return false; /* framing, routing, forwarding: all that nodey itself acts on */
+    for (size_t i = 0; i < ARRAY_LEN(never); i++)
+        if (slice_eq_nocase(name, slice_of(never[i])))
+            return false;
+    return true;
+}
+
+void response_write_last_chunk(struct buf *out, const struct field *trailers, size_t count)
+{
+    buf_adds(out, "0\r\n");
+    for (size_t i = 0; i < count; i++)
+        if (token_valid(trailers[i].name) && !splits_lines(trailers[i].value) &&
+            response_trailer_allowed(trailers[i].name))
+            add_field(out, &trailers[i]);
+    buf_adds(out, "\r\n");
+}
+
+/* ----------------------------------------------------------------- problems */
 
 static void add_member(struct buf *out, const char *name, struct slice text)
 {

@@ -74,13 +74,14 @@ struct http_handler {
 
     /*
      * A request with `more`, or after exchange_upgrade(): more of the body is there, or it
-     * has ended.  Comes from the loop, never from within a function of the exchange.
+     * has ended.  Comes from the loop, never from within a function of the exchange.  NULL:
+     * all bodies are collected and handed over whole, whatever their length (`more` is false).
      */
     void (*body)(struct http_handler *, struct exchange *);
 
     /*
      * Of what exchange_write() was given little is left to send (EXCHANGE_LOW).  From the
-     * loop; only after exchange_unsent() has been above that.
+     * loop; only after exchange_unsent() has been above that.  May be NULL.
      */
     void (*drained)(struct http_handler *, struct exchange *);
 

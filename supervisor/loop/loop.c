@@ -13,27 +13,42 @@ static void run_tasks(struct loop *loop)
     }
 }
 
+static void on_spin(uv_idle_t *handle)
+{
+    (void)handle; /* its being active is what makes the poll not sleep */
+}
+
+/* Those that were written to so far: who writes because of it waits for the next turn. */
 static void flush_streams(struct loop *loop)
 {
-    while (!list_empty(&loop->dirty)) {
-        struct stream *s = list_first(&loop->dirty, struct stream, dirty);
+    struct list now;
+    list_init(&now);
+    list_splice(&now, &loop->dirty);
+    while (!list_empty(&now)) {
+        struct stream *s = list_first(&now, struct stream, dirty);
         list_del(&s->dirty);
         stream_flush(s);
     }
 }
 
+static bool has_more(const struct loop *loop)
+{
+    return !list_empty(&loop->next) || !list_empty(&loop->dirty);
+}
+
 static void update_spin(struct loop *loop)
 {
-    if (!loop->spin_until)
-        return;
-    if (loop_clock_ns() >= loop->spin_until) {
+    if (loop->spin_until && loop_clock_ns() >= loop->spin_until)
         loop->spin_until = 0;
+    if (loop->spin_until || has_more(loop))
+        uv_idle_start(&loop->spin, on_spin);
+    else
         uv_idle_stop(&loop->spin);
-    }
 }
 
 static void end_turn(struct loop *loop)
 {
+    list_splice(&loop->tasks, &loop->next);
     run_tasks(loop);
     flush_streams(loop);
     run_tasks(loop); /* a flush that failed reports through a task */
@@ -46,15 +61,11 @@ static void on_before_sleep(uv_prepare_t *handle)
     update_spin(loop);
 }
 
-static void on_spin(uv_idle_t *handle)
-{
-    (void)handle; /* its being active is what makes the poll not sleep */
-}
-
 int loop_init(struct loop *loop)
 {
     memset(loop, 0, offsetof(struct loop, scratch));
     list_init(&loop->tasks);
+    list_init(&loop->next);
     list_init(&loop->dirty);
     list_init(&loop->procs);
     int rc = uv_loop_init(&loop->uv);
@@ -86,7 +97,7 @@ void loop_run(struct loop *loop)
     assert(!loop->running);
     loop->running = true;
     while (uv_run(&loop->uv, UV_RUN_DEFAULT) == 0 &&
-           !(list_empty(&loop->tasks) && list_empty(&loop->dirty)))
+           !(list_empty(&loop->tasks) && !has_more(loop)))
         end_turn(loop);
     loop->running = false;
 }
@@ -126,6 +137,12 @@ void loop_defer(struct loop *loop, struct task *task)
 {
     if (list_empty(&task->node))
         list_add(&loop->tasks, &task->node);
+}
+
+void loop_defer_next(struct loop *loop, struct task *task)
+{
+    if (list_empty(&task->node))
+        list_add(&loop->next, &task->node);
 }
 
 void loop_set_spin(struct loop *loop, uint64_t us)

@@ -30,6 +30,7 @@ struct loop {
     size_t heap_len;
     size_t heap_cap;
     struct list tasks;       /* struct task.node */
+    struct list next;        /* struct task.node: for the end of the next turn */
     struct list dirty;       /* struct stream.dirty: has bytes to flush */
     struct list procs;       /* struct proc.node: children not yet reaped */
     struct orphans *orphans; /* see orphans.h; NULL = none are adopted */
@@ -61,6 +62,12 @@ uint64_t loop_clock_ns(void);
 void task_init(struct task *, void (*run)(struct task *));
 void task_cancel(struct task *);
 void loop_defer(struct loop *, struct task *);
+
+/*
+ * Once more in the next turn, which comes without sleeping: for work that is cut into
+ * pieces so that others get their turn.
+ */
+void loop_defer_next(struct loop *, struct task *);
 
 /*
  * Polls without sleeping for up to `us` microseconds after the last call of

@@ -152,9 +152,22 @@ static void on_err_gone(struct stream *s)
     life_drop(&container_of(s, struct proc, err)->life);
 }
 
-static const struct stream_ops in_ops = {on_in, on_in_ended, on_in_drained, on_in_gone};
-static const struct stream_ops out_ops = {on_out, on_out_ended, NULL, on_out_gone};
-static const struct stream_ops err_ops = {on_err, on_err_ended, NULL, on_err_gone};
+static const struct stream_ops in_ops = {
+    .data = on_in,
+    .ended = on_in_ended,
+    .drained = on_in_drained,
+    .gone = on_in_gone,
+};
+static const struct stream_ops out_ops = {
+    .data = on_out,
+    .ended = on_out_ended,
+    .gone = on_out_gone,
+};
+static const struct stream_ops err_ops = {
+    .data = on_err,
+    .ended = on_err_ended,
+    .gone = on_err_gone,
+};
 
 /*
  * Plain pipes, and only our end non-blocking: O_NONBLOCK belongs to the open file,

@@ -1,7 +1,13 @@
 #include "loop/stream.h"
 
 #include <assert.h>
+#include <linux/sockios.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
+
+#include "loop/stream_file.h"
 
 enum { PIPE_KEEP = 65536 }; /* a pipe's write buffer up to this size is kept for reuse */
 
@@ -14,20 +20,28 @@ struct write_req {
     char bytes[];
 };
 
-static void report(struct stream *s, int status)
-{
-    if (s->ended || s->closed)
-        return;
-    s->ended = true;
-    s->status = status;
-    stream_pause(s);
-    loop_defer(s->loop, &s->fail);
-}
-
 /* It ended by more than the other side's having said all. */
 static bool failed(const struct stream *s)
 {
     return s->ended && s->status != UV_EOF;
+}
+
+static void stop_reading(struct stream *s)
+{
+    if (!s->reading)
+        return;
+    s->reading = false;
+    uv_read_stop(&s->uv.stream);
+}
+
+void stream_fail(struct stream *s, int status)
+{
+    if (s->closed || failed(s) || (s->ended && status == UV_EOF))
+        return;
+    s->ended = true;
+    s->status = status;
+    stop_reading(s);
+    loop_defer(s->loop, &s->fail);
 }
 
 static void on_fail(struct task *task)
@@ -56,7 +70,7 @@ static void offer_kept(struct stream *s)
     if (s->in.len == 0)
         buf_deinit(&s->in);
     else if (s->in.len >= s->in_limit)
-        stream_pause(s);
+        stop_reading(s);
 }
 
 static void offer(struct stream *s, struct slice bytes)
@@ -73,7 +87,7 @@ static void offer(struct stream *s, struct slice bytes)
     if (used < bytes.len)
         buf_add(&s->in, slice_from(bytes, used));
     if (s->in.len >= s->in_limit)
-        stream_pause(s);
+        stop_reading(s);
 }
 
 static void on_alloc(uv_handle_t *handle, size_t suggested, uv_buf_t *out)
@@ -87,20 +101,28 @@ static void on_read(uv_stream_t *handle, ssize_t nread, const uv_buf_t *buf)
 {
     struct stream *s = container_of(handle, struct stream, uv.stream);
     if (nread < 0)
-        report(s, (int)nread);
+        stream_fail(s, (int)nread);
     else if (nread > 0)
         offer(s, (struct slice){buf->base, (size_t)nread});
+}
+
+static void read_on(struct stream *s)
+{
+    if (s->reading || s->paused || s->ended || s->closed)
+        return;
+    int rc = uv_read_start(&s->uv.stream, on_alloc, on_read);
+    s->reading = rc == 0;
+    if (rc)
+        stream_fail(s, rc);
 }
 
 static void on_poke(struct task *task)
 {
     struct stream *s = container_of(task, struct stream, poke);
-    if (s->closed)
-        return;
     if (s->in.len)
         offer_kept(s);
     if (!s->closed && s->in.len < s->in_limit)
-        stream_resume(s);
+        read_on(s);
 }
 
 static void on_gone(struct life *life)
@@ -160,26 +182,22 @@ void stream_start(struct stream *s, size_t in_limit)
 
 void stream_pause(struct stream *s)
 {
-    if (!s->reading)
-        return;
-    s->reading = false;
-    uv_read_stop(&s->uv.stream);
+    s->paused = true;
+    stop_reading(s);
 }
 
 void stream_resume(struct stream *s)
 {
-    if (s->reading || s->ended || s->closed)
-        return;
-    int rc = uv_read_start(&s->uv.stream, on_alloc, on_read);
-    s->reading = rc == 0;
-    if (rc)
-        report(s, rc);
+    s->paused = false;
+    read_on(s);
 }
 
 void stream_poke(struct stream *s)
 {
-    if (!s->closed)
-        loop_defer(s->loop, &s->poke);
+    if (s->closed)
+        return;
+    s->paused = false;
+    loop_defer(s->loop, &s->poke);
 }
 
 /*
@@ -211,6 +229,8 @@ void stream_close(struct stream *s)
     list_del(&s->dirty);
     task_cancel(&s->poke);
     task_cancel(&s->fail);
+    if (s->file)
+        stream_file_cancel(s->file);
     life_close(&s->uv.handle);
     life_drop(&s->life);
 }
@@ -239,9 +259,11 @@ static void shut_now(struct stream *s)
     }
 }
 
-static void emptied(struct stream *s)
+void stream_emptied(struct stream *s)
 {
-    if (s->shut)
+    if (s->file)
+        stream_file_go_on(s->file);
+    else if (s->shut)
         shut_now(s);
     else if (s->ops->drained)
         s->ops->drained(s);
@@ -265,9 +287,11 @@ static void on_written(uv_write_t *req, int status)
     if (s->closed)
         goto drop;
     if (status)
-        report(s, status);
+        stream_fail(s, status);
     else if (stream_queued(s) == 0 && !failed(s))
-        emptied(s);
+        stream_emptied(s);
+    else if (s->ops->eased && !failed(s))
+        s->ops->eased(s);
 drop:
     life_drop(&s->life);
 }
@@ -292,7 +316,7 @@ static void queue_rest(struct stream *s, const struct loan *loan, size_t from)
     if (rc) {
         end_loan(loan);
         xfree(write);
-        report(s, rc);
+        stream_fail(s, rc);
         return;
     }
     s->queued += own + lent;
@@ -313,7 +337,7 @@ static bool send_all(struct stream *s, const struct loan *loan)
         if (rc < 0 && rc != UV_EAGAIN) {
             end_loan(loan);
             buf_clear(&s->out);
-            report(s, rc);
+            stream_fail(s, rc);
             return false;
         }
         sent = rc > 0 ? (size_t)rc : 0;
@@ -327,13 +351,17 @@ static bool send_all(struct stream *s, const struct loan *loan)
     return true;
 }
 
+bool stream_push(struct stream *s)
+{
+    list_del(&s->dirty);
+    return send_all(s, &(struct loan){0}) && s->queued == 0 && !failed(s);
+}
+
 /* The loop calls this once a turn for every stream that was written to. */
 void stream_flush(struct stream *s)
 {
-    if (s->closed || s->out.len == 0)
-        return;
-    if (send_all(s, &(struct loan){0}) && s->queued == 0 && !failed(s))
-        emptied(s);
+    if (!s->closed && s->out.len && stream_push(s))
+        stream_emptied(s);
 }
 
 void stream_lend(struct stream *s, const struct loan *loan)
@@ -349,12 +377,33 @@ uint64_t stream_taken(const struct stream *s)
     return s->written + s->queued - uv_stream_get_write_queue_size(&s->uv.stream);
 }
 
+size_t stream_unsent(const struct stream *s)
+{
+    return s->out.len + (s->queued ? uv_stream_get_write_queue_size(&s->uv.stream) : 0);
+}
+
+uint64_t stream_arrived(const struct stream *s)
+{
+    int fd, waiting = 0;
+    if (uv_fileno(&s->uv.handle, &fd) || ioctl(fd, SIOCOUTQ, &waiting) || waiting < 0)
+        waiting = 0; /* no socket: what the kernel has is with the other side */
+    return stream_taken(s) - (uint64_t)waiting;
+}
+
+void stream_limit_unsent(struct stream *s, unsigned bytes)
+{
+    int fd;
+    if (s->uv.handle.type == UV_TCP && uv_fileno(&s->uv.handle, &fd) == 0)
+        IGNORE(setsockopt(fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, &bytes,
+                          sizeof(bytes))); /* then it keeps more */
+}
+
 void stream_shutdown(struct stream *s)
 {
     if (s->shut || s->closed)
         return;
     s->shut = true;
-    if (stream_queued(s) == 0)
+    if (stream_queued(s) == 0 && !s->file)
         shut_now(s);
 }
 

@@ -10,10 +10,11 @@
  * at its end.  Nothing is ever blocked on: what the kernel does not take is queued,
  * and the owner watches stream_queued() against its own high mark.
  *
- * Ending: `ended` is called at most once, from the loop and never from within a
- * call of the owner: end of file (UV_EOF), or a read or write that failed.  The
- * stream still may be written to after UV_EOF.  stream_close() stops everything;
- * after it only `gone` is called, and only then may the memory be freed.
+ * Ending: `ended` is called from the loop and never from within a call of the owner:
+ * end of file (UV_EOF), or a read or write that failed.  The stream still may be
+ * written to after UV_EOF; should that fail, `ended` comes once more and says why.
+ * stream_close() stops everything; after it only `gone` is called, and only then may
+ * the memory be freed.
  */
 #pragma once
 
@@ -25,12 +26,14 @@
 #include "loop/loop.h"
 
 struct stream;
+struct stream_file;
 
 struct stream_ops {
     size_t (*data)(struct stream *, struct slice bytes);
     void (*ended)(struct stream *, int status);
     void (*drained)(struct stream *); /* optional: the write queue has become empty */
     void (*gone)(struct stream *);
+    void (*eased)(struct stream *); /* optional: a part of the write queue has left */
 };
 
 struct stream {
@@ -43,16 +46,18 @@ struct stream {
     struct life life;
     struct loop *loop;
     const struct stream_ops *ops;
-    struct buf in;     /* kept: offered and not used up */
-    struct buf out;    /* written in this turn */
-    struct list dirty; /* in loop->dirty while `out` waits for the flush */
-    struct task poke;  /* offers `in` again */
-    struct task fail;  /* reports `status` */
-    size_t in_limit;   /* keep at most this much, then stop reading */
-    size_t queued;     /* handed to libuv and not yet written */
-    uint64_t written;  /* bytes of finished writes, all time */
-    int status;        /* why `ended` is to be called */
+    struct buf in;            /* kept: offered and not used up */
+    struct buf out;           /* written in this turn */
+    struct list dirty;        /* in loop->dirty while `out` waits for the flush */
+    struct task poke;         /* offers `in` again */
+    struct task fail;         /* reports `status` */
+    struct stream_file *file; /* sent when all that was written is; see stream_file.h */
+    size_t in_limit;          /* keep at most this much, then stop reading */
+    size_t queued;            /* handed to libuv and not yet written */
+    uint64_t written;         /* bytes of finished writes, all time */
+    int status;               /* why `ended` is to be called */
     bool reading;
+    bool paused; /* by the owner */
     bool ended;
     bool is_pipe; /* over a pipe's end, one way */
     bool shut;    /* the write side is to be shut once the queue is empty */
@@ -70,7 +75,7 @@ int stream_init_unix(struct stream *, struct loop *, const struct stream_ops *) 
 /* Begins reading.  Until then nothing arrives.  Failure comes as `ended`. */
 void stream_start(struct stream *, size_t in_limit);
 
-/* Stops and resumes reading (back-pressure). */
+/* Stops and resumes reading (back-pressure).  stream_poke() resumes, too. */
 void stream_pause(struct stream *);
 void stream_resume(struct stream *);
 
@@ -110,6 +115,19 @@ static inline uint64_t stream_position(const struct stream *s)
 
 /* Bytes that the kernel has taken, those of a write that is still under way included. */
 uint64_t stream_taken(const struct stream *);
+
+/* Bytes written that are still in this process; stream_queued() counts a write until all of
+ * it has left. */
+size_t stream_unsent(const struct stream *);
+
+/*
+ * Bytes that the other side's kernel has taken, about: it moves when its program reads,
+ * also while a socket's buffer here is full.
+ */
+uint64_t stream_arrived(const struct stream *);
+
+/* The kernel keeps little more than `bytes` that it cannot send yet (TCP only). */
+void stream_limit_unsent(struct stream *, unsigned bytes);
 
 /* Writes out what is queued, then ends the write side (FIN, or closes a pipe). */
 void stream_shutdown(struct stream *);

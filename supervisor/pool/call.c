@@ -10,6 +10,7 @@ void call_init(struct call *c, enum call_kind kind, const struct call_ops *ops)
     c->kind = kind;
     c->ops = ops;
     list_init(&c->node);
+    list_init(&c->wants);
 }
 
 void call_describe(const struct call *c, struct call_about *about)
@@ -41,6 +42,11 @@ static void complete(struct call *c, const struct call_reply *reply)
 void call_answer(struct call *c, const struct frame *frame)
 {
     complete(c, &(struct call_reply){.frame = frame});
+}
+
+void call_finish(struct call *c, const struct frame *frame, struct slice body)
+{
+    complete(c, &(struct call_reply){.frame = frame, .body = body});
 }
 
 void call_fail(struct call *c, const struct call_failure *failure)

@@ -34,8 +34,9 @@ struct call_failure {
 
 /* Exactly one of the two; both end when `done` returns. */
 struct call_reply {
-    const struct frame *frame; /* response, answer or error */
+    const struct frame *frame; /* response, end, answer or error */
     const struct call_failure *failure;
+    struct slice body; /* of an end: the bytes that its body stands for */
 };
 
 /* What a call is about, for the log: "GET /fib?num=10", and the request that it is for. */
@@ -51,15 +52,19 @@ struct call_ops {
      */
     void (*write)(struct call *, const struct worker *, uint64_t id, uint64_t left_ms,
                   bool nested, struct buf *out);
+
+    /* Why this worker cannot be given it, before it is; NULL: it can.  May be NULL. */
+    const struct call_failure *(*unfit)(struct call *, const struct worker *);
     void (*done)(struct call *, const struct call_reply *);
 
     /*
      * A part of the answer that is not its last: an interim answer (info), the head of one
      * that goes on (a response with `more`), a piece of it (chunk), a message.  `done` brings
      * the last one: a response without `more`, an end, or an error.  NULL: such answers are
-     * refused for the owner.  The owner may cancel the call from within.
+     * refused for the owner.  body: the bytes that the frame's body stands for, borrowed.
+     * The owner may cancel the call from within.
      */
-    void (*part)(struct call *, const struct frame *);
+    void (*part)(struct call *, const struct frame *, struct slice body);
 
     /* There is room for more of the body again: see call_room().  Only for what streams. */
     void (*room)(struct call *);
@@ -81,14 +86,15 @@ struct call {
     struct slot *slot;  /* where it was written to */
     struct timer timer; /* the deadline; in the queue the earlier of it and the wait limit */
     uint64_t deadline_ms;
-    uint64_t credit;   /* bytes of its body that the worker will take */
-    uint64_t window;   /* bytes of the answer's body that the worker may send */
-    uint64_t consumed; /* of those it sent: passed on, and not granted again yet */
-    bool answering;    /* a part has come: the deadline is over */
-    bool body_ended;   /* call_send_end() was called */
-    struct list wants; /* in worker->wants while it waits for room in the pipe */
-    unsigned starts;   /* workers that may have started it and died */
-    unsigned moves;    /* times it went back to the queue */
+    uint64_t timeout_ms; /* from the submission, or the last piece of its body, to an answer */
+    uint64_t credit;     /* bytes of its body that the worker will take */
+    uint64_t window;     /* bytes of the answer's body that the worker may send */
+    uint64_t consumed;   /* of those it sent: passed on, and not granted again yet */
+    bool answering;      /* a part has come: the deadline is over */
+    bool body_ended;     /* call_send_end() was called */
+    struct list wants;   /* in worker->wants while it waits for room in the pipe */
+    unsigned starts;     /* workers that may have started it and died */
+    unsigned moves;      /* times it went back to the queue */
 };
 
 void call_init(struct call *, enum call_kind, const struct call_ops *);
@@ -96,14 +102,16 @@ void call_init(struct call *, enum call_kind, const struct call_ops *);
 /* Always fills it in; the call may be NULL. */
 void call_describe(const struct call *, struct call_about *);
 
-/* Ends the call with an answer, or with a failure. */
+/* Ends the call with an answer, with the end of one that came in pieces, or with a failure. */
 void call_answer(struct call *, const struct frame *);
+void call_finish(struct call *, const struct frame *, struct slice body);
 void call_fail(struct call *, const struct call_failure *);
 
 /*
  * The owner no longer wants the answer: `done` will not come.  The worker is told
  * when it cares to be; its slot stays taken until it answers.  reason: "disconnect",
- * "timeout" or "shutdown".  Nothing happens when the call is over.
+ * "timeout" or "shutdown"; NULL: what it was sent has told it.  Nothing happens when the call
+ * is over.
  */
 void call_cancel(struct call *, const char *reason);
 
@@ -113,7 +121,7 @@ void call_cancel(struct call *, const char *reason);
  * Bytes of the body that may be sent now: 0 when the call waits for a worker, for credit, or
  * for room in the worker's pipe (then `room` follows).  Never more than FRAME_CHUNK_MAX.
  */
-size_t call_room(const struct call *);
+size_t call_room(struct call *);
 
 /* A piece of the body, no longer than call_room(). */
 void call_send(struct call *, struct slice bytes);

@@ -103,6 +103,11 @@ static void give(struct pool *pool, struct worker *w, struct call *c, bool neste
     uint64_t now = loop_now(loop);
     list_del(&c->node);
     pool_left_queue(pool, c);
+    const struct call_failure *unfit = c->ops->unfit ? c->ops->unfit(c, w) : NULL;
+    if (unfit) {
+        call_fail(c, unfit);
+        return;
+    }
     timer_start(loop, &c->timer, c->deadline_ms > now ? c->deadline_ms - now : 1, on_timeout);
     worker_give(w, c, nested);
 }
@@ -166,12 +171,13 @@ static bool dispatch_ask(struct pool *pool)
 
 static bool dispatch_request(struct pool *pool)
 {
+    struct call *c = list_first(&pool->requests, struct call, node);
     struct worker *w = pick_free(pool);
-    if (!w)
+    if (!w && !c->streams) /* what has more to say wants a listener */
         w = pick_ahead(pool);
     if (!w)
         return false;
-    give(pool, w, list_first(&pool->requests, struct call, node), /* nested= */ false);
+    give(pool, w, c, /* nested= */ false);
     return true;
 }
 
@@ -207,6 +213,7 @@ const struct call_failure *pool_submit(struct pool *pool, struct call *c, uint64
     uint64_t timeout = timeout_ms ? timeout_ms : config->timeout;
     pool->retry_budget = MIN(pool->retry_budget + RETRY_SHARE, POOL_RETRY_BURST);
     c->pool = pool;
+    c->timeout_ms = timeout;
     c->deadline_ms = loop_now(pool->pools->loop) + timeout;
     timer_start(pool->pools->loop, &c->timer, MIN(timeout, config->queue_timeout), on_timeout);
     enter_queue(pool, c, /* at_head= */ false);
@@ -218,7 +225,7 @@ const struct call_failure *pool_submit(struct pool *pool, struct call *c, uint64
 
 static bool may_try_again(struct pool *pool, struct call *c, bool begun)
 {
-    if (pool->pools->stopping)
+    if (pool->pools->stopping || c->answering || c->fixed)
         return false;
     if (!begun)
         return c->moves < MOVES_MAX;

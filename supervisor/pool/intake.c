@@ -81,10 +81,7 @@ static void bad_line(struct worker *w, const char *what, struct slice line)
 
 static struct call *take_call(struct slot *slot)
 {
-    struct call *call = slot->call;
-    slot->call = NULL;
-    if (call)
-        call->slot = NULL;
+    struct call *call = slot_release(slot);
     slot_close(slot);
     return call;
 }
@@ -136,18 +133,21 @@ static unsigned take_broken(struct worker *w, const struct frame *f, struct slic
 
 /* ------------------------------------------------------------------ answers */
 
-/* What this supervisor cannot pass on yet, or what does not fit the question. */
-static const char *unusable(const struct call *call, const struct frame *f, bool level0)
+/* What does not fit the question, or what it has not declared that it does. */
+static const char *unusable(const struct worker *w, const struct call *call,
+                            const struct frame *f)
 {
     if (f->kind == FRAME_ERROR)
         return NULL;
-    if (call->kind == CALL_REQUEST)
-        return f->kind != FRAME_RESPONSE ? "answered a request with another kind of frame"
-               : f->more         ? "streams its answer (\"more\"), which it was not offered"
-               : f->file.raw.len ? "answered with a file, which it was not offered"
-                                 : NULL;
-    bool fits = f->kind == FRAME_ANSWER || (level0 && f->kind == FRAME_RESPONSE && !f->more);
-    return fits ? NULL : "answered an ask with another kind of frame";
+    if (call->kind == CALL_ASK)
+        return f->kind == FRAME_ANSWER || (w->level0 && f->kind == FRAME_RESPONSE)
+                   ? NULL
+                   : "answered an ask with another kind of frame";
+    if (f->kind != FRAME_RESPONSE)
+        return "answered a request with another kind of frame";
+    if (f->file.raw.len && !worker_has(w, FEATURE_SENDFILE))
+        return "answered with a file, but did not declare \"sendfile\"";
+    return call->answering ? "began its answer twice" : NULL;
 }
 
 static unsigned take_answer(struct worker *w, const struct frame *f, struct slice line)
@@ -161,7 +161,7 @@ static unsigned take_answer(struct worker *w, const struct frame *f, struct slic
         bad_line(w, "an answer out of order, to what cannot have been started", line);
         return 0;
     }
-    const char *why = slot->call ? unusable(slot->call, f, w->level0) : NULL;
+    const char *why = slot->call ? unusable(w, slot->call, f) : NULL;
     if (why) {
         fail_slot(w, slot, why);
         return 1;
@@ -170,6 +170,22 @@ static unsigned take_answer(struct worker *w, const struct frame *f, struct slic
     if (call)
         call_answer(call, f);
     return 1;
+}
+
+/* A frame of a body in pieces, either way, or of a WebSocket. */
+static unsigned take_piece(struct worker *w, const struct frame *f, struct slice line)
+{
+    struct slot *slot = slot_of(w, &f->id);
+    if (!slot || !plausible(slot, f)) {
+        if (f->kind != FRAME_CREDIT) /* for an answer that crossed it */
+            bad_line(w, "a piece of an answer to nothing that is open", line);
+        return 0;
+    }
+    if (!worker_has(w, FEATURE_STREAM)) {
+        fail_slot(w, slot, "sends bodies in pieces, but did not declare \"stream\"");
+        return 1;
+    }
+    return flow_take(w, slot, f);
 }
 
 /*
@@ -211,6 +227,13 @@ static unsigned take_error(struct worker *w, const struct frame *f, struct slice
 
 /* -------------------------------------------------------------------- ready */
 
+/* The folders whose files it may have sent, if it can name files. */
+static const char *const *roots_of(const struct worker *w)
+{
+    const struct string_list *roots = &w->pool->config->file_roots;
+    return worker_has(w, FEATURE_SENDFILE) && roots->count ? roots->items : NULL;
+}
+
 static void say_hello(struct worker *w)
 {
     if (!w->ready.features)
@@ -221,6 +244,8 @@ static void say_hello(struct worker *w)
                                          .instance = w->instance,
                                          .dev = w->pool->pools->dev,
                                          .max_line = w->pool->config->max_line,
+                                         .window = worker_window(w),
+                                         .roots = roots_of(w),
                                      });
 }
 
@@ -288,8 +313,15 @@ static unsigned take_frame(struct worker *w, const struct frame *f, struct slice
 {
     switch (f->kind) {
     case FRAME_RESPONSE:
+        return f->more ? take_piece(w, f, line) : take_answer(w, f, line);
     case FRAME_ANSWER:
         return take_answer(w, f, line);
+    case FRAME_CHUNK:
+    case FRAME_END:
+    case FRAME_CREDIT:
+    case FRAME_MESSAGE:
+    case FRAME_INFO:
+        return take_piece(w, f, line);
     case FRAME_ERROR:
         return take_error(w, f, line);
     case FRAME_READY:
@@ -311,11 +343,6 @@ static unsigned take_frame(struct worker *w, const struct frame *f, struct slice
     case FRAME_DRAIN:
         pool_replace_later(w, "it asked to be replaced");
         break;
-    case FRAME_CHUNK:
-    case FRAME_END:
-    case FRAME_CREDIT:
-    case FRAME_MESSAGE:
-    case FRAME_INFO:
     case FRAME_UNKNOWN:
         break;
     }

@@ -49,13 +49,10 @@ static void take_down_calls(struct worker *w, const char *how)
     unsigned suspects = w->pool->pools->stopping ? SUSPECTS_NAMED : 0;
     while (!list_empty(&w->slots)) {
         struct slot *slot = list_last(&w->slots, struct slot, node);
-        struct call *call = slot->call;
-        bool begun = call && slot_started(slot);
+        bool begun = slot->call && slot_started(slot);
         if (begun && suspects++ < SUSPECTS_NAMED)
-            name_suspect(w, call, how);
-        if (call)
-            call->slot = NULL;
-        slot->call = NULL;
+            name_suspect(w, slot->call, how);
+        struct call *call = slot_release(slot);
         slot_close(slot);
         if (call)
             pool_call_lost(w, call, begun, how);
@@ -136,6 +133,7 @@ static void on_drained(struct proc *p)
     worker_update_load(w);
     if (before == WORKER_BUSY && w->state == WORKER_READY)
         pool_dispatch(w->pool);
+    flow_resume(w);
 }
 
 static const struct proc_ops proc_ops = {
@@ -205,6 +203,7 @@ struct worker *worker_new(struct pool *pool, unsigned instance, uint64_t delay_m
     snprintf(w->name, sizeof(w->name), "%s#%u", pool->config->name, instance);
     list_init(&w->slots);
     list_init(&w->asks);
+    list_init(&w->wants);
     list_init(&w->node);
     list_add(&pool->states[w->state], &w->node);
     pool->lives++;

@@ -180,6 +180,18 @@ void worker_give(struct worker *w, struct call *call, bool nested)
     worker_update_load(w);
     if (w->ready.concurrency == 1)
         watch_stall(w);
+    flow_begin(slot);
+}
+
+struct call *slot_release(struct slot *slot)
+{
+    struct call *call = slot->call;
+    slot->call = NULL;
+    if (call) {
+        call->slot = NULL;
+        flow_leave(call);
+    }
+    return call;
 }
 
 void slot_close(struct slot *slot)
@@ -224,11 +236,14 @@ void worker_watch_stuck(struct worker *w)
 void slot_abandon(struct slot *slot, const char *reason)
 {
     struct worker *w = slot->worker;
-    assert(slot->call);
-    slot->call->slot = NULL;
-    slot->call = NULL;
+    struct call *call = slot_release(slot);
+    assert(call);
+    if (call->answering) /* it may be in the middle of something long: as much time as to begin
+                          */
+        slot->deadline_ms = loop_now(w->pool->pools->loop) + call->timeout_ms;
     ask_cancel_for(slot);
-    if (!slot->cancelled && worker_alive(w) && !w->ending && worker_has(w, FEATURE_CANCEL)) {
+    if (reason && !slot->cancelled && worker_alive(w) && !w->ending &&
+        worker_has(w, FEATURE_CANCEL)) {
         frame_write_cancel(worker_out(w), slot->id, reason);
         slot->cancelled = true;
     }
@@ -249,7 +264,8 @@ static void move_waiting(struct worker *w)
         before = at->prev;
         struct call *call = slot->call;
         bool working = w->ready.concurrency == 1 && slot_started(slot);
-        if (slot == first_slot(w) || working || slot->nested || !call || !call->idempotent)
+        if (slot == first_slot(w) || working || slot->nested || !call || !call->idempotent ||
+            call->fixed || call->answering)
             continue;
         slot_abandon(slot, "moved");
         pool_requeue(w->pool, call);

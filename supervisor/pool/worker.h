@@ -51,6 +51,7 @@ struct slot {
     unsigned asking;      /* asks it waits for */
     bool nested;          /* given while the worker waited in an ask */
     bool cancelled;
+    uint64_t drained; /* without a call: bytes of its answer that were thrown away */
 };
 
 struct worker {
@@ -71,7 +72,9 @@ struct worker {
     struct list slots; /* struct slot.node */
     unsigned slot_count;
     unsigned nested_count;
-    struct list asks; /* struct ask.node: what it waits for */
+    struct list asks;        /* struct ask.node: what it waits for */
+    struct list wants;       /* struct call.wants: have more of a body for it, in turns */
+    const struct call *turn; /* whose turn it is among them */
     struct pace pace;
     uint64_t batch_ns; /* when answers were last read */
     uint64_t served;
@@ -121,6 +124,9 @@ struct slot *worker_oldest(const struct worker *);
 
 /* The top of a one-at-a-time worker's stack: its newest nested ask, or else its oldest line. */
 struct slot *worker_newest(const struct worker *);
+
+/* The call and its slot part, if there is a call: it is returned. */
+struct call *slot_release(struct slot *);
 
 /* The slot is answered or given up: it is freed. */
 void slot_close(struct slot *);
@@ -183,6 +189,23 @@ static inline bool worker_has(const struct worker *w, enum ready_feature feature
 {
     return (w->ready.features & feature) != 0;
 }
+
+/* --------------------------------------------------------- bodies in pieces */
+
+/* Bytes of an answer that this worker may send before it is given credit. */
+uint64_t worker_window(const struct worker *);
+
+/* The call has just been given to the worker: the first pieces of its body may follow. */
+void flow_begin(struct slot *);
+
+/* The call leaves its slot: nothing of it waits for the pipe any more. */
+void flow_leave(struct call *);
+
+/* The pipe has room: those who have more to send get their turns. */
+void flow_resume(struct worker *);
+
+/* A frame of a body in pieces has come; returns how many answers it ends: 0 or 1. */
+unsigned flow_take(struct worker *, struct slot *, const struct frame *);
 
 /* Its process runs and may be written to. */
 bool worker_alive(const struct worker *);

@@ -4,6 +4,7 @@ body of a request and the args of an ask are Python to run then.  See rig.h.
 
 from __future__ import annotations
 
+import base64
 import json
 import os
 import signal
@@ -16,6 +17,7 @@ stack: list[dict[str, Any]] = []  # what is being worked on, the innermost last
 held: list[int] = []
 cancelled: list[int] = []
 answers: dict[int, dict[str, Any]] = {}
+pieces: list[dict[str, Any]] = []
 count = 0
 asked = 0
 
@@ -78,6 +80,38 @@ def sort(frame: dict[str, Any]) -> None:
         answers[frame["id"]] = frame
     elif kind in ("ask", "request"):
         frames.append(frame)
+    elif kind in ("chunk", "end", "credit", "message"):
+        pieces.append(frame)
+
+
+def piece(*kinds: str) -> dict[str, Any]:
+    """The next frame of these kinds that is for what is worked on."""
+    while True:
+        for frame in pieces:
+            if frame["type"] in kinds and frame["id"] == me():
+                pieces.remove(frame)
+                return frame
+        sort(read())
+
+
+def text_of(frame: dict[str, Any]) -> str:
+    return frame["body"] if "body" in frame else base64.b64decode(frame.get("body64", "")).decode()
+
+
+def begin(body: str = "", **members: Any) -> None:
+    put(json.dumps({"id": me(), "status": 200, **members, "more": True, "body": body}))
+
+
+def chunk(body: str) -> None:
+    put(json.dumps({"type": "chunk", "id": me(), "body": body}))
+
+
+def end(**members: Any) -> None:
+    put(json.dumps({"type": "end", "id": me(), **members}))
+
+
+def credit(size: int) -> None:
+    put(json.dumps({"type": "credit", "id": me(), "bytes": size}))
 
 
 def ask(token: str, args: Any = None, wait: bool = True, **members: Any) -> Any:

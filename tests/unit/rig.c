@@ -285,7 +285,8 @@ static void on_describe(const struct call *call, struct call_about *about)
 
 void job_init(struct job *job, const char *source)
 {
-    static const struct call_ops ops = {on_write, on_done, on_describe};
+    static const struct call_ops ops = {
+        .write = on_write, .done = on_done, .describe = on_describe};
     memset(job, 0, sizeof(*job));
     call_init(&job->call, CALL_REQUEST, &ops);
     job->call.size = strlen(source);

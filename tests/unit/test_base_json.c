@@ -5,6 +5,7 @@
 #include <stdio.h>
 
 #include "base/json.h"
+#include "base/json_text.h"
 
 #include <cmocka.h>
 
@@ -616,6 +617,24 @@ static void escapes_are_counted_as_they_are_written(void **state)
     assert_int_equal(json_count_escapes(slice_of("\n\t\r\f\b plain \"\\")), 0);
 }
 
+static void a_character_is_seen_wherever_it_stands(void **state)
+{
+    (void)state;
+    char text[70];
+    memset(text, 'x', sizeof(text));
+    for (size_t at = 0; at < sizeof(text); at++) {
+        for (int c = 0; c < 256; c++) {
+            text[at] = (char)c;
+            bool plain = c >= 0x20 && c < 0x80 && c != '"' && c != '\\';
+            const char *stop = json_skip_plain(text, text + sizeof(text));
+            if (stop != (plain ? text + sizeof(text) : text + at))
+                fail_msg("character %d at %zu", c, at);
+            assert_int_equal(utf8_valid((struct slice){text, sizeof(text)}), c < 0x80);
+        }
+        text[at] = 'x';
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -630,6 +649,7 @@ int main(void)
         cmocka_unit_test(strings_are_compared_unescaped),
         cmocka_unit_test(numbers_are_whole_and_bounded_or_they_are_not),
         cmocka_unit_test(utf8_is_checked_and_mended),
+        cmocka_unit_test(a_character_is_seen_wherever_it_stands),
         cmocka_unit_test(every_code_point_comes_back),
         cmocka_unit_test(lone_surrogates_are_replaced),
         cmocka_unit_test(strings_are_written_exactly),

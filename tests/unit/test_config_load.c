@@ -342,7 +342,7 @@ static void mistakes_are_told_with_their_place(void **state)
         {"[workers.fib]\ncommand = \"x\"\n[[routes]]\nto = \"fib\"\n",
          "nodey.toml:3:1: [[routes]] needs a path"},
         {"[workers.fib]\ncommand = \"x\"\n[[routes]]\npath = \"/fib\"\n",
-         "nodey.toml:3:1: [[routes]] needs a to"},
+         "nodey.toml:3:1: [[routes]] needs a to (a worker) or a root (a folder of files)"},
         {"[workers.fib]\ncommand = \"x\"\n[[routes]]\npath = \"fib\"\nto = \"fib\"\n",
          "nodey.toml:4:8: path must begin with \"/\", not be \"fib\""},
         {"[workers.fib]\ncommand = \"x\"\n[[routes]]\npath = \"/fib\"\nto = \"fib\"\n"

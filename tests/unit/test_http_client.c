@@ -74,7 +74,11 @@ static void on_guest_gone(struct stream *s)
     (void)s;
 }
 
-static const struct stream_ops guest_ops = {on_request, on_guest_ended, NULL, on_guest_gone};
+static const struct stream_ops guest_ops = {
+    .data = on_request,
+    .ended = on_guest_ended,
+    .gone = on_guest_gone,
+};
 
 static void on_incoming(struct listener *l)
 {

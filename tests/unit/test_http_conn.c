@@ -1,272 +1,8 @@
-#include <errno.h>
-#include <fcntl.h>
+#include "tests/unit/site.h"
+
 #include <malloc.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
-#include <setjmp.h>
-#include <signal.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <sys/socket.h>
-#include <unistd.h>
 
 #include "http/conn.h"
-#include "http/server.h"
-
-#include <cmocka.h>
-
-enum { BIG = 8 << 20, HELD_MAX = 8 };
-
-/* A server on a free port, and a handler that does what the path says. */
-struct site {
-    struct loop loop;
-    struct http_handler handler;
-    struct http_server *server;
-    uint16_t port;
-    struct exchange *held[HELD_MAX]; /* "/hold": answered when the test says so */
-    size_t held_count;
-    unsigned requests;
-    unsigned gone;
-    unsigned answered;
-    unsigned last_status;
-    unsigned refused;
-    unsigned refused_status;
-    bool drained;
-    char *big;
-};
-
-static struct site *site; /* one per test */
-
-/* ------------------------------------------------------------------ handler */
-
-static void answer(struct exchange *x, struct slice body)
-{
-    struct http_answer a = {.status = 200, .content_type = SLICE("text/plain"), .body = body};
-    struct err why;
-    if (!exchange_respond(x, &a, &why))
-        fail_msg("%s", why.text);
-}
-
-static void on_request(struct http_handler *handler, struct exchange *x)
-{
-    const struct http_request *request = exchange_request(x);
-    (void)handler;
-    site->requests++;
-    if (slice_is(request->path, "/hold")) {
-        assert_true(site->held_count < HELD_MAX);
-        site->held[site->held_count++] = x;
-    } else if (slice_is(request->path, "/big")) {
-        answer(x, (struct slice){site->big, BIG});
-    } else if (slice_is(request->path, "/fail")) {
-        exchange_fail(x, &(struct http_problem){.status = 503,
-                                                .detail = SLICE("no"),
-                                                .retry_after_s = 7,
-                                                .allow = SLICE("GET")});
-    } else if (request->body.len) {
-        answer(x, request->body);
-    } else {
-        answer(x, request->path);
-    }
-}
-
-static void on_gone(struct http_handler *handler, struct exchange *x)
-{
-    (void)handler;
-    site->gone++;
-    for (size_t i = 0; i < site->held_count; i++)
-        if (site->held[i] == x)
-            site->held[i] = site->held[--site->held_count];
-}
-
-static void on_answered(struct http_handler *handler, struct exchange *x, unsigned status,
-                        uint64_t body_bytes, uint64_t took_us)
-{
-    (void)handler, (void)body_bytes;
-    assert_true(exchange_request(x)->path.len > 0);
-    assert_true(took_us < 60 * 1000 * 1000);
-    site->answered++;
-    site->last_status = status;
-}
-
-static void on_refused(struct http_handler *handler, struct slice ip, const struct refusal *why)
-{
-    (void)handler;
-    assert_true(slice_is(ip, "127.0.0.1"));
-    site->refused++;
-    site->refused_status = why->status;
-}
-
-static void on_drained(void *arg)
-{
-    ((struct site *)arg)->drained = true;
-}
-
-/* -------------------------------------------------------------------- setup */
-
-static const struct http_limits usual = {
-    .head_bytes = 4096,
-    .target_bytes = 1024,
-    .header_count = 32,
-    .body_bytes = 1 << 20,
-    .header_timeout_ms = 5000,
-    .body_timeout_ms = 5000,
-    .idle_timeout_ms = 5000,
-    .send_timeout_ms = 5000,
-    .connections = 100,
-};
-
-static void start(struct http_limits limits)
-{
-    struct err err;
-    site->handler = (struct http_handler){
-        .request = on_request, .gone = on_gone, .answered = on_answered, .refused = on_refused};
-    struct http_options options = {.limits = limits, .handler = &site->handler};
-    site->server = http_server_new(&site->loop, &options);
-    if (http_server_listen(site->server, "127.0.0.1:0", &err))
-        fail_msg("%s", err.text);
-    site->port = (uint16_t)atoi(strrchr(http_server_url(site->server, 0), ':') + 1);
-}
-
-static int setup(void **state)
-{
-    (void)state;
-    signal(SIGPIPE, SIG_IGN);
-    site = xcalloc(1, sizeof(*site));
-    site->big = xcalloc(1, BIG);
-    return loop_init(&site->loop);
-}
-
-/* What is still open when a test ends is closed by the server; nothing may be left. */
-static int teardown(void **state)
-{
-    (void)state;
-    http_server_free(site->server);
-    for (int i = 0; i < 100 && uv_loop_alive(&site->loop.uv); i++) {
-        uv_run(&site->loop.uv, UV_RUN_NOWAIT);
-        usleep(1000);
-    }
-    int rc = loop_deinit(&site->loop);
-    xfree(site->big);
-    xfree(site);
-    return rc;
-}
-
-/* ------------------------------------------------------------------- client */
-
-static void turn(void)
-{
-    uv_run(&site->loop.uv, UV_RUN_NOWAIT);
-    usleep(200);
-}
-
-static void turns_for(uint64_t ms)
-{
-    for (uint64_t end = loop_clock_ns() + ms * 1000000; loop_clock_ns() < end;)
-        turn();
-}
-
-static int dial(int receive_buffer)
-{
-    struct sockaddr_in at = {.sin_family = AF_INET,
-                             .sin_port = htons(site->port),
-                             .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    assert_true(fd >= 0);
-    if (receive_buffer)
-        setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &receive_buffer, sizeof(receive_buffer));
-    int one = 1;
-    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
-    assert_int_equal(connect(fd, (struct sockaddr *)&at, sizeof(at)), 0);
-    fcntl(fd, F_SETFL, O_NONBLOCK);
-    return fd;
-}
-
-/* Sends all of it, the loop turning meanwhile; false when the server does not take it. */
-static bool put(int fd, struct slice bytes)
-{
-    for (int i = 0; i < 20000 && bytes.len; i++) {
-        ssize_t n = send(fd, bytes.ptr, bytes.len, MSG_NOSIGNAL);
-        if (n > 0)
-            bytes = slice_from(bytes, (size_t)n);
-        else if (errno != EAGAIN)
-            return false;
-        turn();
-    }
-    return bytes.len == 0;
-}
-
-static void say(int fd, const char *text)
-{
-    assert_true(put(fd, slice_of(text)));
-}
-
-enum ending { STILL_OPEN, ENDED, RESET };
-
-/* Reads until the end, or until `ms` have passed without a byte. */
-static enum ending hear(int fd, struct buf *heard, uint64_t ms)
-{
-    uint64_t quiet_since = loop_clock_ns();
-    while (loop_clock_ns() - quiet_since < ms * 1000000) {
-        char *room = buf_reserve(heard, 65536);
-        ssize_t n = recv(fd, room, 65536, 0);
-        if (n == 0)
-            return ENDED;
-        if (n < 0 && errno != EAGAIN)
-            return RESET;
-        if (n > 0) {
-            heard->len += (size_t)n;
-            quiet_since = loop_clock_ns();
-        }
-        turn();
-    }
-    return STILL_OPEN;
-}
-
-/* Reads until `text` has come. */
-static void await(int fd, struct buf *heard, const char *text)
-{
-    for (int i = 0; i < 300; i++) {
-        if (heard->len && strstr(buf_cstr(heard), text))
-            return;
-        hear(fd, heard, 10);
-    }
-    fail_msg("\"%s\" did not come, but \"%s\"", text, heard->len ? buf_cstr(heard) : "");
-}
-
-static void await_count(const size_t *count, size_t want)
-{
-    for (int i = 0; i < 5000 && *count != want; i++)
-        turn();
-    assert_int_equal(*count, want);
-}
-
-static unsigned occurrences(struct buf *heard, const char *text)
-{
-    unsigned count = 0;
-    for (const char *at = buf_cstr(heard); (at = strstr(at, text)); at++)
-        count++;
-    return count;
-}
-
-/* One client that says something; what it hears until the end must begin with `want`. */
-static void assert_answer(const char *said, const char *want, bool closes)
-{
-    struct buf heard = {0};
-    int fd = dial(0);
-    say(fd, said);
-    enum ending ending = hear(fd, &heard, closes ? 2000 : 60);
-    if (strncmp(buf_cstr(&heard), want, strlen(want)) != 0)
-        fail_msg("\"%s\" was answered \"%s\"", said, buf_cstr(&heard));
-    assert_int_equal(ending, closes ? ENDED : STILL_OPEN);
-    close(fd);
-    buf_deinit(&heard);
-}
-
-#define GET(path)  "GET " path " HTTP/1.1\r\nHost: a\r\n\r\n"
-#define POST(rest) "POST / HTTP/1.1\r\nHost: a\r\n" rest
 
 /* -------------------------------------------------------------------- tests */
 
@@ -557,11 +293,9 @@ static void a_client_that_leaves_is_noticed(void **state)
     assert_int_equal(site->last_status, 499);
 
     int rude = dial(0);
-    struct linger at_once = {.l_onoff = 1};
-    setsockopt(rude, SOL_SOCKET, SO_LINGER, &at_once, sizeof(at_once));
     say(rude, GET("/hold"));
     await_count(&site->held_count, 1);
-    close(rude); /* RST */
+    break_off(rude);
     await_count(&site->held_count, 0);
     assert_int_equal(site->gone, 2);
     turns_for(10);
@@ -690,16 +424,39 @@ static void the_answer_to_an_oversized_upload_arrives(void **state)
     struct buf heard = {0};
     start(usual);
     int fd = dial(0);
-    say(fd, POST("Content-Length: 2000000\r\n\r\n"));
-    assert_true(put(fd, (struct slice){site->big, 200 * 1024})); /* goes on regardless */
+    say(fd, POST("Content-Length: 2000000000\r\n\r\n"));
+    assert_true(put(fd, (struct slice){site->big, BIG})); /* goes on regardless */
     await(fd, &heard, "HTTP/1.1 413 ");
     shutdown(fd, SHUT_WR);
     assert_int_equal(hear(fd, &heard, 2000), ENDED);
     close(fd);
     buf_deinit(&heard);
-    fd = dial(0);
+}
+
+static struct conn *only_conn(void)
+{
+    struct front *front = (struct front *)site->server; /* its first member */
+    return list_first(&front->active, struct conn, node);
+}
+
+static void but_who_sends_for_ever_is_cut_off(void **state)
+{
+    (void)state;
+    start(usual);
+    int fd = dial(0);
     say(fd, POST("Content-Length: 2000000000\r\n\r\n"));
-    assert_false(put(fd, (struct slice){site->big, BIG})); /* but not for ever */
+    await_number(&site->refused, 1);
+    assert_true(put(fd, (struct slice){site->big, 1 << 20}));
+    assert_int_equal(only_conn()->state, CONN_LINGER);
+    assert_in_range(only_conn()->linger_until_ms, loop_now(&site->loop) + 20 * 1000,
+                    loop_now(&site->loop) + 30 * 1000);
+    only_conn()->linger_until_ms = loop_now(&site->loop);
+    assert_false(put(fd, (struct slice){site->big, BIG}));
+    assert_int_equal(http_server_connections(site->server), 0);
+    close(fd);
+    fd = dial(0); /* no body was promised: less patience */
+    say(fd, "nonsense\r\n");
+    assert_false(put(fd, (struct slice){site->big, BIG}));
     close(fd);
 }
 
@@ -745,7 +502,7 @@ static void draining_loses_no_request(void **state)
     say(half, "GET /half HTTP/1.1\r\nHo");
     say(busy, GET("/hold"));
     await_count(&site->held_count, 1);
-    http_server_drain(site->server, on_drained, site);
+    http_server_drain(site->server, on_site_drained, site);
     turns_for(100);
     assert_false(site->drained);
     buf_clear(&heard);
@@ -773,7 +530,7 @@ static void draining_what_is_empty_ends_at_once_but_not_within_the_call(void **s
 {
     (void)state;
     start(usual);
-    http_server_drain(site->server, on_drained, site);
+    http_server_drain(site->server, on_site_drained, site);
     assert_false(site->drained);
     turns_for(100);
     assert_true(site->drained);
@@ -852,38 +609,37 @@ static void an_idle_connection_is_cheap(void **state)
     buf_deinit(&heard);
 }
 
-#define LOOP_TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        LOOP_TEST(a_connection_serves_one_request_after_the_other),
-        LOOP_TEST(pipelined_requests_are_answered_in_their_order),
-        LOOP_TEST(a_body_is_collected_however_it_comes),
-        LOOP_TEST(a_client_that_asks_is_told_to_continue),
-        LOOP_TEST(bad_requests_are_answered_and_the_connection_ends),
-        LOOP_TEST(a_refusal_is_a_problem_in_json),
-        LOOP_TEST(the_client_decides_whether_to_stay_unless_it_is_old),
-        LOOP_TEST(head_gets_the_length_without_the_body),
-        LOOP_TEST(the_head_has_one_deadline_in_all),
-        LOOP_TEST(a_body_may_be_slow_but_not_still),
-        LOOP_TEST(an_idle_connection_is_closed_without_a_word),
-        LOOP_TEST(a_client_that_shuts_its_side_is_answered),
-        LOOP_TEST(a_client_that_leaves_is_noticed),
-        LOOP_TEST(a_flood_behind_a_request_is_not_hoarded),
-        LOOP_TEST(what_a_closing_client_still_sends_is_thrown_away),
-        LOOP_TEST(a_busy_connection_does_not_grow),
-        LOOP_TEST(a_client_that_takes_nothing_is_reset),
-        LOOP_TEST(a_client_that_takes_little_at_a_time_gets_all),
-        LOOP_TEST(who_reads_no_answers_is_asked_for_no_requests),
-        LOOP_TEST(the_answer_to_an_oversized_upload_arrives),
-        LOOP_TEST(at_the_limit_the_longest_idle_one_goes),
-        LOOP_TEST(draining_loses_no_request),
-        LOOP_TEST(draining_what_is_empty_ends_at_once_but_not_within_the_call),
-        LOOP_TEST(freeing_tells_the_handler_of_what_is_under_way),
-        LOOP_TEST(a_bad_answer_can_be_replaced_by_a_good_one),
-        LOOP_TEST(requests_have_ids_of_their_own),
-        LOOP_TEST(an_idle_connection_is_cheap),
+        SITE_TEST(a_connection_serves_one_request_after_the_other),
+        SITE_TEST(pipelined_requests_are_answered_in_their_order),
+        SITE_TEST(a_body_is_collected_however_it_comes),
+        SITE_TEST(a_client_that_asks_is_told_to_continue),
+        SITE_TEST(bad_requests_are_answered_and_the_connection_ends),
+        SITE_TEST(a_refusal_is_a_problem_in_json),
+        SITE_TEST(the_client_decides_whether_to_stay_unless_it_is_old),
+        SITE_TEST(head_gets_the_length_without_the_body),
+        SITE_TEST(the_head_has_one_deadline_in_all),
+        SITE_TEST(a_body_may_be_slow_but_not_still),
+        SITE_TEST(an_idle_connection_is_closed_without_a_word),
+        SITE_TEST(a_client_that_shuts_its_side_is_answered),
+        SITE_TEST(a_client_that_leaves_is_noticed),
+        SITE_TEST(a_flood_behind_a_request_is_not_hoarded),
+        SITE_TEST(what_a_closing_client_still_sends_is_thrown_away),
+        SITE_TEST(a_busy_connection_does_not_grow),
+        SITE_TEST(a_client_that_takes_nothing_is_reset),
+        SITE_TEST(a_client_that_takes_little_at_a_time_gets_all),
+        SITE_TEST(who_reads_no_answers_is_asked_for_no_requests),
+        SITE_TEST(the_answer_to_an_oversized_upload_arrives),
+        SITE_TEST(but_who_sends_for_ever_is_cut_off),
+        SITE_TEST(at_the_limit_the_longest_idle_one_goes),
+        SITE_TEST(draining_loses_no_request),
+        SITE_TEST(draining_what_is_empty_ends_at_once_but_not_within_the_call),
+        SITE_TEST(freeing_tells_the_handler_of_what_is_under_way),
+        SITE_TEST(a_bad_answer_can_be_replaced_by_a_good_one),
+        SITE_TEST(requests_have_ids_of_their_own),
+        SITE_TEST(an_idle_connection_is_cheap),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

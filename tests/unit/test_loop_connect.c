@@ -116,7 +116,11 @@ static void on_gone(struct stream *s)
     container_of(s->loop, struct call, loop)->gone++;
 }
 
-static const struct stream_ops stream_ops = {on_data, on_ended, NULL, on_gone};
+static const struct stream_ops stream_ops = {
+    .data = on_data,
+    .ended = on_ended,
+    .gone = on_gone,
+};
 
 static void on_incoming(struct listener *l)
 {

@@ -47,7 +47,11 @@ static void on_stream_gone(struct stream *s)
     container_of(s->loop, struct hall, loop)->guests_gone++;
 }
 
-static const struct stream_ops stream_ops = {on_data, on_ended, NULL, on_stream_gone};
+static const struct stream_ops stream_ops = {
+    .data = on_data,
+    .ended = on_ended,
+    .gone = on_stream_gone,
+};
 
 static void on_incoming(struct listener *l)
 {

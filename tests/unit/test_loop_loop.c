@@ -145,7 +145,11 @@ static void on_gone(struct stream *s)
     loop_defer(last->chore.loop, &last->chore.task);
 }
 
-static const struct stream_ops ops = {on_data, on_ended, NULL, on_gone};
+static const struct stream_ops ops = {
+    .data = on_data,
+    .ended = on_ended,
+    .gone = on_gone,
+};
 
 static void what_the_last_handle_defers_is_done(void **state)
 {

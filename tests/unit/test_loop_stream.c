@@ -71,7 +71,12 @@ static void on_gone(struct stream *s)
     e->gones++;
 }
 
-static const struct stream_ops ops = {on_data, on_ended, on_drained, on_gone};
+static const struct stream_ops ops = {
+    .data = on_data,
+    .ended = on_ended,
+    .drained = on_drained,
+    .gone = on_gone,
+};
 
 static void on_tick(struct timer *timer)
 {

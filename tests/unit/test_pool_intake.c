@@ -18,7 +18,7 @@ static void an_unusable_answer_fails_its_call_and_no_other(void **state)
         {"put('{\"id\":%d,\"body\":\"half' % me())", "broken frame"},
         {"put('{\"id\":%d,\"status\":\"two hundred\"}' % me())", "broken frame"},
         {"put('{\"id\":%d,\"json\":NaN}' % me())", "broken frame"},
-        {"put('{\"id\":%d,\"body\":\"x\",\"more\":true}' % me())", "more"},
+        {"put('{\"id\":%d,\"body\":\"x\",\"more\":true}' % me())", "in pieces"},
         {"put('{\"id\":%d,\"file\":\"/etc/passwd\"}' % me())", "file"},
         {"answer(1)", "another kind of frame"},
         {"put('{\"id\":%d,\"body\":\"%s\"}' % (me(), 'x' * 70000))", "max_line"},

@@ -133,6 +133,13 @@ static void only_an_id_of_ours_may_fail_a_request(void **state)
         {"{\"type\":\"ask\",\"id\":7,\"token\":1}", false},
         {"{\"type\":\"ask\",\"id\":7,\"args\":[", false},
         {"{\"type\":\"cancel\",\"id\":7,\"reason\":1}", false},
+        {"{\"type\":\"chunk\",\"id\":7}", true},
+        {"{\"type\":\"chunk\",\"id\":7,\"body64\":\"AAA", true},
+        {"{\"type\":\"end\",\"id\":7,\"code\":1}", true},
+        {"{\"type\":\"credit\",\"id\":7}", true},
+        {"{\"type\":\"message\",\"id\":7,\"body\":1}", true},
+        {"{\"type\":\"info\",\"id\":7,\"status\":200}", true},
+        {"{\"id\":7,\"file\":\"a\"}", true},
         {"{\"type\":\"publish\",\"id\":7,\"data\":", false},
         {"{\"type\":\"answer\",\"type\":\"ask\",\"id\":7}", false},
         {"{\"id\":7,\"id\":8,\"body\":\"x\"}", false},
@@ -284,6 +291,121 @@ static void text_goes_as_text_until_escapes_make_it_long(void **state)
     }
 }
 
+/* The members of the one frame that a buffer holds, taken apart again. */
+static struct frame frame_of_buf(const struct buf *b)
+{
+    struct frame f;
+    assert_true(b->len > 0 && b->ptr[b->len - 1] == '\n');
+    assert_null(memchr(b->ptr, '\n', b->len - 1));
+    assert_int_equal(frame_read((struct slice){b->ptr, b->len - 1}, &f), FRAME_OK);
+    return f;
+}
+
+static void a_chunk_of_any_bytes_comes_back_as_it_was(void **state)
+{
+    (void)state;
+    static char bytes[FRAME_CHUNK_MAX];
+    for (size_t i = 0; i < sizeof(bytes); i++)
+        bytes[i] = (char)(i * 31 + i / 256);
+    static const size_t sizes[] = {0, 1, 2, 3, 47, 48, 49, 1000, FRAME_CHUNK_MAX};
+    for (size_t i = 0; i < ARRAY_LEN(sizes); i++) {
+        struct buf line = {0}, back = {0};
+        frame_write_chunk(&line, 17, (struct slice){bytes, sizes[i]});
+        struct frame f = frame_of_buf(&line);
+        size_t size = 4711;
+        assert_int_equal(f.kind, FRAME_CHUNK);
+        assert_int_equal(f.id.number, 17);
+        assert_true(frame_body_size(&f, &size));
+        assert_int_equal(size, sizes[i]);
+        frame_body_decode(&f, &back);
+        assert_true(slice_eq(buf_slice(&back), (struct slice){bytes, sizes[i]}));
+        buf_deinit(&line);
+        buf_deinit(&back);
+    }
+}
+
+static void a_chunk_is_text_only_when_text_is_cheaper_to_read(void **state)
+{
+    (void)state;
+    for (int c = 0; c < 256; c++) {
+        char text[40];
+        struct buf line = {0};
+        memset(text, 'x', sizeof(text));
+        text[sizeof(text) - 1] = (char)c;
+        frame_write_chunk(&line, 1, (struct slice){text, sizeof(text)});
+        bool plain = c >= 0x20 && c < 0x80 && c != '"' && c != '\\';
+        assert_int_equal(frame_of_buf(&line).body_kind,
+                         plain ? FRAME_BODY_TEXT : FRAME_BODY_BASE64);
+        buf_deinit(&line);
+    }
+}
+
+static void a_message_keeps_its_kind(void **state)
+{
+    (void)state;
+    static const char text[] = "\x01\x02\x03 \"\u20ac\"";
+    for (int is_text = 0; is_text < 2; is_text++) {
+        struct buf line = {0}, back = {0};
+        frame_write_message(&line, 1, is_text, slice_of(text));
+        struct frame f = frame_of_buf(&line);
+        assert_int_equal(f.kind, FRAME_MESSAGE);
+        assert_int_equal(f.body_kind, is_text ? FRAME_BODY_TEXT : FRAME_BODY_BASE64);
+        frame_body_decode(&f, &back);
+        assert_true(slice_is(buf_slice(&back), text));
+        buf_deinit(&line);
+        buf_deinit(&back);
+    }
+}
+
+static void an_end_says_only_what_there_is_to_say(void **state)
+{
+    (void)state;
+    const struct field trailers[] = {
+        {SLICE("x-a"), SLICE("1")},
+        {SLICE("x-b"), SLICE("\xe9")},
+        {SLICE("x-a"), SLICE("2")},
+    };
+    struct buf out = {0};
+    frame_write_end(&out, 1, &(struct frame_end){0});
+    frame_write_end(&out, 2, &(struct frame_end){.trailers = trailers, .trailer_count = 3});
+    frame_write_end(&out, 3, &(struct frame_end){.close_code = 1001, .reason = SLICE("a\nb")});
+    frame_write_credit(&out, 4, 131072);
+    assert_text(&out, "{\"type\":\"end\",\"id\":1}\n"
+                      "{\"type\":\"end\",\"id\":2,\"trailers\":{\"x-a\":[\"1\",\"2\"],"
+                      "\"x-b\":\"\u00e9\"}}\n"
+                      "{\"type\":\"end\",\"id\":3,\"code\":1001,\"reason\":\"a\\nb\"}\n"
+                      "{\"type\":\"credit\",\"id\":4,\"bytes\":131072}\n");
+}
+
+static void what_follows_a_body_in_pieces_is_said_before_it(void **state)
+{
+    (void)state;
+    const struct frame_request request = {
+        .method = SLICE("PUT"),
+        .path = SLICE("/"),
+        .upgrade = SLICE("h2c"),
+        .more = true,
+        .body = SLICE("begin"),
+    };
+    struct buf out = {0};
+    frame_write_request_tail(&out, &request);
+    assert_text(&out, "\"method\":\"PUT\",\"path\":\"/\",\"upgrade\":\"h2c\",\"more\":true,"
+                      "\"body\":\"begin\"}\n");
+}
+
+static void a_file_has_a_range(void **state)
+{
+    (void)state;
+    struct frame f = frame_of("{\"id\":1,\"file\":\"/a\"}");
+    assert_true(slice_is(f.file.raw, "\"/a\""));
+    assert_false(f.has_length);
+    f = frame_of("{\"id\":1,\"file\":\"/a\",\"offset\":5,\"length\":0}");
+    assert_int_equal(f.offset, 5);
+    assert_true(f.has_length);
+    assert_int_equal(f.length, 0);
+    assert_false(frame_of("{\"type\":\"end\",\"id\":1,\"length\":5}").has_length);
+}
+
 static void writers_append(void **state)
 {
     (void)state;
@@ -398,6 +520,12 @@ int main(void)
         cmocka_unit_test(header_fields_of_one_name_become_one_array),
         cmocka_unit_test(a_request_line_holds_no_second_line),
         cmocka_unit_test(text_goes_as_text_until_escapes_make_it_long),
+        cmocka_unit_test(a_chunk_of_any_bytes_comes_back_as_it_was),
+        cmocka_unit_test(a_chunk_is_text_only_when_text_is_cheaper_to_read),
+        cmocka_unit_test(a_message_keeps_its_kind),
+        cmocka_unit_test(an_end_says_only_what_there_is_to_say),
+        cmocka_unit_test(what_follows_a_body_in_pieces_is_said_before_it),
+        cmocka_unit_test(a_file_has_a_range),
         cmocka_unit_test(writers_append),
         cmocka_unit_test(codes_have_their_status),
         cmocka_unit_test(ready_outlives_its_line),
