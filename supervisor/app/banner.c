@@ -57,13 +57,18 @@ static void add_routes(struct buf *out, const struct listed *routes, size_t coun
     pad(out, from, ROUTES_WIDTH);
 }
 
-/* What runs, as a person would name it. */
+/* As a person would name it. */
+static struct slice shorten(const struct config *config, const char *path)
+{
+    size_t len = strlen(config->dir);
+    bool below = strncmp(path, config->dir, len) == 0 && path[len] == '/';
+    return slice_of(below ? path + len + 1 : path);
+}
+
+/* What runs. */
 static struct slice program_of(const struct config *config, const struct worker_config *worker)
 {
-    const char *program = worker->script ? worker->script : worker->command.items[0];
-    size_t len = strlen(config->dir);
-    bool below = strncmp(program, config->dir, len) == 0 && program[len] == '/';
-    return slice_of(below ? program + len + 1 : program);
+    return shorten(config, worker->script ? worker->script : worker->command.items[0]);
 }
 
 /* The trouble says the worker's name, which stands in front already. */
@@ -101,9 +106,29 @@ static void add_worker(struct buf *out, const struct config *config, const struc
     arena_deinit(&arena);
 }
 
-static size_t name_width(const struct pools *pools)
+static const char files_name[] = "files";
+
+static void add_files(struct buf *out, const struct config *config,
+                      const struct route_config *route, size_t width)
+{
+    struct listed listed = {.method = SLICE("GET"), .path = slice_of(route->path)};
+    buf_adds(out, "  ");
+    size_t from = out->len;
+    buf_adds(out, files_name);
+    pad(out, from, width);
+    buf_adds(out, "  ");
+    add_routes(out, &listed, 1);
+    buf_adds(out, "  " DIM);
+    add_safe(out, shorten(config, route->root));
+    buf_adds(out, RESET "\n");
+}
+
+static size_t name_width(const struct config *config, const struct pools *pools)
 {
     size_t width = 0;
+    for (size_t i = 0; i < config->route_count; i++)
+        if (config->routes[i].root)
+            width = strlen(files_name);
     list_each (at, &pools->list)
         width = MAX(width, strlen(container_of(at, struct pool, node)->config->name));
     return MIN(width, (size_t)NAME_WIDTH);
@@ -111,13 +136,16 @@ static size_t name_width(const struct pools *pools)
 
 static void add_workers(struct buf *out, const struct config *config, const struct pools *pools)
 {
-    size_t width = name_width(pools), rows = 0;
+    size_t width = name_width(config, pools), rows = 0;
     buf_addc(out, '\n');
     list_each (at, &pools->list) {
         const struct pool *pool = container_of(at, struct pool, node);
         if (!pool->leaving && rows++ < ROWS_MAX)
             add_worker(out, config, pools, pool, width);
     }
+    for (size_t i = 0; i < config->route_count; i++)
+        if (config->routes[i].root && rows++ < ROWS_MAX)
+            add_files(out, config, &config->routes[i], width);
     if (rows > ROWS_MAX)
         buf_addf(out, "  and %zu more\n", rows - ROWS_MAX);
     if (rows == 0)

@@ -2,6 +2,7 @@
 
 #include <assert.h>
 
+#include "app/compress.h"
 #include "app/flight.h"
 
 enum { ROUNDS_MAX = 2 }; /* answers of others that one waits for in vain */
@@ -28,6 +29,7 @@ static struct slice write_key(struct cached *c, const struct http_request *req,
     buf_clear(&c->key);
     add_resource(&c->key, req);
     buf_append(&c->key, &rule->id, sizeof(rule->id));
+    buf_addc(&c->key, (char)compress_coding(c->gateway, req));
     vary_values(rule->headers, req, &c->key);
     return buf_slice(&c->key);
 }

@@ -22,8 +22,8 @@
  * wait get that failure.
  *
  * The key is scheme, host, path and query, byte for byte, with the values of
- * `cache_headers` and with the route's settings, so that other settings find nothing of
- * old.
+ * `cache_headers`, with the route's settings, so that other settings find nothing of old,
+ * and with the coding that the client would get: what is kept is compressed already.
  */
 #pragma once
 

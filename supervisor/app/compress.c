@@ -1,11 +1,14 @@
 #include "app/compress.h"
 
+#include "app/squeeze.h"
 #include "config/config.h"
 #include "http/encoder.h"
 #include "http/field.h"
 #include "http/mediatype.h"
 
 enum {
+    WHOLE_MAX = 2 * ENCODER_TURN, /* longer answers are compressed over several turns */
+
     /* Kept answers are compressed once for all who get them, and so all at once. */
     KEPT_MAX = 512 * 1024,
 };
@@ -72,8 +75,8 @@ static bool may_be(const struct server_config *s, const struct http_answer *answ
                    const struct traits *t, uint64_t size)
 {
     return s->compress.count && !t->fixed && size && size >= s->compress_min &&
-           answer->status != 204 && answer->status != 205 && answer->status != 206 &&
-           answer->status != 304 &&
+           answer->status >= 200 && answer->status != 204 && answer->status != 205 &&
+           answer->status != 206 && answer->status != 304 &&
            mediatype_fits(t->type, s->compress_types.items, s->compress_types.count);
 }
 
@@ -143,24 +146,41 @@ static bool pack(enum coding coding, struct slice body, struct buf *out)
     return out->len < body.len;
 }
 
+/* What its body has, or would have: to HEAD a worker may say only that. */
+static uint64_t size_of(const struct http_answer *answer, const struct traits *t, bool to_head)
+{
+    uint64_t size = answer->body.len;
+    if (!size && to_head)
+        IGNORE(slice_to_u64(t->length, INT64_MAX, &size)); /* stays 0: not known */
+    return size;
+}
+
 bool compress_respond(struct gateway *g, struct exchange *x, struct http_answer *answer,
                       struct err *why)
 {
     const struct http_request *req = exchange_request(x);
+    struct arena *arena = exchange_arena(x);
     struct traits t = read_traits(answer);
+    bool to_head = slice_is(req->method, "HEAD");
+    if (!may_be(settings(g), answer, &t, size_of(answer, &t, to_head)))
+        return exchange_respond(x, answer, why);
+    enum coding coding = compress_coding(g, req);
+    add_vary(arena, &t, answer);
+    if (coding == CODING_IDENTITY)
+        return exchange_respond(x, answer, why);
+    if (to_head) { /* what would come of it is not worth the work */
+        answer->body = (struct slice){0};
+        mark_coded(arena, coding, answer);
+        return exchange_respond(x, answer, why);
+    }
+    if (answer->body.len > WHOLE_MAX) {
+        mark_coded(arena, coding, answer);
+        return squeeze_respond(g->loop, x, coding, answer, why);
+    }
     struct buf out = {0};
-    uint64_t size = answer->body.len;
-    bool is_head = slice_is(req->method, "HEAD");
-    if (!size && is_head)
-        IGNORE(slice_to_u64(t.length, INT64_MAX, &size)); /* stays 0: not known */
-    if (may_be(settings(g), answer, &t, size)) {
-        enum coding coding = compress_coding(g, req);
-        add_vary(exchange_arena(x), &t, answer);
-        bool coded = coding != CODING_IDENTITY;
-        if (coded && answer->body.len && (coded = pack(coding, answer->body, &out)))
-            answer->body = buf_slice(&out);
-        if (coded)
-            mark_coded(exchange_arena(x), coding, answer);
+    if (pack(coding, answer->body, &out)) {
+        answer->body = buf_slice(&out);
+        mark_coded(arena, coding, answer);
     }
     bool sent = exchange_respond(x, answer, why);
     buf_deinit(&out);

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <time.h>
 
+#include "app/compress.h"
 #include "app/line.h"
 #include "app/outflow.h"
 #include "app/reply.h"
@@ -168,18 +169,23 @@ static struct stored *keep(struct flight *f, const struct http_answer *answer)
     int64_t now_s = time(NULL);
     struct freshness fresh = freshness_judge(answer, f->ttl_ms, f->authorized, now_s, &vary);
     if (fresh.ttl_ms && !f->no_store) {
+        struct buf packed = {0};
+        struct http_answer coded = *answer;
+        compress_kept(c->gateway, compress_coding(c->gateway, &f->request), &f->arena, &packed,
+                      &coded);
         buf_clear(&c->values);
         vary_values(buf_slice(&vary), &f->request, &c->values);
         s = stored_new(&(struct stored_form){
             .key = f->key,
             .vary = buf_slice(&vary),
             .values = buf_slice(&c->values),
-            .answer = answer,
+            .answer = &coded,
             .fresh = fresh,
             .owner = f->pool,
             .now_ms = loop_now(loop_of(c)),
             .now_s = now_s,
         });
+        buf_deinit(&packed);
         if (!f->outdated)
             IGNORE(!cache_put(&c->cache, s, f->hash, f->ticket)); /* too large: only shared */
     }
@@ -221,7 +227,7 @@ static void respond(struct flight *f, struct waiter *w, struct http_answer *answ
     answer->headers = fields;
     answer->header_count = count;
     leave(w);
-    if (!exchange_respond(w->exchange, answer, &err))
+    if (!compress_respond(f->cached->gateway, w->exchange, answer, &err))
         gateway_fail_answer(f->cached->gateway, w->exchange, f->pool, err.text);
 }
 
@@ -265,6 +271,7 @@ static void on_stream_left(struct pending *pending)
 {
     struct flight *f = container_of(pending, struct flight, pending);
     call_cancel(&f->call, "disconnect");
+    outflow_gone(&f->outflow);
     f->streams = false;
     if (list_empty(&f->waiters))
         flight_free(f);

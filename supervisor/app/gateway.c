@@ -2,6 +2,7 @@
 
 #include <stdio.h>
 
+#include "app/compress.h"
 #include "app/filed.h"
 #include "app/oldask.h"
 #include "app/relay.h"
@@ -79,7 +80,7 @@ void gateway_respond(struct gateway *g, struct exchange *x, const struct pool *p
     }
     if (wrote && answer.status < 400)
         cached_wrote(&g->cached, exchange_request(x));
-    if (!exchange_respond(x, &answer, &err))
+    if (!compress_respond(g, x, &answer, &err))
         gateway_fail_answer(g, x, pool, err.text);
 }
 
@@ -284,6 +285,7 @@ void gateway_init(struct gateway *g, struct loop *loop, struct routes *routes,
 {
     *g = (struct gateway){.loop = loop, .routes = routes, .access = access};
     g->data_dir = xstrdup(routes->config->server.data_dir);
+    filecache_init(&g->files);
     cached_init(&g->cached, g, routes->config->server.cache_size);
     websockets_init(&g->sockets, loop);
     g->handler.request = on_request;
@@ -303,6 +305,7 @@ void gateway_access_changed(struct gateway *g)
 
 void gateway_deinit(struct gateway *g)
 {
+    filecache_deinit(&g->files);
     cached_deinit(&g->cached);
     websockets_deinit(&g->sockets);
     buf_deinit(&g->line);

@@ -7,6 +7,7 @@
 #include "app/cached.h"
 #include "app/errorpage.h"
 #include "app/routes.h"
+#include "http/filecache.h"
 #include "http/server.h"
 #include "http/websocket.h"
 
@@ -29,6 +30,7 @@ struct gateway {
     struct cached cached;     /* the answers that are kept */
     struct buf line;          /* reused for each request's line */
     struct buf body;          /* reused for each answer's body */
+    struct filecache files;   /* of routes with a root */
     char *data_dir;
     struct websockets sockets; /* those whose messages are frames */
 };

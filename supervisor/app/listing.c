@@ -25,6 +25,8 @@ static void take_configured(struct taker *t, const struct config *config, struct
 {
     for (size_t i = 0; i < config->route_count; i++) {
         const struct route_config *route = &config->routes[i];
+        if (route->root && t->only) /* of a worker, whatever its name is */
+            continue;
         const char *worker =
             route->root ? "files" : arena_strdup(arena, route_config_worker(route));
         for (size_t m = 0; m < route->methods.count; m++)

@@ -1,10 +1,12 @@
 #include "app/outflow.h"
 
+#include "app/compress.h"
 #include "app/reply.h"
 
 /* The answer cannot go on, and it is the worker's fault.  The call is over. */
 static void cut(struct outflow *o, const char *why)
 {
+    outflow_gone(o);
     log_line(LOG_WARN, o->pool->config->name, "an answer in pieces is cut off: %s", why);
     exchange_abort(o->exchange);
 }
@@ -33,6 +35,25 @@ void outflow_drained(struct outflow *o)
     call_consumed(o->call, owed);
 }
 
+void outflow_gone(struct outflow *o)
+{
+    coder_free(o->coder);
+    o->coder = NULL;
+}
+
+/* False when it is beyond the announced length.  Credit is for what the worker sent. */
+static bool write_body(struct outflow *o, struct slice body, bool last)
+{
+    struct buf packed = {0};
+    if (o->coder) {
+        coder_write(o->coder, body, last, &packed);
+        body = buf_slice(&packed);
+    }
+    bool fits = !body.len || exchange_write(o->exchange, body);
+    buf_deinit(&packed);
+    return fits;
+}
+
 static bool begin(struct outflow *o, const struct frame *frame, struct slice body,
                   const struct field *extra)
 {
@@ -41,12 +62,18 @@ static bool begin(struct outflow *o, const struct frame *frame, struct slice bod
     struct arena *arena = exchange_arena(o->exchange);
     if (!reply_read_head(frame, arena, &answer, &err))
         return refuse(o, err.text);
-    answer.body = body;
     if (extra)
         reply_add_field(&answer, arena, extra);
-    if (!exchange_begin(o->exchange, &answer, &err))
+    o->coder = coder_new(o->gateway, o->exchange, &answer);
+    if (!o->coder)
+        answer.body = body;
+    if (!exchange_begin(o->exchange, &answer, &err)) {
+        outflow_gone(o);
         return refuse(o, err.text);
+    }
     o->begun = true;
+    if (o->coder)
+        IGNORE(write_body(o, body, false)); /* no length is announced */
     write_piece(o, body);
     return true;
 }
@@ -70,7 +97,7 @@ bool outflow_part(struct outflow *o, const struct frame *frame, struct slice bod
     case FRAME_INFO:
         return inform(o, frame);
     case FRAME_CHUNK:
-        if (!exchange_write(o->exchange, body))
+        if (!write_body(o, body, false))
             return refuse(o, "it is longer than its Content-Length");
         write_piece(o, body);
         return true;
@@ -83,10 +110,11 @@ static void finish(struct outflow *o, const struct call_reply *reply)
 {
     struct http_answer trailers = {0};
     struct err err;
-    if (reply->body.len && !exchange_write(o->exchange, reply->body)) {
+    if (!write_body(o, reply->body, true)) {
         cut(o, "it is longer than its Content-Length");
         return;
     }
+    outflow_gone(o);
     if (!reply_read_head(reply->frame, exchange_arena(o->exchange), &trailers, &err))
         trailers.header_count = 0;
     exchange_end(o->exchange, trailers.headers, trailers.header_count);

@@ -14,8 +14,9 @@ struct outflow {
     struct exchange *exchange;
     struct call *call;
     const struct pool *pool;
-    size_t owed; /* bytes that are written and not credited yet */
-    bool begun;  /* its head has been written */
+    struct coder *coder; /* what it goes through, or NULL; see compress.h */
+    size_t owed;         /* bytes that are written and not credited yet */
+    bool begun;          /* its head has been written */
 };
 
 /*
@@ -31,3 +32,6 @@ void outflow_done(struct outflow *, const struct call_reply *);
 
 /* The client has taken what was written. */
 void outflow_drained(struct outflow *);
+
+/* The client has left: lets go of what is held for it. */
+void outflow_gone(struct outflow *);

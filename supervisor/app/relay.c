@@ -15,6 +15,7 @@ void relay_give_up(struct relay *r)
 {
     if (r->submitted)
         call_cancel(&r->call, "disconnect");
+    outflow_gone(&r->outflow);
     spool_free(r->spool);
     r->spool = NULL;
 }

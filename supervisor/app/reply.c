@@ -17,6 +17,7 @@ struct headers {
     struct field *fields;
     size_t count;
     bool valid;
+    bool typeless; /* "content-type": [] says that there is none, and none is to be added */
 };
 
 static void add_header(struct headers *h, struct arena *arena, struct slice name,
@@ -45,8 +46,11 @@ static struct headers read_headers(struct arena *arena, const struct json_value 
             continue;
         }
         struct json_scan items = json_iter(&value);
+        size_t before = h.count;
         while (json_next_item(&items, &item))
             add_header(&h, arena, name, &item);
+        if (h.count == before && slice_is(name, "content-type"))
+            h.typeless = true;
     }
     return h;
 }
@@ -79,7 +83,7 @@ bool reply_read_head(const struct frame *frame, struct arena *arena, struct http
         .reason = reason,
         .headers = headers.fields,
         .header_count = headers.count,
-        .content_type = content_type(frame->body_kind),
+        .content_type = headers.typeless ? (struct slice){0} : content_type(frame->body_kind),
     };
     return true;
 }

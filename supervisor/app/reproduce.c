@@ -138,7 +138,7 @@ static struct slice shorten(const char *path, const char *dir)
 
 static void add_program(struct buf *out, const struct worker_config *config, const char *dir)
 {
-    const char *script = config->script;
+    const char *script = config->app ? NULL : config->script;
     if (!script) {
         for (size_t i = 0; i < config->command.count; i++) {
             if (i)

@@ -87,8 +87,11 @@ static void on_web_drained(struct websocket *web)
 static const struct websocket_ops socket_ops = {
     .message = on_message, .closed = on_closed, .drained = on_web_drained};
 
+/* Before each message there was room; since the last one the worker may have ended its input.
+ */
 static void on_body(struct relay *relay)
 {
+    mind_room(socket_of(relay));
     websocket_body(relay->socket);
 }
 

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <sys/stat.h>
 
+#include "config/pyapp.h"
 #include "config/value.h"
 
 enum { TOKEN_MAX_LEN = 128, METHOD_MAX_LEN = 32 };
@@ -127,10 +128,17 @@ int check_server(const struct reader *r, const struct toml_node *table,
 static int check_program(const struct reader *r, const struct toml_node *table,
                          const struct worker_config *w)
 {
-    if (w->script && w->command.count)
-        return reader_fail(r, place_of(table, "command"),
-                           "[workers.%s] has a script and a command: one of them must go",
-                           w->name);
+    const char *first = w->script ? "a script" : w->app ? "an app" : NULL;
+    const char *other = w->command.count ? "command" : w->script && w->app ? "app" : NULL;
+    if (first && other)
+        return reader_fail(r, place_of(table, other),
+                           "[workers.%s] has %s and %s %s: one of them must go", w->name, first,
+                           *other == 'a' ? "an" : "a", other);
+    if (w->app && !pyapp_valid(w->app))
+        return reader_fail(r, place_of(table, "app"),
+                           "app must be \"MODULE:NAME\" such as \"shop.wsgi:application\", or "
+                           "\"MODULE:NAME()\" for a function that makes it, not %s",
+                           value_quote(r->arena, slice_of(w->app)));
     return 0;
 }
 

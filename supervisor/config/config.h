@@ -59,7 +59,7 @@ struct server_config {
 
 struct worker_config {
     const char *name;           /* [A-Za-z0-9_][A-Za-z0-9_.-]{0,63} */
-    const char *script;         /* absolute, or NULL when a command was configured */
+    const char *script;         /* absolute; an app's module, if it is seen; or NULL */
     struct string_list command; /* argv, never empty: as configured, or what runs the script */
     const char *cwd;            /* absolute */
     const char *app;  /* "shop.wsgi:application": a WSGI or ASGI application; or NULL */

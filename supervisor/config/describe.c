@@ -19,7 +19,7 @@ static const struct top {
      "include = [\"*/nodey.toml\", \"more.toml\"]"},
     {"defaults",
      "what every worker of the file has before its own section: any key of [workers.NAME] "
-     "but script and command.  [defaults.env] is joined with the worker's env",
+     "but script, app and command.  [defaults.env] is joined with the worker's env",
      "[defaults]\ninstances = 2\nenv = { LEVEL = \"high\" }"},
 };
 
@@ -325,9 +325,11 @@ static const char *shorten(const struct config *c, const char *path)
 
 static void add_source(struct buf *out, const struct config *c, const struct worker_config *w)
 {
-    if (w->script)
+    if (w->app)
+        buf_addf(out, "app %s", w->app);
+    else if (w->script)
         buf_adds(out, shorten(c, w->script));
-    for (size_t i = 0; !w->script && i < w->command.count; i++)
+    for (size_t i = 0; !w->app && !w->script && i < w->command.count; i++)
         buf_addf(out, "%s%s", i ? " " : "", w->command.items[i]);
 }
 

@@ -8,6 +8,7 @@
 
 #include "base/buf.h"
 #include "config/program.h"
+#include "config/pyapp.h"
 #include "config/script.h"
 #include "config/value.h"
 
@@ -80,23 +81,16 @@ static size_t count_found(const struct search *s)
     return s->found.len / sizeof(struct discovered);
 }
 
-/* `path` is what runs, `shown` what a person put there, `name` what it will be called. */
-static int add(struct search *s, const char *path, const char *shown, struct slice name,
-               const char *folder, const char *root)
+/* `one` says what it is; `shown` what a person put there, `name` what it will be called. */
+static int keep_found(struct search *s, struct discovered one, const char *shown,
+                      struct slice name)
 {
-    struct err err;
-    struct discovered one = {.path = path, .folder = folder, .root = root};
     if (!worker_name_valid(name)) {
         note(s, shown, "a worker's name has 1 to 64 letters, digits, \"_\", \".\" and \"-\"");
         return 0;
     }
     one.name = arena_strdup(s->arena, name);
     one.shown = value_quote(s->arena, slice_of(shown));
-    struct script script = {path, NULL, s->dir, NULL, &s->node};
-    if (script_argv(s->arena, &script, &one.command, &err) < 0) {
-        note(s, shown, err.text);
-        return 0;
-    }
     if (count_found(s) == DISCOVER_MAX_SCRIPTS)
         return err_set(s->err, -E2BIG,
                        "workers/ holds more than %d scripts: configure the workers by "
@@ -104,6 +98,26 @@ static int add(struct search *s, const char *path, const char *shown, struct sli
                        DISCOVER_MAX_SCRIPTS);
     buf_append(&s->found, &one, sizeof(one));
     return 0;
+}
+
+/* A script, or the main file of a folder. */
+static int add(struct search *s, const char *path, const char *shown, struct slice name,
+               const char *folder, const char *root)
+{
+    struct err err;
+    struct discovered one = {.path = path, .folder = folder, .root = root};
+    struct script script = {path, NULL, s->dir, NULL, &s->node};
+    if (script_argv(s->arena, &script, &one.command, &err) == 0)
+        return keep_found(s, one, shown, name);
+    note(s, shown, err.text);
+    return 0;
+}
+
+static int add_django(struct search *s, const char *app, const char *shown, struct slice name,
+                      const char *root)
+{
+    struct discovered one = {.app = app, .root = root, .path = pyapp_file(s->arena, root, app)};
+    return keep_found(s, one, shown, name);
 }
 
 static int add_file(struct search *s, const char *shown, const char *folder)
@@ -132,14 +146,17 @@ static int search_folder(struct search *s, const char *shown, const char *folder
 /* One worker, if it has what starts one; else its scripts are workers. */
 static int add_folder(struct search *s, const char *shown, const char *name)
 {
-    const char *path = keep(s, xasprintf("%s/%s", s->dir, shown)), *why;
+    const char *path = keep(s, xasprintf("%s/%s", s->dir, shown)), *why, *app;
     const char *main = program_main(s->arena, path, &why);
     if (strcmp(name, "dist") == 0 || strcmp(name, "build") == 0)
         note(s, shown, "such a folder holds what a build has made");
     else if (main && program_folder_speaks(path, main))
         return add(s, main, shown, slice_of(name), NULL, path);
+    else if ((app = pyapp_django(s->arena, path)))
+        return add_django(s, app, shown, slice_of(name), path);
     else if (main || why)
-        note(s, shown, why ? why : "nothing in it imports nodey (a module of others?)");
+        note(s, shown,
+             why ? why : "nothing in it imports nodey or is a web app (a module of others?)");
     else
         return search_folder(s, shown, arena_strdup(s->arena, slice_of(name)));
     return 0;
@@ -235,6 +252,10 @@ static int check_names(struct search *s, const struct discovered *all, size_t co
 /* "python3 .venv", "node", "sh": for people. */
 static void add_runner(struct buf *b, const struct discovered *one)
 {
+    if (one->app) {
+        buf_adds(b, "Django");
+        return;
+    }
     const char *program = one->command.items[0], *slash = strrchr(program, '/');
     const char *venv = strstr(program, "/.venv/") ? " .venv" : " venv";
     if (program == one->path)

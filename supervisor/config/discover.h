@@ -1,12 +1,13 @@
 /*
  * discover: the drop-in scripts in `workers/`.
  *
- * A file becomes a worker when it is a script that speaks to nodey, or executable; see
- * config/program.h.  It is named after itself without its extension.  A folder with a
- * package.json, an index.js, a __main__.py, main.py or app.py is one worker, named after
- * the folder, if anything in it speaks to nodey.  Other folders are searched as well, one
- * level deep; where a name is not unique, a script in a folder is named "folder-name".
- * All run in the configuration's folder, as configured workers do.
+ * A file becomes a worker when it is a script that speaks to nodey, a web app, or
+ * executable; see config/program.h.  It is named after itself without its extension.  A
+ * folder with a package.json, an index.js, a __main__.py, main.py or app.py is one worker,
+ * named after the folder, if anything in it speaks to nodey, or its main file is a web app.
+ * Other folders are searched as well, one level deep; where a name is not unique, a script
+ * in a folder is named "folder-name".  All run in the configuration's folder, as configured
+ * workers do, except for a Django project: that runs in its own.
  *
  * What begins with "." or "_", node_modules, virtual environments and data files are
  * passed by without a word; for all else that is left out there is a note.
@@ -29,7 +30,8 @@ struct discovered {
     const char *shown;          /* "workers/dual/stock.js", quotes included, for sentences */
     const char *folder;         /* "dual", or NULL right in workers/ */
     const char *root;           /* absolute: the folder, if that is the worker; else NULL */
-    struct string_list command; /* see script_argv() */
+    const char *app;            /* of a Django project, which `root` is; else NULL */
+    struct string_list command; /* see script_argv(); none with an app */
 };
 
 struct discovery {

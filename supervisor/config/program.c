@@ -11,8 +11,9 @@
 #include "base/buf.h"
 #include "config/script.h"
 #include "config/value.h"
+#include "config/webapp.h"
 
-const char program_not_importing[] = "it does not import nodey";
+const char program_not_importing[] = "it neither imports nodey nor is a web app";
 
 static bool ends_with(const char *text, const char *end)
 {
@@ -107,14 +108,26 @@ static bool says_ready(struct slice text)
     return false;
 }
 
-/* With the SDK, or by hand: then, `bare`, it may also count on being taken for ready. */
-static bool speaks(const char *path, bool bare)
+/* With the SDK, or by hand. */
+static bool speaks(const char *path)
 {
     struct buf text = {0};
     read_text(path, PROGRAM_TEXT_MAX, &text);
     struct slice all = buf_slice(&text);
-    bool found =
-        mentions_nodey(all) || says_ready(all) || (bare && find_quoted(all, all.ptr, "id"));
+    bool found = mentions_nodey(all) || says_ready(all);
+    buf_deinit(&text);
+    return found;
+}
+
+/* An app, which need not know of nodey; or one that counts on being taken for ready. */
+static bool serves(const char *path)
+{
+    struct buf text = {0};
+    enum script_kind kind = script_kind(path);
+    read_text(path, PROGRAM_TEXT_MAX, &text);
+    struct slice all = buf_slice(&text);
+    bool found = kind == SCRIPT_OTHER ? find_quoted(all, all.ptr, "id") != NULL
+                                      : webapp_in_text(all, kind);
     buf_deinit(&text);
     return found;
 }
@@ -161,7 +174,7 @@ const char *program_refuse_file(const char *path)
         return strerror(errno);
     if (kind != SCRIPT_OTHER && is_test(name, kind))
         return "a test";
-    if ((executable && has_shebang(path)) || speaks(path, kind == SCRIPT_OTHER))
+    if ((executable && has_shebang(path)) || speaks(path) || serves(path))
         return NULL;
     return kind == SCRIPT_OTHER ? "it reads no requests (if it does, chmod +x)"
                                 : program_not_importing;
@@ -209,6 +222,21 @@ static const char *sentence(struct arena *a, char *text)
     return kept;
 }
 
+/* The file of scripts.start, "node --enable-source-maps src/server.js"; or NULL. */
+static const char *started_main(struct arena *a, const char *folder, const json_t *package)
+{
+    const char *start =
+        json_string_value(json_object_get(json_object_get(package, "scripts"), "start"));
+    struct string_list words;
+    if (!start || value_words(slice_of(start), a, &words) || words.count < 2 ||
+        strcmp(words.items[0], "node") != 0)
+        return NULL;
+    for (size_t i = 1; i < words.count; i++)
+        if (words.items[i][0] != '-')
+            return named_main(a, folder, words.items[i]);
+    return NULL;
+}
+
 /* What package.json says; an absent or wrong `main` leaves it to the usual names. */
 static const char *package_main(struct arena *a, const char *folder, struct slice text,
                                 const char **why)
@@ -219,6 +247,8 @@ static const char *package_main(struct arena *a, const char *folder, struct slic
     json_t *package = json_loadb(text.ptr ? text.ptr : "", text.len, 0, &error);
     const char *name = json_string_value(json_object_get(package, "main"));
     const char *found = name && *name ? named_main(a, folder, name) : NULL;
+    if (!found)
+        found = started_main(a, folder, package);
     if (!package)
         *why = sentence(
             a, xasprintf("its package.json is no JSON: line %d: %s", error.line, error.text));
@@ -254,7 +284,7 @@ static bool entry_speaks(const char *folder, const char *name)
 {
     char *path = xasprintf("%s/%s", folder, name);
     bool wanted = script_kind(name) != SCRIPT_OTHER || strcmp(name, "package.json") == 0;
-    bool found = wanted && speaks(path, false);
+    bool found = wanted && speaks(path);
     xfree(path);
     return found;
 }
@@ -275,7 +305,7 @@ bool program_folder_speaks(const char *folder, const char *main)
 {
     size_t len = (size_t)(strrchr(main, '/') - main);
     char *beside = xstrndup(main, len);
-    bool found = speaks(main, false) || files_speak(folder) ||
+    bool found = speaks(main) || serves(main) || files_speak(folder) ||
                  (strcmp(beside, folder) != 0 && files_speak(beside));
     xfree(beside);
     return found;

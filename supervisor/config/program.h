@@ -21,17 +21,18 @@ extern const char program_not_importing[];
 
 /*
  * Why the file is no program, as a static sentence ("a test"); NULL when it is one: a
- * script that mentions nodey as a word, or writes {"type":"ready"} itself, or says by "#!"
- * and its mode that it is to be run.
+ * script that mentions nodey as a word, or writes {"type":"ready"} itself, or makes a web
+ * app (webapp.h), or says by "#!" and its mode that it is to be run.
  */
 const char *program_refuse_file(const char *path);
 
 /*
  * The file that starts a folder which is one program, absolute and in the arena: the
- * `main` of its package.json, or one of the names that Node and Python know.  NULL when
+ * `main` of its package.json, what its script `start` runs, or one of the names that Node
+ * and Python know.  NULL when
  * it is no such folder; `*why` is then NULL, or a sentence when it wants to be one.
  */
 const char *program_main(struct arena *, const char *folder, const char **why);
 
-/* A file of the folder, or beside its main file, mentions nodey. */
+/* The main file is a web app, or a file of the folder, or beside it, mentions nodey. */
 bool program_folder_speaks(const char *folder, const char *main);

@@ -298,9 +298,21 @@ int script_argv(struct arena *a, const struct script *s, struct string_list *arg
     if (code < 0)
         return code;
     add(&words, s->path);
-    struct string_list list = {arena_alloc(a, (words.count + 1) * sizeof(char *)), words.count};
-    memcpy(list.items, words.items, words.count * sizeof(char *));
-    list.items[list.count] = NULL;
-    *argv = list;
+    *argv = string_list_of(a, words.items, words.count);
+    return 0;
+}
+
+int script_app_argv(struct arena *a, const struct script *s, const char *app,
+                    struct string_list *argv, struct err *err)
+{
+    const char *python = NULL;
+    struct words words = {.count = 0};
+    if (find_python(a, s, &python, err) < 0)
+        return err->code;
+    add(&words, python ? python : "python3");
+    add(&words, SCRIPT_PYTHON_RUN);
+    add(&words, "--app");
+    add(&words, app);
+    *argv = string_list_of(a, words.items, words.count);
     return 0;
 }

@@ -50,3 +50,11 @@ bool script_is_typescript(const char *path);
  */
 int script_argv(struct arena *, const struct script *, struct string_list *argv,
                 struct err *) MUST_CHECK;
+
+/*
+ * The argv that serves an application of Python's ("shop.wsgi:application"), in the arena.
+ * `path` is any in the folder that it is imported from; only the virtual environment is
+ * looked for.
+ */
+int script_app_argv(struct arena *, const struct script *, const char *app,
+                    struct string_list *argv, struct err *) MUST_CHECK;

@@ -8,6 +8,7 @@
 
 #include "config/check.h"
 #include "config/discover.h"
+#include "config/pyapp.h"
 #include "config/script.h"
 #include "config/settings.h"
 #include "config/value.h"
@@ -46,7 +47,7 @@ struct building {
     const char *no_search; /* why workers/ could not be searched */
     struct node_version node;
     struct buf env_files; /* of struct env_file: read once each */
-    bool serves_files; /* without a worker there is still something to do */
+    bool serves_files;    /* without a worker there is still something to do */
 };
 
 /* The CPUs that this process may use, within reason. */
@@ -144,7 +145,8 @@ static int read_defaults(struct base *base)
     const struct toml_node *table = base->defaults, *node;
     if (table->type != TOML_TABLE)
         return reader_fail(r, table->key_at, "defaults must be a section: write [defaults]");
-    if ((node = toml_get(table, "script")) || (node = toml_get(table, "command")))
+    if ((node = toml_get(table, "script")) || (node = toml_get(table, "command")) ||
+        (node = toml_get(table, "app")))
         return fail_defaults(r, node);
     if (reader_section(r, &section_worker, table, "[defaults]", w) < 0)
         return r->err->code;
@@ -159,6 +161,7 @@ static int load_base(struct base *base, const struct document *doc)
     reader_defaults(r, &section_worker, &base->config);
     base->config.instances = default_instances();
     base->config.cwd = r->dir;
+    base->config.file_roots = string_list_of(r->arena, (const char *const[]){r->dir}, 1);
     base->env = entries_of(r->arena, doc->env);
     return base->defaults ? read_defaults(base) : 0;
 }
@@ -296,10 +299,31 @@ static int set_script(struct building *b, const struct reader *r, const char *sh
     return script_argv(r->arena, &script, &w->command, err);
 }
 
+/* Whatever its folder, the module's file is the program, when it can be seen. */
+static int set_app(struct building *b, const struct reader *r, struct worker_config *w,
+                   struct err *err)
+{
+    const char *missing = pyapp_missing(r->arena, w->cwd, w->app);
+    char *inside = xasprintf("%s/.", w->cwd);
+    struct script script = {arena_strdup(r->arena, slice_of(inside)), NULL, r->dir, w->venv,
+                            &b->node};
+    xfree(inside);
+    w->script = pyapp_file(r->arena, w->cwd, w->app);
+    if (missing)
+        journal_note(b->journal, "[workers.%s] app \"%s\": there is no %s in %s", w->name,
+                     w->app, missing, w->cwd);
+    return script_app_argv(r->arena, &script, w->app, &w->command, err);
+}
+
 /* A program in workers/ comes with its command, but does not know of another venv. */
 static int set_found(struct building *b, const struct reader *r, const struct discovered *found,
                      struct worker_config *w, struct err *err)
 {
+    if (found->app) {
+        w->app = found->app;
+        w->cwd = w->cwd == r->dir ? found->root : w->cwd;
+        return set_app(b, r, w, err);
+    }
     w->script = found->path;
     w->command = found->command;
     return w->venv ? set_script(b, r, found->shown, w, err) : 0;
@@ -331,14 +355,15 @@ static int fail_program(const struct building *b, const struct origin *o)
         if (!b->taken[i])
             nearest_offer(&nearest, b->found.scripts[i].name);
     if (!b->config->discovered || o->base->doc->parent || (b->found.missing && !why))
-        return reader_fail(r, at, "[workers.%s] needs a script or a command", name);
+        return reader_fail(r, at, "[workers.%s] needs a script, an app or a command", name);
     if (!why)
         why = note_about(b, o->table->key);
     if (why)
-        return reader_fail(r, at, "[workers.%s] needs a script or a command: %s", name, why);
+        return reader_fail(r, at, "[workers.%s] needs a script, an app or a command: %s", name,
+                           why);
     return reader_fail(r, at,
-                       "[workers.%s] needs a script or a command, or a program of that name in "
-                       "workers/%s%s%s",
+                       "[workers.%s] needs a script, an app or a command, or a program of that "
+                       "name in workers/%s%s%s",
                        name, nearest.best ? "; did you mean \"" : "",
                        nearest.best ? nearest.best : "", nearest.best ? "\"?" : "");
 }
@@ -352,6 +377,32 @@ static struct discovered *find_program(const struct building *b, const struct or
     return NULL;
 }
 
+/* What is not Python has no use for the number of threads. */
+static int check_threads(const struct origin *o, const struct worker_config *w)
+{
+    const struct toml_node *threads = toml_get(o->table, "threads");
+    enum script_kind kind = w->script ? script_kind(w->script) : SCRIPT_PYTHON;
+    if (!threads || !w->threads || kind == SCRIPT_PYTHON)
+        return 0;
+    return reader_fail(&o->base->doc->reader, threads->key_at,
+                       kind == SCRIPT_NODE
+                           ? "threads is for Python: one Node process works on many requests "
+                             "at a time anyhow, and instances makes it use more CPUs"
+                           : "threads is for Python, and [workers.%s] runs something else",
+                       w->name);
+}
+
+/* The SDK learns of it by its environment. */
+static void add_threads(const struct reader *r, struct worker_config *w)
+{
+    if (!w->threads || (w->script && script_kind(w->script) != SCRIPT_PYTHON))
+        return;
+    char *text = xasprintf("NODEY_THREADS=%llu", (unsigned long long)w->threads);
+    const char *entry = arena_strdup(r->arena, slice_of(text));
+    xfree(text);
+    w->env = reader_merge_env(r, w->env, string_list_of(r->arena, &entry, 1));
+}
+
 /* What a section's worker runs. */
 static int find_argv(struct building *b, const struct origin *o, struct worker_config *w)
 {
@@ -360,15 +411,18 @@ static int find_argv(struct building *b, const struct origin *o, struct worker_c
     const struct reader *r = &o->base->doc->reader;
     const struct toml_node *script = toml_get(o->table, "script");
     const struct toml_node *venv = toml_get(o->table, "venv");
-    const struct discovered *found = script || w->command.count ? NULL : find_program(b, o);
+    bool is_said = script || w->app || w->command.count;
+    const struct discovered *found = is_said ? NULL : find_program(b, o);
     if (script)
         code = set_script(b, r, value_quote(r->arena, script->string), w, &err);
+    else if (w->app)
+        code = set_app(b, r, w, &err);
     else if (found)
         code = set_found(b, r, found, w, &err);
     else if (!w->command.count)
         return fail_program(b, o);
     if (code == 0)
-        return 0;
+        return check_threads(o, w);
     bool of_venv = venv && strncmp(err.text, "venv ", 5) == 0;
     return reader_fail(r,
                        of_venv  ? venv->at
@@ -392,7 +446,8 @@ static int find_programs(struct building *b)
         bool said = toml_get(o->table, "ready") ||
                     (o->base->defaults && toml_get(o->base->defaults, "ready"));
         if (!said)
-            w->ready_auto = !w->script || script_kind(w->script) == SCRIPT_OTHER;
+            w->ready_auto = !w->app && (!w->script || script_kind(w->script) == SCRIPT_OTHER);
+        add_threads(&o->base->doc->reader, w);
     }
     return 0;
 }
@@ -416,9 +471,10 @@ static int add_discovered(struct building *b, const struct discovered *found)
         return 0;
     }
     if (!base->defaults || !toml_get(base->defaults, "ready"))
-        w->ready_auto = script_kind(w->script) == SCRIPT_OTHER;
+        w->ready_auto = !w->app && script_kind(w->script) == SCRIPT_OTHER;
     if (build_env(b, base, NULL, w) < 0)
         return b->err->code;
+    add_threads(&base->doc->reader, w);
     c->worker_count++;
     return 0;
 }

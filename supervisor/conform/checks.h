@@ -17,6 +17,9 @@ bool conform_check_level0(struct talk *);
 /* What it declares beyond that. */
 void conform_check_features(struct talk *);
 
+/* The feature stream. */
+void conform_check_stream(struct talk *);
+
 /* The golden transcripts of this worker, if it has any. */
 bool conform_has_golden(const char *worker);
 void conform_check_golden(struct talk *, const char *worker,

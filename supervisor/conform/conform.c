@@ -189,8 +189,8 @@ static const struct {
     unsigned feature;
     const char *name;
 } feature_names[] = {
-    {FEATURE_CANCEL, "cancel"}, {FEATURE_ASK, "ask"},     {FEATURE_NESTED, "nested"},
-    {FEATURE_PING, "ping"},     {FEATURE_DRAIN, "drain"},
+    {FEATURE_STREAM, "stream"}, {FEATURE_CANCEL, "cancel"}, {FEATURE_ASK, "ask"},
+    {FEATURE_NESTED, "nested"}, {FEATURE_PING, "ping"},     {FEATURE_DRAIN, "drain"},
 };
 
 /* The features that are declared, and that have failed a check or have not. */
@@ -391,8 +391,8 @@ int conform_run(const struct conform_options *options)
     int rc = EXIT_REFUSED;
     if (options->as && !conform_has_golden(options->as))
         return usage_error("check",
-                           "--as knows fib, echo, shapes, ask, slow, noisy and "
-                           "broken, not \"%s\"",
+                           "--as knows fib, echo, shapes, ask, slow, noisy, broken, "
+                           "streams and sockets, not \"%s\"",
                            options->as);
     if (prepare(&program, options, &err))
         fprintf(stderr, "nodey: %s\n", err.text);

@@ -50,9 +50,7 @@ static void check_hello(struct talk *t)
 {
     begin(t, "takes hello without an answer", "5", CONFORM_ANY_FEATURE);
     if (talk_ensure(t)) {
-        talk_send(t,
-                  "{\"type\":\"hello\",\"protocol\":1,\"server\":\"nodey/" NODEY_VERSION
-                  "\",\"worker\":\"check\",\"instance\":0,\"limits\":{\"max_line\":1048576}}");
+        talk_hello(t, 0);
         hear_one_more(t);
     }
     end(t);
@@ -283,6 +281,8 @@ void conform_check_features(struct talk *t)
         check_ping(t);
     if (features & FEATURE_CANCEL)
         check_cancel(t);
+    if (features & FEATURE_STREAM)
+        conform_check_stream(t);
     if (features & FEATURE_ASK)
         check_ask(t);
     check_nested(t);
@@ -291,6 +291,15 @@ void conform_check_features(struct talk *t)
 }
 
 /* ----------------------------------------------------------------------- by hand */
+
+/* Of those that answer a request. */
+static bool is_last(const struct json_value *frame)
+{
+    struct json_value type;
+    if (members_get(frame, "type", &type))
+        return json_string_is(&type, "end") || json_string_is(&type, "error");
+    return !members_is_true(frame, "more");
+}
 
 void conform_check_by_hand(struct talk *t, const struct candidate_spec *by_hand)
 {
@@ -315,7 +324,8 @@ void conform_check_by_hand(struct talk *t, const struct candidate_spec *by_hand)
             report_note(t->report, "leave it out when NODEY is not in the environment",
                         "a person who types does not need ready");
         answers += members_read((struct slice){got->text, got->len}, &frame) &&
-                   members_get(&frame, "id", &id) && json_string_is(&id, "a");
+                   members_get(&frame, "id", &id) && json_string_is(&id, "a") &&
+                   is_last(&frame);
         candidate_line_free(got);
     }
     if (!peer->ended)

@@ -2,24 +2,15 @@
  * The golden transcripts: the part of conform_checks.h for a program that claims to be
  * one of the workers of protocol/vectors/README.md.
  */
+#include "conform/golden.h"
+
 #include <stdio.h>
 
 #include "app/embedded.h"
 #include "client/members.h"
 #include "conform/checks.h"
-#include "conform/match.h"
 
-enum {
-    FRAME_MS = 10000,
-    EXPECTED_MAX = 64, /* frames of one transcript */
-};
-
-struct golden {
-    struct talk *talk;
-    struct candidate *worker;
-    struct match_bindings bindings;
-    struct json_value transcript;
-};
+enum { EXPECTED_MAX = 64 }; /* frames of one transcript */
 
 /* ---------------------------------------------------------------------- frames */
 
@@ -41,11 +32,12 @@ static bool is_log(const struct candidate_line *line)
            (members_get(&value, "type", &type) && json_string_is(&type, "log"));
 }
 
-static struct candidate_line *next_frame(struct golden *g)
+struct candidate_line *golden_next(struct golden *g, uint64_t wait_ms)
 {
     struct candidate_line *line;
-    while ((line = candidate_next(g->worker, FRAME_MS))) {
-        if (!is_log(line)) {
+    while ((line = candidate_next(g->worker, wait_ms))) {
+        bool is_credit = line->verdict == FRAME_OK && line->frame.kind == FRAME_CREDIT;
+        if (!is_log(line) && (!is_credit || g->uploading)) {
             report_came(g->talk->report, (struct slice){line->text, line->len});
             return line;
         }
@@ -54,9 +46,9 @@ static struct candidate_line *next_frame(struct golden *g)
     return NULL;
 }
 
-static bool read_frame(struct golden *g, struct json_value *frame, struct candidate_line **line)
+bool golden_read(struct golden *g, struct json_value *frame, struct candidate_line **line)
 {
-    *line = next_frame(g);
+    *line = golden_next(g, GOLDEN_FRAME_MS);
     if (!*line) {
         char how[128] = "nothing came in time";
         if (g->worker->ended)
@@ -81,11 +73,14 @@ static bool expect_one(struct golden *g, const struct json_value *expected)
 {
     struct json_value frame;
     struct candidate_line *line;
-    bool good = read_frame(g, &frame, &line);
+    bool good = golden_read(g, &frame, &line);
     if (good && !match_frame(expected, &frame, &g->bindings)) {
         report_difference(g, expected);
         good = false;
     }
+    struct json_value window;
+    if (good && line->frame.kind == FRAME_READY && members_get(&frame, "window", &window))
+        good = json_to_u64(&window, UINT64_MAX, &g->window);
     candidate_line_free(line);
     return good;
 }
@@ -97,7 +92,7 @@ static bool expect_all(struct golden *g, struct json_value *expected, size_t cou
         struct json_value frame;
         struct candidate_line *line;
         size_t at = 0;
-        bool read = read_frame(g, &frame, &line);
+        bool read = golden_read(g, &frame, &line);
         while (read && at < count && !match_frame(&expected[at], &frame, &g->bindings))
             at++;
         candidate_line_free(line);
@@ -175,9 +170,14 @@ static bool hold_steps(struct golden *g, const struct json_value *steps)
     struct json_scan it = json_iter(steps);
     struct json_value step, member;
     while (json_next_item(&it, &step)) {
+        bool good = true;
         if (members_get(&step, "send", &member))
             send_text(g, &member, true);
-        else if (members_get(&step, "expect", &member) && !expect_one(g, &member))
+        else if (members_get(&step, "expect", &member))
+            good = expect_one(g, &member);
+        else
+            good = golden_step(g, &step);
+        if (!good)
             return false;
     }
     candidate_end_input(g->worker);
@@ -191,7 +191,7 @@ static void hear_end(struct golden *g)
     struct json_value exit;
     uint64_t wanted = 0;
     char how[128];
-    struct candidate_line *extra = next_frame(g);
+    struct candidate_line *extra = golden_next(g, GOLDEN_FRAME_MS);
     if (extra) {
         report_fail(r, NULL, "a frame too many");
         candidate_line_free(extra);
@@ -216,7 +216,7 @@ static void hear_end(struct golden *g)
 static void hold(struct talk *t, const struct json_value *transcript,
                  const struct candidate_spec *spec)
 {
-    struct golden g = {.talk = t, .transcript = *transcript};
+    struct golden g = {.talk = t, .transcript = *transcript, .window = GOLDEN_WINDOW};
     struct json_value steps;
     int code;
     char *name = members_text(transcript, "name");

@@ -95,9 +95,12 @@ void judge_response(struct talk *t, const struct frame *frame)
     struct buf body = {0};
     struct http_answer answer;
     struct err err;
-    if (frame->more || frame->file.raw.len)
-        report_fail(t->report, "send the whole body in the answer",
-                    "\"%s\" is reserved and not accepted yet", frame->more ? "more" : "file");
+    if (frame->more && !(t->ready.features & FEATURE_STREAM))
+        report_fail(t->report, "declare \"features\":[\"stream\"] in ready",
+                    "\"more\" without having declared the feature stream");
+    else if (frame->file.raw.len)
+        report_fail(t->report, "name only files under the roots of hello",
+                    "it answers with a file, and no roots were given");
     else if (!reply_read(frame, &arena, &body, &answer, &err) || !response_check(&answer, &err))
         report_fail(t->report, NULL, "the answer cannot be sent: %s", err.text);
     buf_deinit(&body);

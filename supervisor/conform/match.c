@@ -138,6 +138,12 @@ static bool match(const struct json_value *expected, const struct json_value *ac
     }
 }
 
+bool match_has(const struct json_value *expected, const struct json_value *actual,
+               struct match_bindings *b)
+{
+    return actual->type == JSON_OBJECT && has_expected(expected, actual, b);
+}
+
 bool match_frame(const struct json_value *expected, const struct json_value *actual,
                  struct match_bindings *b)
 {

@@ -25,5 +25,9 @@ struct match_bindings {
 bool match_frame(const struct json_value *expected, const struct json_value *actual,
                  struct match_bindings *);
 
+/* Does the object have at least the members that are expected, and as they should be? */
+bool match_has(const struct json_value *expected, const struct json_value *actual,
+               struct match_bindings *);
+
 /* Appends a line with each ${NAME} replaced by what it is bound to. */
 void match_fill_in(struct slice line, const struct match_bindings *, struct buf *out);

@@ -102,6 +102,25 @@ void talk_cancel(struct talk *t, uint64_t id)
               (unsigned long long)id);
 }
 
+void talk_hello(struct talk *t, uint64_t window)
+{
+    t->window = window ? window : TALK_WINDOW;
+    talk_send(t,
+              "{\"type\":\"hello\",\"protocol\":1,\"server\":\"nodey/" NODEY_VERSION
+              "\",\"worker\":\"check\",\"instance\":0,\"limits\":{\"max_line\":%d,"
+              "\"window\":%llu,\"chunk\":%d}}",
+              CANDIDATE_MAX_LINE, (unsigned long long)t->window, FRAME_CHUNK_MAX);
+}
+
+void talk_credit(struct talk *t, uint64_t id, uint64_t bytes)
+{
+    struct talk_item *item = find_open(t, id);
+    if (item)
+        item->credit += bytes;
+    talk_send(t, "{\"type\":\"credit\",\"id\":%llu,\"bytes\":%llu}", (unsigned long long)id,
+              (unsigned long long)bytes);
+}
+
 uint64_t talk_request(struct talk *t, const struct talk_request *request)
 {
     uint64_t id = talk_open(t, /* is_ask= */ false);
@@ -136,6 +155,60 @@ static bool close_item(struct talk *t, const struct frame *frame)
                                  : "a request was answered with an answer frame");
     memmove(item, item + 1, (--t->open_count - at) * sizeof(*item));
     return true;
+}
+
+/* ---------------------------------------------------------------------- pieces */
+
+static bool is_of(const struct talk_item *item, const struct frame *frame)
+{
+    return item->in_pieces || frame->kind == FRAME_INFO || frame->kind == FRAME_CREDIT;
+}
+
+/* Counts the bytes of a head, a chunk or an end against the credit of its answer. */
+static void use_credit(struct talk *t, struct talk_item *item, const struct frame *frame)
+{
+    struct buf body = {0};
+    frame_body_decode(frame, &body);
+    uint64_t size = body.len;
+    buf_deinit(&body);
+    if (size > item->credit)
+        report_fail(t->report, "send no more than the window, then wait for credit",
+                    "%llu bytes of an answer came, and its credit was %llu",
+                    (unsigned long long)size, (unsigned long long)item->credit);
+    item->credit -= MIN(size, item->credit);
+    item->consumed += size;
+    if (!t->holds_credit && item->consumed >= t->window / 2 && frame->kind != FRAME_END) {
+        talk_credit(t, item->id, item->consumed);
+        item->consumed = 0;
+    }
+}
+
+/* A response with `more`: its answer goes on.  False: nothing of that id is open. */
+static bool begin_pieces(struct talk *t, const struct frame *frame)
+{
+    struct talk_item *item = find_open(t, frame->id.number);
+    if (!item || item->is_ask || item->in_pieces)
+        return false;
+    item->in_pieces = t->in_pieces = true;
+    item->credit = t->window;
+    use_credit(t, item, frame);
+    return true;
+}
+
+/* What belongs to something open; its end is its last frame.  False: it does not. */
+static bool take_piece(struct talk *t, const struct frame *frame)
+{
+    struct talk_item *item = find_open(t, frame->id.number);
+    if (!(t->ready.features & FEATURE_STREAM)) {
+        report_fail(t->report, "declare \"features\":[\"stream\"] in ready",
+                    "it sends pieces of an answer without having declared the feature stream");
+        return true;
+    }
+    if (!item || item->is_ask || !is_of(item, frame))
+        return false;
+    if (frame->kind == FRAME_CHUNK || frame->kind == FRAME_END)
+        use_credit(t, item, frame);
+    return frame->kind != FRAME_END || close_item(t, frame);
 }
 
 /* ------------------------------------------------------------------------ asks */
@@ -181,11 +254,6 @@ static bool take_frame(struct talk *t, const struct frame *frame)
     switch (frame->kind) {
     case FRAME_LOG:
     case FRAME_UNKNOWN:
-    case FRAME_CHUNK:
-    case FRAME_END:
-    case FRAME_CREDIT:
-    case FRAME_MESSAGE:
-    case FRAME_INFO:
     case FRAME_CANCEL: /* of its own asks, which are answered at once */
     case FRAME_READY:  /* again: what is declared was kept from the first */
     case FRAME_DRAIN:
@@ -194,11 +262,17 @@ static bool take_frame(struct talk *t, const struct frame *frame)
         return take_ask(t, frame);
     case FRAME_RESPONSE:
         judge_response(t, frame);
-        return close_item(t, frame);
+        return frame->more ? begin_pieces(t, frame) : close_item(t, frame);
+    case FRAME_CHUNK:
+    case FRAME_END:
+    case FRAME_CREDIT:
+    case FRAME_INFO:
+        return take_piece(t, frame);
     case FRAME_ERROR:
     case FRAME_ANSWER:
         return close_item(t, frame);
     case FRAME_PONG:
+    case FRAME_MESSAGE: /* nobody asked for a WebSocket */
         return false;
     }
     return false;
@@ -305,7 +379,9 @@ bool talk_hear_all(struct talk *t)
 bool talk_hear_nothing(struct talk *t)
 {
     struct candidate_line *line = talk_next(t, TALK_QUIET_MS);
-    if (line && line->frame.kind == FRAME_RESPONSE)
+    bool is_answer = line && (line->frame.kind == FRAME_RESPONSE ||
+                              line->frame.kind == FRAME_CHUNK || line->frame.kind == FRAME_END);
+    if (is_answer)
         judge_foreign_id(t, &line->frame.id);
     else if (line)
         report_fail(t->report, "ignore what you do not know, and what asks for no answer",
@@ -411,6 +487,8 @@ bool talk_start(struct talk *t)
 {
     int code;
     talk_stop(t);
+    t->window = TALK_WINDOW;
+    t->holds_credit = false;
     t->peer = candidate_start(t->spec, &code);
     if (!t->peer) {
         report_fail(t->report, NULL, "it cannot be started: %s", loop_strerror(code));

@@ -13,7 +13,8 @@
 enum {
     TALK_OPEN_MAX = 64,
     TALK_ANSWER_MS = 10000, /* unless talk.answer_ms says otherwise */
-    TALK_QUIET_MS = 150,    /* how long nothing must come where nothing may */
+    TALK_WINDOW = 262144,
+    TALK_QUIET_MS = 150, /* how long nothing must come where nothing may */
 };
 
 /* What is done with an ask of the program. */
@@ -24,6 +25,9 @@ struct talk_item {
     uint64_t id;
     bool is_ask;
     bool cancelled;
+    bool in_pieces;    /* its answer has begun, with `more` */
+    uint64_t credit;   /* bytes of its answer that may still come */
+    uint64_t consumed; /* that came, and for which no new credit was given */
 };
 
 struct talk {
@@ -41,6 +45,9 @@ struct talk {
     uint64_t next_id;
     struct talk_item open[TALK_OPEN_MAX]; /* in the order of sending */
     size_t open_count;
+    uint64_t window;   /* of answers in pieces, as hello said */
+    bool holds_credit; /* none is given for what came */
+    bool in_pieces;    /* an answer has come in pieces */
     enum talk_asks asks;
     unsigned asked;     /* asks that came */
     char *held;         /* the id of an ask that waits for its answer, as it was written */
@@ -81,6 +88,12 @@ uint64_t talk_open(struct talk *, bool is_ask);
 
 /* Cancels what is open. */
 void talk_cancel(struct talk *, uint64_t id);
+
+/* Sends `hello`; answers that begin from now on have this window.  0: the usual one. */
+void talk_hello(struct talk *, uint64_t window);
+
+/* Gives so much more credit for what is open. */
+void talk_credit(struct talk *, uint64_t id, uint64_t bytes);
 
 /*
  * Hears until everything open has got its last frame.  False when something else came,

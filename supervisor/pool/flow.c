@@ -100,7 +100,6 @@ void call_send(struct call *c, struct slice bytes)
     w->turn = NULL;
     c->credit -= MIN(c->credit, (uint64_t)bytes.len);
     frame_write_chunk(worker_out(w), c->slot->id, bytes);
-    c->slot->end = stream_position(&w->proc.in);
     renew_deadline(c);
 }
 

@@ -148,6 +148,7 @@ static void check_ready(struct slice line)
     struct err err = {.text = ""};
     if (ready_read(line, &ready, &err)) {
         assert(ready.protocol == 1 && ready.concurrency >= 1);
+        assert(ready.window >= 1 << 10 && ready.window <= 1 << 26);
         ready_deinit(&ready);
     } else {
         assert(strncmp(err.text, "ready: ", 7) == 0);
@@ -157,8 +158,8 @@ static void check_ready(struct slice line)
 static void check_members(const struct frame *f, struct slice line)
 {
     const struct json_value *const values[] = {
-        &f->reason, &f->headers, &f->body,  &f->code,    &f->message,
-        &f->stack,  &f->data,    &f->token, &f->payload, &f->level,
+        &f->reason, &f->headers, &f->body,    &f->code,  &f->message, &f->stack,
+        &f->data,   &f->token,   &f->payload, &f->level, &f->file,
     };
     for (size_t i = 0; i < ARRAY_LEN(values); i++)
         check_inside(values[i]->raw, line);
@@ -169,6 +170,17 @@ static void check_members(const struct frame *f, struct slice line)
     check_id(&f->for_id, line);
 }
 
+/* What a frame is trusted to keep to. */
+static void check_limits(const struct frame *f)
+{
+    bool piece = f->kind == FRAME_CHUNK || f->kind == FRAME_MESSAGE;
+    assert(!piece || f->body_kind == FRAME_BODY_TEXT || f->body_kind == FRAME_BODY_BASE64);
+    assert(f->kind != FRAME_CREDIT || (f->bytes >= 1 && f->bytes < UINT64_C(1) << 53));
+    assert(f->kind != FRAME_INFO || (f->status >= 102 && f->status <= 199));
+    assert(!f->close_code || (f->close_code >= 1000 && f->close_code <= 4999));
+    assert(!f->file.raw.len || (f->body_kind == FRAME_BODY_NONE && !f->more));
+}
+
 /* A frame whose line is clean: jansson reads the same. */
 static void check_meaning(const struct frame *f, struct slice line)
 {
@@ -177,13 +189,15 @@ static void check_meaning(const struct frame *f, struct slice line)
         return; /* one of the tolerated differences: check_json() has looked */
     check_body(f, tree);
     check_splice(&f->data, tree, "data");
-    check_splice(&f->headers, tree, "headers");
+    check_splice(&f->headers, tree, f->kind == FRAME_END ? "trailers" : "headers");
+    check_splice(&f->file, tree, "file");
     check_splice(&f->payload, tree,
                  f->kind == FRAME_ASK      ? "args"
                  : f->kind == FRAME_ANSWER ? "value"
                                            : "fields");
     if (f->kind == FRAME_READY)
         check_ready(line);
+    check_limits(f);
     json_decref(tree);
 }
 
@@ -217,6 +231,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     check_frame(clean, &dirty);
     assert(!dirty);
     check_json(clean);
+
+    struct buf chunk = {0};
+    frame_write_chunk(&chunk, 1, line);
+    assert(check_frame((struct slice){chunk.ptr, chunk.len - 1}, &dirty) == FRAME_OK && !dirty);
+    buf_deinit(&chunk);
 
     struct buf plain = {0}, digits = {0};
     if (base64_decode(&plain, line)) {

@@ -1,9 +1,9 @@
 /*
  * fuzz_http: any bytes as the requests of one connection.
  *
- * The first byte decides how the rest is cut into pieces.  What is read of it must not
- * depend on the cut, must hold nothing that a worker could be fooled with, and what
- * the chunked decoder accepts llhttp must accept and read the same.
+ * The first byte decides how the rest is cut into pieces, and when what has come of a body is
+ * consumed.  What is read must not depend on that, must hold nothing that a worker could be
+ * fooled with, and what the chunked decoder accepts llhttp must accept and read the same.
  */
 #include <assert.h>
 #include <llhttp.h>
@@ -12,6 +12,7 @@
 #include "http/field.h"
 #include "http/path.h"
 #include "http/request.h"
+#include "http/response.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -24,8 +25,11 @@ struct reader {
     struct chunked chunked;
     struct arena arena;
     struct http_request request;
-    struct buf body;
-    struct buf *told; /* everything that was read, as text */
+    struct buf body;     /* held, as a connection does until the handler has consumed it */
+    struct buf consumed; /* all of it that came before */
+    struct buf trailer;
+    unsigned appetite; /* how often it is consumed; 0 = never */
+    struct buf *told;  /* everything that was read, as text */
     size_t body_left;
     bool in_body;
     bool is_chunked;
@@ -104,10 +108,32 @@ static void check_chunked(struct slice wire, struct slice body)
 
 /* ------------------------------------------------------------------- reading */
 
+/* A handler takes what it is given, now and then. */
+static void consume(struct reader *r)
+{
+    if (!r->appetite || r->appetite++ % 3)
+        return;
+    buf_add(&r->consumed, buf_slice(&r->body));
+    buf_clear(&r->body);
+}
+
+static void check_trailers(struct reader *r)
+{
+    size_t count;
+    const struct field *fields = chunked_trailers(buf_slice(&r->trailer), &r->arena, &count);
+    for (size_t i = 0; i < count; i++) {
+        assert(response_trailer_allowed(fields[i].name));
+        assert(token_valid(fields[i].name) && value_valid(fields[i].value));
+        buf_addf(r->told, SLICE_FMT "=" SLICE_FMT "\n", SLICE_ARG(fields[i].name),
+                 SLICE_ARG(fields[i].value));
+    }
+}
+
 static void finish_request(struct reader *r)
 {
     struct http_request *request = &r->request;
-    request->body = buf_slice(&r->body);
+    buf_add(&r->consumed, buf_slice(&r->body));
+    request->body = buf_slice(&r->consumed);
     if (r->is_chunked)
         request_set_length(request, &r->arena);
     check_path(request);
@@ -119,9 +145,14 @@ static void finish_request(struct reader *r)
                  SLICE_ARG(request->headers[i].value));
     }
     assert(request->body.len <= limits.body_bytes);
+    assert(!request->upgrade.len || (!request->body.len && request->version_minor));
     buf_add(r->told, request->body);
+    buf_add(r->told, request->upgrade);
+    check_trailers(r);
     arena_reset(&r->arena);
     buf_clear(&r->body);
+    buf_clear(&r->consumed);
+    buf_clear(&r->trailer);
     r->in_body = r->is_chunked = false;
 }
 
@@ -153,7 +184,7 @@ static void begin_request(struct reader *r, struct slice raw)
     }
     r->is_chunked = head.chunked;
     r->body_left = head.length;
-    r->chunked = (struct chunked){0};
+    r->chunked = (struct chunked){.kept = &r->trailer, .trailer_max = 128};
     r->in_body = true;
 }
 
@@ -165,17 +196,22 @@ static size_t read_body(struct reader *r, struct slice bytes)
         r->body_left -= len;
         if (r->body_left == 0)
             finish_request(r);
+        else
+            consume(r);
         return len;
     }
     size_t used = 0;
     enum chunked_verdict verdict =
         chunked_read(&r->chunked, bytes, limits.body_bytes, &r->body, &used);
-    assert(used <= bytes.len && r->body.len <= limits.body_bytes);
+    assert(used <= bytes.len && r->body.len + r->consumed.len <= limits.body_bytes);
+    assert(r->trailer.len <= 128);
     if (verdict == CHUNKED_DONE) {
         finish_request(r);
     } else if (verdict != CHUNKED_MORE) {
         buf_addf(r->told, "bad chunk %d\n", (int)verdict);
         r->refused = true;
+    } else {
+        consume(r);
     }
     return used;
 }
@@ -207,9 +243,17 @@ static size_t offer(struct reader *r, struct slice bytes)
     return used;
 }
 
+static void reader_deinit(struct reader *r)
+{
+    arena_deinit(&r->arena);
+    buf_deinit(&r->body);
+    buf_deinit(&r->consumed);
+    buf_deinit(&r->trailer);
+}
+
 static void read_in_pieces(struct slice wire, unsigned seed, struct buf *told)
 {
-    struct reader r = {.told = told};
+    struct reader r = {.told = told, .appetite = 1 + seed % 3};
     size_t from = 0;
     size_t to = 0;
     while (to < wire.len && !r.refused) {
@@ -223,16 +267,14 @@ static void read_in_pieces(struct slice wire, unsigned seed, struct buf *told)
         from += offer(&r, (struct slice){copy, part.len});
         xfree(copy);
     }
-    arena_deinit(&r.arena);
-    buf_deinit(&r.body);
+    reader_deinit(&r);
 }
 
 static void read_whole(struct slice wire, struct buf *told)
 {
     struct reader r = {.told = told};
     offer(&r, wire);
-    arena_deinit(&r.arena);
-    buf_deinit(&r.body);
+    reader_deinit(&r);
 }
 
 static void read_as_chunked(struct slice wire)

@@ -125,8 +125,9 @@ static void every_setting_of_a_worker_is_seen(void **state)
 static void what_makes_the_process_renews_it(void **state)
 {
     static const char *const renewing[] = {
-        "script", "command",      "cwd", "venv",     "env",           "env_clear",
-        "ready",  "max_requests", "ttl", "max_line", "ping_interval", NULL};
+        "script",       "command", "app",      "threads",       "file_roots",
+        "cwd",          "venv",    "env",      "env_clear",     "ready",
+        "max_requests", "ttl",     "max_line", "ping_interval", NULL};
     (void)state;
     for (size_t i = 0; i < section_worker.count; i++) {
         bool wanted = false;

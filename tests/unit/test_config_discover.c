@@ -195,9 +195,9 @@ static void only_the_beginning_of_a_large_file_is_read(void **state)
     memset(text, '#', size);
     memcpy(text + 256 * 1024, py, strlen(py));
     folder_write("workers/a.py", text, size, 0644);
-    assert_left_out(*state,
-                    "; workers/a.py is not served: it does not import nodey (if it is to be "
-                    "a worker, add \"import nodey\" and @nodey.get(\"/a\"))");
+    assert_left_out(*state, "; workers/a.py is not served: it neither imports nodey nor is a "
+                            "web app (if it is to be "
+                            "a worker, add \"import nodey\" and @nodey.get(\"/a\"))");
     memcpy(text + 256 * 1024 - strlen(py), py, strlen(py));
     folder_write("workers/a.py", text, size, 0644);
     assert_left_out(*state, "a=a.py");
@@ -269,7 +269,8 @@ static void a_folder_that_is_none_says_why(void **state)
         "token near end of file; "
         "\"workers/gone\": left out, its package.json has the main \"dist/x.js\", which is not "
         "there; "
-        "\"workers/lib\": left out, nothing in it imports nodey (a module of others?); "
+        "\"workers/lib\": left out, nothing in it imports nodey or is a web app (a module of "
+        "others?); "
         "\"workers/w x\": left out, a worker's name has 1 to 64 letters, digits, \"_\", \".\" "
         "and \"-\"");
 }

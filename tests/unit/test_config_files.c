@@ -61,6 +61,7 @@ static void a_route_to_files_is_understood(void **state)
 static void a_wrong_route_to_files_is_refused_in_a_sentence(void **state)
 {
     (void)state;
+
     static const struct {
         const char *keys, *sentence;
     } cases[] = {
@@ -89,6 +90,7 @@ static void a_wrong_route_to_files_is_refused_in_a_sentence(void **state)
          "to = \"fib\"\n",
          "nodey.toml:6:1: route GET \"/a/*\" stands twice, first in line 3"},
     };
+
     for (size_t i = 0; i < ARRAY_LEN(cases); i++)
         assert_fails(cases[i].keys, cases[i].sentence);
 }
@@ -105,8 +107,9 @@ static void what_compresses_has_a_default_and_may_be_nothing(void **state)
     assert_string_equal(c->server.compress_types.items[0], "text/*");
     assert_int_equal(c->server.compress_min, 1024);
     config_release(c);
-    c = load("[server]\ncompress = []\ncompress_types = [\"a/b\"]\n[workers.a]\ncommand = \"x\"\n",
-             &err);
+    c = load(
+        "[server]\ncompress = []\ncompress_types = [\"a/b\"]\n[workers.a]\ncommand = \"x\"\n",
+        &err);
     assert_non_null(c);
     assert_int_equal(c->server.compress.count, 0);
     assert_int_equal(c->server.compress_types.count, 1);
@@ -116,14 +119,17 @@ static void what_compresses_has_a_default_and_may_be_nothing(void **state)
 static void a_wrong_coding_or_type_is_refused_in_a_sentence(void **state)
 {
     (void)state;
+
     static const struct {
         const char *text, *sentence;
     } cases[] = {
         {"[server]\ncompress = [\"gzip\", \"deflate\"]\n",
-         "nodey.toml:2:21: compress must hold \"zstd\", \"br\" and \"gzip\", each at most once, "
+         "nodey.toml:2:21: compress must hold \"zstd\", \"br\" and \"gzip\", each at most "
+         "once, "
          "not \"deflate\""},
         {"[server]\ncompress = [\"gzip\", \"gzip\"]\n",
-         "nodey.toml:2:21: compress must hold \"zstd\", \"br\" and \"gzip\", each at most once, "
+         "nodey.toml:2:21: compress must hold \"zstd\", \"br\" and \"gzip\", each at most "
+         "once, "
          "not \"gzip\""},
         {"[server]\ncompress_types = [\"text\"]\n",
          "nodey.toml:2:19: compress_types must hold media types such as \"text/html\" or "
@@ -132,6 +138,7 @@ static void a_wrong_coding_or_type_is_refused_in_a_sentence(void **state)
          "nodey.toml:2:19: compress_types must hold media types such as \"text/html\" or "
          "\"text/*\", not \"*/*\""},
     };
+
     for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
         struct err err = {0};
         assert_null(load(cases[i].text, &err));

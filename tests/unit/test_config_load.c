@@ -305,8 +305,9 @@ static void mistakes_are_told_with_their_place(void **state)
          "nodey.toml:3:1: Error while parsing table header: cannot redefine existing table "
          "'workers.fib'"},
         {"\n[workers.fib]\ninstances = 2\n",
-         "nodey.toml:2:10: [workers.fib] needs a script or a command"},
-        {"workers.fib = {}\n", "nodey.toml:1:9: [workers.fib] needs a script or a command"},
+         "nodey.toml:2:10: [workers.fib] needs a script, an app or a command"},
+        {"workers.fib = {}\n",
+         "nodey.toml:1:9: [workers.fib] needs a script, an app or a command"},
         {"[workers.fib]\ncommand = \"x\"\nscript = \"y\"\n",
          "nodey.toml:2:11: [workers.fib] has a script and a command: one of them must go"},
         {"[workers.fib]\nscript = \"workers/fbi.py\"\n",
@@ -504,7 +505,7 @@ static void scripts_are_served_beside_what_is_configured(void **state)
                  "nodey.toml: no [workers.NAME], and [server] discover is false: configure a "
                  "worker");
     assert_fails("[server]\ndiscover = false\n[workers.fib]\n",
-                 "nodey.toml:3:10: [workers.fib] needs a script or a command");
+                 "nodey.toml:3:10: [workers.fib] needs a script, an app or a command");
 }
 
 static void a_section_takes_the_program_of_its_name(void **state)
@@ -521,12 +522,14 @@ static void a_section_takes_the_program_of_its_name(void **state)
     assert_false(c->workers[0].ready_auto);
     assert_string_equal(c->workers[1].name, "web");
     config_release(c);
-    assert_fails("[workers.fbi]\n",
-                 "nodey.toml:1:10: [workers.fbi] needs a script or a command, or a program of "
-                 "that name in workers/; did you mean \"fib\"?");
+    assert_fails(
+        "[workers.fbi]\n",
+        "nodey.toml:1:10: [workers.fbi] needs a script, an app or a command, or a program of "
+        "that name in workers/; did you mean \"fib\"?");
     assert_null(load("[workers.util]\n", &err));
-    assert_non_null(strstr(err.text, "nodey.toml:1:10: [workers.util] needs a script or a "
-                                     "command: workers/util.py is not served"));
+    assert_non_null(strstr(err.text,
+                           "nodey.toml:1:10: [workers.util] needs a script, an app or "
+                           "a command: workers/util.py is not served"));
 }
 
 static void a_section_takes_the_program_that_it_runs(void **state)
@@ -857,7 +860,7 @@ static void with_nothing_at_all_it_says_what_to_do(void **state)
     assert_non_null(strstr(empty->empty,
                            "nothing in workers/ can be run: put a .py or .js file "
                            "there, or make a program executable (workers/a.py is "
-                           "not served: it does not import nodey"));
+                           "not served: it neither imports nodey nor is a web app"));
     config_release(empty);
 }
 

@@ -32,7 +32,7 @@ static void a_server_is_careful_by_itself(void **state)
     assert_int_equal(s.max_head, 32768);
     assert_int_equal(s.max_target, 16384);
     assert_int_equal(s.max_headers, 128);
-    assert_int_equal(s.max_body, 8388608);
+    assert_int_equal(s.max_body, 268435456);
     assert_int_equal(s.max_connections, 20000);
     assert_int_equal(s.header_timeout, 30000);
     assert_int_equal(s.body_timeout, 30000);

@@ -213,6 +213,24 @@ static void a_body_waits_for_credit(void **state)
     parcel_deinit(&p);
 }
 
+/* The pipe is full of chunks that the worker has not read when it speaks of the first. */
+static void credit_counts_while_the_pipe_is_full(void **state)
+{
+    struct parcel p;
+    (void)state;
+    parcel_init(&p,
+                "size = len(text_of(piece('chunk')))\n"
+                "sleep(0.1)\n"
+                "credit(500000)\n"
+                "sleep(0.1)\n"
+                "while size < 1400000: size += len(text_of(piece('chunk')))\n"
+                "reply(str(size))",
+                1400000);
+    deliver(&p, "ready(features=['stream'],window=1000000)");
+    assert_text(&p.got, "1400000");
+    parcel_deinit(&p);
+}
+
 /* The worker has sent a window, nothing of which was passed on. */
 static void an_answer_waits_for_credit(void **state)
 {
@@ -477,6 +495,7 @@ static int tests(void)
         cmocka_unit_test(an_interim_answer_comes_first),
         cmocka_unit_test(a_body_is_sent_in_pieces_and_ended),
         cmocka_unit_test(a_body_waits_for_credit),
+        cmocka_unit_test(credit_counts_while_the_pipe_is_full),
         cmocka_unit_test(an_answer_waits_for_credit),
         cmocka_unit_test(more_than_the_window_cuts_the_answer_only),
         cmocka_unit_test(what_comes_for_a_call_that_is_over_is_granted_at_once),

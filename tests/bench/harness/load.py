@@ -14,7 +14,7 @@ from harness.errors import BenchError
 from harness.server import Server
 
 UNITS_MS = {"us": 0.001, "ms": 1.0, "s": 1000.0, "m": 60000.0}
-SOURCE = paths.BENCH / "load.c"
+SOURCES = {"load": paths.BENCH / "load.c", "wsload": paths.BENCH / "wsload.c"}
 
 
 @dataclass(frozen=True)
@@ -68,20 +68,20 @@ def wrk(server: Server, connections: int, seconds: float) -> Throughput:
     )
 
 
+def compiled(build: Path, name: str) -> Path:
+    """A program of SOURCES, compiled when its source is newer."""
+    program, source = build / name, SOURCES[name]
+    if not (program.exists() and program.stat().st_mtime >= source.stat().st_mtime):
+        argv = ["cc", "-O2", "-std=gnu17", "-D_GNU_SOURCE", "-o", str(program)]
+        run([*argv, str(source)], 60)
+    return program
+
+
 class Load:
-    """The load generator of load.c, compiled when its source is newer."""
+    """The load generator of load.c."""
 
     def __init__(self, build: Path) -> None:
-        self.program = build / "load"
-        if not self._is_fresh():
-            argv = ["cc", "-O2", "-std=gnu17", "-D_GNU_SOURCE", "-o", str(self.program)]
-            run([*argv, str(SOURCE)], 60)
-
-    def _is_fresh(self) -> bool:
-        return (
-            self.program.exists()
-            and self.program.stat().st_mtime >= SOURCE.stat().st_mtime
-        )
+        self.program = compiled(build, "load")
 
     def argv(self, server: Server, options: list[str], path: str | None = None) -> list[str]:
         return [str(self.program), *options, server.address, path or server.path]

@@ -43,7 +43,7 @@ def nodey(
         lines.append(f"{key} = {json.dumps(value)}")
     for pool_name, pool in pools.items():
         shutil.copy(WORKERS / pool.script, folder)
-        lines += [f"[workers.{pool_name}]", f"script = {json.dumps(pool.script)}"]
+        lines += [f"[workers.{pool_name}]", f"script = {json.dumps(Path(pool.script).name)}"]
         lines.append(f"instances = {pool.instances}")
     lines.append(routes)
     (folder / "nodey.toml").write_text("\n".join(lines) + "\n")
@@ -71,6 +71,14 @@ def _node_peer(context: Context, name: str, script: str, *arguments: int) -> Ser
 
 def node_http(context: Context, *keep_alive_ms: int) -> Server:
     return _node_peer(context, "node http", "node_http.js", *keep_alive_ms)
+
+
+def node_streams(context: Context) -> Server:
+    return _node_peer(context, "node http", "node_streams.js")
+
+
+def ws_echo(context: Context) -> Server:
+    return _node_peer(context, "ws", "ws_echo.js")
 
 
 def express(context: Context) -> Server:
