@@ -225,10 +225,20 @@ enum ending hear(int fd, struct buf *heard, uint64_t ms)
     return STILL_OPEN;
 }
 
+void hear_bytes(int fd, struct buf *heard, size_t total)
+{
+    uint64_t end = loop_clock_ns() + 10 * 1000000000ULL;
+    while (heard->len < total && loop_clock_ns() < end)
+        if (hear(fd, heard, 1) != STILL_OPEN)
+            break;
+    if (heard->len < total)
+        fail_msg("of %zu bytes only %zu came", total, heard->len);
+}
+
 void await(int fd, struct buf *heard, const char *text)
 {
     for (int i = 0; i < 300; i++) {
-        if (heard->len && strstr(buf_cstr(heard), text))
+        if (memmem(buf_cstr(heard), heard->len, text, strlen(text)))
             return;
         hear(fd, heard, 10);
     }
@@ -252,8 +262,9 @@ void await_number(const unsigned *count, unsigned want)
 unsigned occurrences(struct buf *heard, const char *text)
 {
     unsigned count = 0;
-    for (const char *at = buf_cstr(heard); (at = strstr(at, text)); at++)
-        count++;
+    size_t len = strlen(text);
+    for (size_t at = 0; at + len <= heard->len; at++)
+        count += memcmp(heard->ptr + at, text, len) == 0;
     return count;
 }
 

@@ -94,6 +94,9 @@ enum ending { STILL_OPEN, ENDED, RESET };
 /* Reads until the end, or until `ms` have passed without a byte. */
 enum ending hear(int fd, struct buf *heard, uint64_t ms);
 
+/* Reads until so much has been heard in all. */
+void hear_bytes(int fd, struct buf *heard, size_t total);
+
 /* Reads until `text` has come. */
 void await(int fd, struct buf *heard, const char *text);
 

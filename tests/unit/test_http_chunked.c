@@ -176,9 +176,58 @@ static void a_trailer_section_has_an_end(void **state)
     buf_deinit(&body);
 }
 
+static void trailer_lines_are_kept_for_whom_wants_them(void **state)
+{
+    (void)state;
+
+    static const struct {
+        const char *wire, *kept;
+        enum chunked_verdict verdict;
+    } trailers[] = {
+        {"0\r\n\r\n", "", CHUNKED_DONE},
+        {"0\r\nA: 1\r\nB:\r\n\r\n", "A: 1\r\nB:\r\n", CHUNKED_DONE},
+        {"0\r\nA: 12345\r\n\r\n", "A: 12345\r\n", CHUNKED_DONE},
+        {"0\r\nA: 1234567890123\r\n\r\n", "A: 1234567890123", CHUNKED_TRAILER},
+    };
+
+    for (size_t i = 0; i < ARRAY_LEN(trailers); i++) {
+        struct buf body = {0};
+        struct buf kept = {0};
+        struct chunked chunked = {.kept = &kept, .trailer_max = 16};
+        size_t used;
+        assert_int_equal(
+            chunked_read(&chunked, slice_of(trailers[i].wire), LIMIT, &body, &used),
+            trailers[i].verdict);
+        assert_string_equal(buf_cstr(&kept), trailers[i].kept);
+        buf_deinit(&body);
+        buf_deinit(&kept);
+    }
+}
+
+static void the_limit_is_for_all_that_came_not_for_what_is_held(void **state)
+{
+    (void)state;
+    struct chunked chunked = {0};
+    struct buf body = {0};
+    size_t used;
+    for (int i = 0; i < LIMIT / 16; i++) {
+        buf_clear(&body); /* consumed meanwhile */
+        assert_int_equal(
+            chunked_read(&chunked, SLICE("10\r\n0123456789abcdef\r\n"), LIMIT, &body, &used),
+            CHUNKED_MORE);
+        assert_int_equal(body.len, 16);
+    }
+    assert_int_equal(chunked.total, LIMIT);
+    assert_int_equal(chunked_read(&chunked, SLICE("1\r\n"), LIMIT, &body, &used),
+                     CHUNKED_TOO_LARGE);
+    buf_deinit(&body);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(trailer_lines_are_kept_for_whom_wants_them),
+        cmocka_unit_test(the_limit_is_for_all_that_came_not_for_what_is_held),
         cmocka_unit_test(each_body_is_read_the_same_however_it_is_cut),
         cmocka_unit_test(what_follows_the_body_is_left_alone),
         cmocka_unit_test(a_size_line_cannot_be_endless),

@@ -1,8 +1,7 @@
-#include "tests/unit/site.h"
-
 #include <malloc.h>
 
 #include "http/conn.h"
+#include "tests/unit/site.h"
 
 /* -------------------------------------------------------------------- tests */
 

@@ -2,7 +2,6 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
-
 #include <stdlib.h>
 #include <zlib.h>
 #include <zstd.h>
@@ -74,8 +73,7 @@ static void what_goes_in_whole_comes_out_whole(void **state)
         for (size_t i = 0; i < ARRAY_LEN(sizes); i++)
             for (int known = 0; known < 2; known++) {
                 struct slice all = sample(&text, sizes[i]);
-                struct encoder *e =
-                    encoder_new(codings[c], known ? sizes[i] : SIZE_MAX);
+                struct encoder *e = encoder_new(codings[c], known ? sizes[i] : SIZE_MAX);
                 buf_clear(&packed);
                 encoder_write(e, all, ENCODER_END, &packed);
                 encoder_free(e);

@@ -102,6 +102,7 @@ static void conditions_are_judged_in_their_order(void **state)
 static void a_range_holds_for_the_very_same_bytes_only(void **state)
 {
     (void)state;
+
     static const struct {
         const char *fields, *etag;
         int64_t age_s;
@@ -120,6 +121,7 @@ static void a_range_holds_for_the_very_same_bytes_only(void **state)
         {"if-range: soon\n", "\"a\"", 100, false},
         {"if-range: \n", "\"a\"", 100, false},
     };
+
     for (size_t i = 0; i < ARRAY_LEN(range_cases); i++) {
         struct field fields[FIELDS_MAX];
         struct http_request req = request(range_cases[i].fields, fields);

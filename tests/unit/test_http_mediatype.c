@@ -2,7 +2,6 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
-
 #include <stdio.h>
 
 #include "http/mediatype.h"
@@ -12,6 +11,7 @@
 static void a_file_has_the_type_of_its_extension(void **state)
 {
     (void)state;
+
     static const struct {
         const char *name, *type;
         bool packed;
@@ -39,6 +39,7 @@ static void a_file_has_the_type_of_its_extension(void **state)
         {"a.htmlx", "application/octet-stream", false},
         {"html", "application/octet-stream", false},
     };
+
     for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
         struct slice name = slice_of(cases[i].name);
         if (!slice_is(mediatype_of(name), cases[i].type) ||
@@ -51,6 +52,7 @@ static void a_type_fits_a_pattern(void **state)
 {
     (void)state;
     static const char *const patterns[] = {"text/*", "application/json", "application/*+json"};
+
     static const struct {
         const char *type;
         bool fits;
@@ -71,6 +73,7 @@ static void a_type_fits_a_pattern(void **state)
         {"text/event-stream", false},
         {"text/event-stream; charset=utf-8", false},
     };
+
     for (size_t i = 0; i < ARRAY_LEN(cases); i++)
         if (mediatype_fits(slice_of(cases[i].type), patterns, 3) != cases[i].fits)
             fail_msg("%s", cases[i].type);

@@ -229,7 +229,20 @@ static void a_chunked_body_gets_its_length(void **state)
     request_set_length(&r, &arena);
     assert_true(slice_is(headers[0].value, "1"));
     assert_true(slice_is(headers[1].value, "5"));
+    assert_true(r.has_length && r.length == 5);
     arena_deinit(&arena);
+}
+
+static void a_body_in_pieces_has_no_length_that_is_not_known(void **state)
+{
+    (void)state;
+    struct field headers[] = {{SLICE("content-length"), SLICE("")}, {SLICE("a"), SLICE("1")}};
+    struct http_request r = {.headers = headers, .header_count = 2};
+    request_drop_length(&r);
+    assert_int_equal(r.header_count, 1);
+    assert_true(slice_is(r.headers[0].name, "a"));
+    request_drop_length(&r);
+    assert_int_equal(r.header_count, 1);
 }
 
 int main(void)
@@ -242,6 +255,7 @@ int main(void)
         cmocka_unit_test(a_trusted_proxy_is_believed),
         cmocka_unit_test(connection_cannot_name_without_end),
         cmocka_unit_test(a_chunked_body_gets_its_length),
+        cmocka_unit_test(a_body_in_pieces_has_no_length_that_is_not_known),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -206,9 +206,100 @@ static void a_problem_is_json_with_what_is_known(void **state)
     buf_deinit(&out);
 }
 
+static void a_head_by_itself_says_how_its_body_ends(void **state)
+{
+    (void)state;
+    static const struct field headers[] = {
+        FIELD("Content-Length", "7"), FIELD("Trailer", "X"), FIELD("Upgrade", "a"),
+        FIELD("Connection", "x"),     FIELD("X-Own", "1"),
+    };
+
+    static const struct {
+        struct http_extent extent;
+        unsigned status;
+        bool to_head;
+        const char *want; /* between the status line and Date */
+    } cases[] = {
+        {{.end = RESPONSE_LENGTH, .length = 9},
+         200,
+         false,
+         "X-Own: 1\r\nContent-Length: 9\r\n"},
+        {{.end = RESPONSE_CHUNKED},
+         200,
+         false,
+         "Trailer: X\r\nX-Own: 1\r\nTransfer-Encoding: chunked\r\n"},
+        {{.end = RESPONSE_TO_CLOSE}, 200, false, "X-Own: 1\r\n"},
+        {{.end = RESPONSE_NO_BODY}, 200, true, "X-Own: 1\r\nContent-Length: 7\r\n"},
+        {{.end = RESPONSE_NO_BODY}, 204, false, "X-Own: 1\r\n"},
+        {{.end = RESPONSE_NO_BODY}, 304, false, "X-Own: 1\r\nContent-Length: 7\r\n"},
+        {{.end = RESPONSE_UPGRADE, .upgrade = {"b", 1}},
+         101,
+         false,
+         "Upgrade: a\r\nX-Own: 1\r\nConnection: Upgrade\r\n"},
+    };
+
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        struct buf out = {0};
+        struct http_answer answer = {
+            .status = cases[i].status, .headers = headers, .header_count = 5};
+        response_write_head(&out, &answer,
+                            &(struct http_framing){.to_head = cases[i].to_head,
+                                                   .date = SLICE("DATE"),
+                                                   .id = SLICE("ID")},
+                            &cases[i].extent);
+        char *fields = strstr(buf_cstr(&out), "\r\n") + 2;
+        char *end = strstr(fields, "Date: DATE\r\nX-Request-Id: ID\r\n\r\n");
+        assert_non_null(end);
+        *end = '\0';
+        assert_string_equal(fields, cases[i].want);
+        buf_deinit(&out);
+    }
+}
+
+static void an_announced_length_must_be_one_number(void **state)
+{
+    (void)state;
+    static const struct field twice[] = {FIELD("Content-Length", "7"),
+                                         FIELD("content-length", " 7 ")};
+    static const struct field apart[] = {FIELD("Content-Length", "7"),
+                                         FIELD("content-length", "8")};
+    static const struct field words[] = {FIELD("X", "7"), FIELD("content-length", "-8")};
+    struct http_answer answer = {.status = 200, .headers = twice, .header_count = 2};
+    struct err why;
+    bool given;
+    uint64_t length;
+    assert_true(response_length(&answer, &given, &length, &why));
+    assert_true(given && length == 7);
+    answer.headers = apart;
+    assert_false(response_length(&answer, &given, &length, &why));
+    answer.headers = words;
+    assert_false(response_length(&answer, &given, &length, &why));
+    assert_non_null(strstr(why.text, "-8"));
+    answer.header_count = 1;
+    assert_true(response_length(&answer, &given, &length, &why));
+    assert_false(given);
+}
+
+static void a_trailer_cannot_change_what_was_said_before(void **state)
+{
+    (void)state;
+    static const char *const never[] = {
+        "Content-Length", "Transfer-Encoding", "HOST",   "Trailer",          "Authorization",
+        "set-cookie",     "Content-Type",      "Cookie", "Content-Encoding", "X-Request-Id",
+        "Cache-Control",  "Connection",        "TE",     "X-Forwarded-For",
+    };
+    for (size_t i = 0; i < ARRAY_LEN(never); i++)
+        assert_false(response_trailer_allowed(slice_of(never[i])));
+    assert_true(response_trailer_allowed(SLICE("Server-Timing")));
+    assert_true(response_trailer_allowed(SLICE("grpc-status")));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_head_by_itself_says_how_its_body_ends),
+        cmocka_unit_test(an_announced_length_must_be_one_number),
+        cmocka_unit_test(a_trailer_cannot_change_what_was_said_before),
         cmocka_unit_test(an_answer_has_its_own_fields_and_those_of_the_connection),
         cmocka_unit_test(what_belongs_to_the_connection_is_not_the_handlers),
         cmocka_unit_test(the_length_is_true_and_a_body_goes_only_where_one_may),

@@ -194,6 +194,75 @@ static void a_turn_writes_once(void **state)
     assert_int_equal(loop_deinit(&loop), 0);
 }
 
+/* ---------------------------------------------------------------- the next turn */
+
+static void on_again(struct task *task)
+{
+    struct chore *c = container_of(task, struct chore, task);
+    if (++c->runs < 5)
+        loop_defer_next(c->loop, task);
+}
+
+static void work_in_pieces_neither_sleeps_nor_fills_a_turn(void **state)
+{
+    struct loop loop;
+    struct chore chore;
+    struct timer far = {0};
+    (void)state;
+    assert_int_equal(loop_init(&loop), 0);
+    chore_init(&chore, &loop, NULL);
+    task_init(&chore.task, on_again);
+    timer_start(&loop, &far, 60 * 1000, on_far);
+    loop_defer(&loop, &chore.task);
+    uv_run(&loop.uv, UV_RUN_NOWAIT);
+    assert_int_equal(chore.runs, 1); /* one piece in a turn */
+    uv_run(&loop.uv, UV_RUN_NOWAIT);
+    assert_int_equal(chore.runs, 2);
+    while (chore.runs < 5)
+        uv_run(&loop.uv, UV_RUN_ONCE); /* would wait for the timer if it slept */
+    timer_stop(&loop, &far);
+    loop_run(&loop);
+    assert_int_equal(chore.runs, 5);
+    assert_int_equal(loop_deinit(&loop), 0);
+}
+
+static void on_emptied(struct stream *s)
+{
+    struct last *last = container_of(s, struct last, stream);
+    if (last->data_calls++ < 3)
+        stream_write(s, SLICE("x"));
+}
+
+/* Who writes because all was written is not forgotten, and does not fill the turn. */
+static void what_a_flush_causes_is_flushed_in_the_next_turn(void **state)
+{
+    static const struct stream_ops busy = {
+        .data = on_data, .ended = on_ended, .drained = on_emptied, .gone = on_gone};
+    struct loop loop;
+    struct last last = {0};
+    struct timer far = {0};
+    int ends[2];
+    char got[64];
+    (void)state;
+    assert_int_equal(loop_init(&loop), 0);
+    assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET, 0, ends), 0);
+    chore_init(&last.chore, &loop, NULL);
+    assert_int_equal(stream_open_pipe(&last.stream, &loop, ends[0], &busy), 0);
+    timer_start(&loop, &far, 60 * 1000, on_far);
+    stream_write(&last.stream, SLICE("x"));
+    uv_run(&loop.uv, UV_RUN_NOWAIT);
+    assert_int_equal(last.data_calls, 1);
+    while (last.data_calls < 4)
+        uv_run(&loop.uv, UV_RUN_ONCE); /* would wait for the timer if it slept */
+    for (int i = 0; i < 4; i++)
+        assert_int_equal(recv(ends[1], got, sizeof(got), MSG_DONTWAIT), 1);
+    timer_stop(&loop, &far);
+    stream_close(&last.stream);
+    loop_run(&loop);
+    close(ends[1]);
+    assert_int_equal(loop_deinit(&loop), 0);
+}
+
 static void a_leaked_handle_is_noticed(void **state)
 {
     struct loop *loop = xmalloc(sizeof(*loop));
@@ -269,6 +338,8 @@ int main(void)
         cmocka_unit_test(tasks_run_before_the_loop_sleeps),
         cmocka_unit_test(what_the_last_handle_defers_is_done),
         cmocka_unit_test(a_turn_writes_once),
+        cmocka_unit_test(work_in_pieces_neither_sleeps_nor_fills_a_turn),
+        cmocka_unit_test(what_a_flush_causes_is_flushed_in_the_next_turn),
         cmocka_unit_test(a_leaked_handle_is_noticed),
         cmocka_unit_test(spinning_ends_by_itself),
         cmocka_unit_test(a_signal_is_a_callback),

@@ -103,12 +103,12 @@ def _python_peer(context: Context, name: str, *arguments: str) -> Server:
     )
 
 
-def uvicorn(context: Context) -> Server:
+def uvicorn(context: Context, app: str = "asgi_app:app") -> Server:
     quiet = ["--no-access-log", "--log-level", "warning"]
     fast = ["--loop", "uvloop", "--http", "httptools"]
     where = ["--host", "127.0.0.1", "--port", "@PORT@"]
     return _python_peer(
-        context, "uvicorn", "-m", "uvicorn", *quiet, *fast, *where, "asgi_app:app"
+        context, "uvicorn", "-m", "uvicorn", *quiet, *fast, *where, app
     )
 
 
@@ -121,6 +121,103 @@ def gunicorn(context: Context, workers: int = 2) -> Server:
 def flask(context: Context) -> Server:
     """Flask's own server."""
     return _python_peer(context, "Flask", str(PEERS / "flask_app.py"), "@PORT@")
+
+
+def nodey_app(context: Context, name: str, app: str) -> Server:
+    """nodey with one instance of an app in peers/, named as "module:name"."""
+    if context.nodey is None:
+        raise NotBuilt("nodey is not built")
+    folder, port = context.folder(name), free_port()
+    shutil.copy(PEERS / f"{app.partition(':')[0]}.py", folder)
+    lines = ["[server]", 'access_log = "off"', "[workers.app]", f"app = {json.dumps(app)}"]
+    (folder / "nodey.toml").write_text("\n".join([*lines, "instances = 1", ""]))
+    return Server(
+        name=name,
+        argv=[str(context.nodey), "up", "-f", "nodey.toml", "--listen", f"127.0.0.1:{port}"],
+        port=port,
+        directory=folder,
+        env={"PATH": os.pathsep.join([str(Path(context.python).parent), os.environ["PATH"]])},
+    )
+
+
+def _nginx_before(context: Context, name: str, backend: Server, passing: str) -> Server:
+    """nginx in front of a backend that listens on the socket `app` in its folder."""
+    program = shutil.which("nginx", path=os.environ["PATH"] + os.pathsep + "/usr/sbin")
+    if program is None:
+        raise BenchError("nginx is not installed")
+    folder = backend.directory
+    text = (PEERS / "nginx_proxy.conf").read_text()
+    for mark, value in (
+        ("@PORT@", str(backend.port)),
+        ("@DIR@", str(folder)),
+        ("@SOCKET@", str(folder / "app")),
+        ("@PASS@", passing),
+    ):
+        text = text.replace(mark, value)
+    (folder / "nginx.conf").write_text(text)
+    # The backend is asked through nginx: it is ready when both are.
+    script = 'trap "kill 0" EXIT; "$@" & exec_pid=$!; '
+    script += f'{program} -c {folder}/nginx.conf -p {folder} & wait $exec_pid'
+    return Server(
+        name=name,
+        argv=["bash", "-c", script, "bash", *backend.argv],
+        port=backend.port,
+        directory=folder,
+        env=backend.env,
+    )
+
+
+def nginx_gunicorn(context: Context) -> Server:
+    backend = gunicorn(context, workers=1)
+    backend.argv[backend.argv.index("-b") + 1] = f"unix:{backend.directory / 'app'}"
+    passing = 'proxy_pass http://app; proxy_http_version 1.1; proxy_set_header Connection "";'
+    return _nginx_before(context, "nginx+gunicorn", backend, passing)
+
+
+def nginx_uwsgi(context: Context) -> Server:
+    program = shutil.which("uwsgi")
+    if program is None:
+        raise BenchError("uWSGI is not installed: apt-get install uwsgi-core uwsgi-plugin-python3")
+    folder = context.folder("nginx+uWSGI")
+    options = ["--plugin", "python3", "--socket", str(folder / "app"), "--master"]
+    options += ["--processes", "1", "--module", "flask_app:app", "--disable-logging"]
+    options += ["--virtualenv", str(BUILD / "venv"), "--pythonpath", str(PEERS), "--die-on-term"]
+    backend = Server(
+        name="uWSGI",
+        argv=[program, *options],
+        port=free_port(),
+        directory=folder,
+        env={"PYTHONDONTWRITEBYTECODE": "1"},
+    )
+    passing = "include /etc/nginx/uwsgi_params; uwsgi_pass app;"
+    return _nginx_before(context, "nginx+uWSGI", backend, passing)
+
+
+def unit(context: Context) -> Server:
+    """NGINX Unit, when somebody has installed it: Debian has no package of it."""
+    program = shutil.which("unitd", path=os.environ["PATH"] + os.pathsep + "/usr/sbin")
+    if program is None:
+        raise NotBuilt("unitd cannot be had: neither Debian nor PyPI has it")
+    folder, port = context.folder("Unit"), free_port()
+    (folder / "state").mkdir()
+    application = {
+        "type": "python",
+        "path": str(PEERS),
+        "home": str(BUILD / "venv"),
+        "module": "flask_app",
+        "callable": "app",
+        "processes": 1,
+    }
+    config = {
+        "listeners": {f"127.0.0.1:{port}": {"pass": "applications/app"}},
+        "applications": {"app": application},
+    }
+    (folder / "state" / "conf.json").write_text(json.dumps(config))
+    where = ["--control", f"unix:{folder}/control", "--statedir", f"{folder}/state"]
+    where += ["--pid", f"{folder}/pid", "--log", f"{folder}/unit.log"]
+    return Server(
+        name="Unit", argv=[program, "--no-daemon", *where], port=port, directory=folder
+    )
 
 
 def nginx(context: Context) -> Server:

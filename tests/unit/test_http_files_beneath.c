@@ -1,9 +1,8 @@
+#include <fcntl.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
-
-#include <fcntl.h>
 
 #include "http/files.h"
 #include "tests/unit/folder.h"
@@ -13,6 +12,7 @@
 static void names_that_may_be_asked_for(void **state)
 {
     (void)state;
+
     static const struct {
         const char *name;
         bool valid;
@@ -45,6 +45,7 @@ static void names_that_may_be_asked_for(void **state)
         {"a\\b", false},
         {"..\\a", false},
     };
+
     for (size_t i = 0; i < ARRAY_LEN(cases); i++)
         if (files_name_valid(slice_of(cases[i].name)) != cases[i].valid)
             fail_msg("%s", cases[i].name);
@@ -89,6 +90,7 @@ static void only_what_lies_within_is_opened(void **state)
     assert_int_equal(symlink("/proc/self/fd/0", "root/magic"), 0);
     assert_int_equal(mkfifo("root/fifo", 0644), 0);
     assert_int_equal(symlink("/dev/null", "root/device"), 0);
+
     static const struct {
         const char *name;
         enum files_kind kind;
@@ -121,6 +123,7 @@ static void only_what_lies_within_is_opened(void **state)
         {"sub/../../out.txt", FILES_NONE},
         {"/etc/passwd", FILES_NONE},
     };
+
     for (size_t i = 0; i < ARRAY_LEN(cases); i++)
         if (kind_of(cases[i].name) != cases[i].kind)
             fail_msg("%s: %d", cases[i].name, kind_of(cases[i].name));
