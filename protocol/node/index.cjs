@@ -32,6 +32,12 @@ class Nodey {
         return this.route('', path, ...rest);
     }
 
+    ws(path, options, handler) {
+        const [settings, run] = arguments.length < 3 ? [{}, options] : [options, handler];
+        registry.addSocket(path, settings, run);
+        return this;
+    }
+
     set(tokens) {
         if (typeof tokens !== 'object' || tokens === null) {
             throw new TypeError(`set: write set({ Token: (args) => value }), not set(${inspect(tokens)})`);
@@ -109,10 +115,18 @@ function file(path, options) {
     return require('./lib/files.cjs').file(path, options);
 }
 
+function serve(app, options) {
+    return require('./lib/serve/index.cjs').serve(app, options);
+}
+
+function sse(source, init) {
+    return require('./lib/sse.cjs').sse(source, init);
+}
+
 const nodey = new Nodey();
 
 // Own, bound properties: `const { get, ask } = require('nodey')` works.
-for (const name of [...METHODS, ...registry.HOOKS, 'all', 'route', 'set', 'token', 'ask', 'start']) {
+for (const name of [...METHODS, ...registry.HOOKS, 'all', 'route', 'ws', 'set', 'token', 'ask', 'start']) {
     nodey[name] = nodey[name].bind(nodey);
 }
 
@@ -127,6 +141,8 @@ module.exports = Object.assign(nodey, {
     json,
     redirect,
     file,
+    sse,
+    serve,
     log: logger(() => serving.getStore()),
     default: nodey, // what TypeScript makes of `import nodey` without esModuleInterop
 });

@@ -1,3 +1,5 @@
+import type { Readable } from 'node:stream';
+
 /**
  * nodey: write a worker in Node.
  *
@@ -105,6 +107,11 @@ export interface NodeyRequest {
     readonly ip: string;
     /** The body's bytes; empty when there is none. */
     readonly body: Buffer;
+    /** The same as `body`. */
+    bytes(): Buffer;
+    /** The body as a stream; it is all here already. */
+    stream(): Readable;
+    [Symbol.asyncIterator](): AsyncIterator<Buffer>;
     /** The body as text (UTF-8). */
     text(): string;
     /** The body as JSON; throws an `HTTPError` with status 400 when it is not. */
@@ -120,6 +127,22 @@ export interface NodeyRequest {
     readonly signal: AbortSignal;
 }
 
+/**
+ * The request of a route with `{ stream: true }`. The handler runs while the body is still on
+ * its way, and what it reads makes room for more. Read it in one way only.
+ */
+export interface StreamRequest extends Omit<NodeyRequest, 'body' | 'bytes' | 'text' | 'json' | 'form'> {
+    /** The body as it comes; fails with an `AbortError` when the client goes away. */
+    stream(): Readable;
+    /** The pieces of the body: `for await (const piece of req)`. */
+    [Symbol.asyncIterator](): AsyncIterator<Buffer>;
+    /** The whole body; so do the others. */
+    bytes(): Promise<Buffer>;
+    text(): Promise<string>;
+    json(): Promise<any>;
+    form(): Promise<Form>;
+}
+
 /** What every handler, of a route or of a token, is given beside its input. */
 export interface Context {
     /** The number of this call; null when a person typed it without one. */
@@ -128,6 +151,10 @@ export interface Context {
     readonly deadline: number;
     /** Fires when the answer is no longer wanted. */
     readonly signal: AbortSignal;
+    /** Fires when the worker is to end: whoever streams without end should stop. */
+    readonly stopping: AbortSignal;
+    /** Sends an interim answer before the answer, such as 103 with `link` headers. status: 102 to 199. */
+    info(status: number, headers?: HeadersInput): void;
     /** Log lines that name this call. */
     readonly log: Logger;
     /** `ask` for this call: time and depth are counted against it. */
@@ -147,7 +174,8 @@ export interface Context {
  * | `response(...)`, `text()`, `html()`, `json()`, `redirect()` | as they say |
  * | `file(path)` | the file |
  * | a fetch `Response`, a `Blob` | as it says |
- * | a generator, an async iterable, a stream | what it gives (strings and bytes), collected |
+ * | a generator, an async iterable, a stream | what it gives (strings and bytes), piece by piece |
+ * | `sse(events)` | server-sent events |
  * | an `Error` | as if it had been thrown |
  *
  * An `HTTPError` that is thrown answers with its status; so does any error whose `status` or
@@ -158,6 +186,65 @@ export interface Context {
  * that was not awaited, a Map) fails the request with a message that names it.
  */
 export type Handler = (req: NodeyRequest, ctx: Context) => unknown;
+
+/** The same for a route with `{ stream: true }`. */
+export type StreamHandler = (req: StreamRequest, ctx: Context) => unknown;
+
+/**
+ * One end of a WebSocket. `for await (const message of socket)` gives the messages until it is
+ * closed. It is accepted at its first use, or when the handler has returned.
+ */
+export interface Socket {
+    /** The protocol that was chosen; empty when there is none. */
+    readonly protocol: string;
+    readonly isOpen: boolean;
+    /** Accepts it now. */
+    accept(): void;
+    /**
+     * Sends a text or bytes. Resolves when there is room for more; to false when the socket is
+     * closed, which is no error.
+     */
+    send(data: string | ArrayBufferView | ArrayBuffer): Promise<boolean>;
+    /** Closes it behind what was sent. code: 1000 (default) or 3000 to 4999; reason: at most 123 bytes. */
+    close(code?: number, reason?: string): void;
+    /** Settles when it is closed, by whomever; code 1006: the client vanished. */
+    readonly closed: Promise<SocketClose>;
+    /** Instead of iterating. While a listener is set, the socket stays open when the handler has returned. */
+    onmessage: ((data: string | Buffer) => unknown) | null;
+    onclose: ((close: SocketClose) => unknown) | null;
+    [Symbol.asyncIterator](): AsyncIterator<string | Buffer>;
+}
+
+export interface SocketClose {
+    code: number;
+    reason: string;
+}
+
+/**
+ * Serves a WebSocket. When it returns, the socket is closed with 1000; when it throws, with
+ * 1011. Before the first use of the socket it can refuse: by throwing an `HTTPError`, or by
+ * returning an answer. `ctx.signal` fires when the client has gone.
+ */
+export type SocketHandler = (socket: Socket, req: NodeyRequest, ctx: Context) => unknown;
+
+export interface SocketOptions {
+    /** The protocols that it speaks; the first of the client's that is among them is chosen. */
+    protocols?: readonly string[];
+    description?: string;
+}
+
+/** An event; a text is one with that `data`. */
+export interface ServerEvent {
+    event?: string;
+    /** Text; anything else is sent as JSON. */
+    data?: unknown;
+    id?: string | number;
+    /** Milliseconds after which the browser connects again. */
+    retry?: number;
+    comment?: string;
+}
+
+type Events = Iterable<string | ServerEvent> | AsyncIterable<string | ServerEvent>;
 
 /** Runs before the handler; what it returns, unless undefined, is the answer, and the handler does not run. */
 export type BeforeHook = (req: NodeyRequest, ctx: Context) => unknown;
@@ -173,6 +260,8 @@ export interface RouteOptions {
     description?: string;
     /** Whole milliseconds that a request may take, at least 1. Default: the pool's. */
     timeout?: number;
+    /** The handler starts before the request's body is there, and reads it as a stream. Default: false. */
+    stream?: boolean;
 }
 
 export interface AskOptions {
@@ -199,6 +288,8 @@ export interface ResponseInit {
     /** 200 to 599. Default 200, and 204 when there is no value. */
     status?: number;
     headers?: HeadersInput;
+    /** Fields behind the body, or what gives them when it has been sent. */
+    trailers?: HeadersInput | (() => HeadersInput | Promise<HeadersInput>);
 }
 
 export interface CookieAttributes {
@@ -297,12 +388,16 @@ export { NodeyError as Error };
 export interface Verb {
     /** Registers a handler. The path may hold `:name` for one segment and end in `*` or `*name`. */
     (path: string, handler: Handler): Nodey;
+    (path: string, options: RouteOptions & { stream: true }, handler: StreamHandler): Nodey;
     (path: string, options: RouteOptions, handler: Handler): Nodey;
 }
 
 export interface RouteVerb {
     /** The same for one or several methods, in any case. */
     (methods: string | readonly string[], path: string, handler: Handler): Nodey;
+    (
+        methods: string | readonly string[], path: string, options: RouteOptions & { stream: true },
+        handler: StreamHandler): Nodey;
     (methods: string | readonly string[], path: string, options: RouteOptions, handler: Handler): Nodey;
 }
 
@@ -318,6 +413,12 @@ export interface Ask {
         token: S extends keyof Tokens ? never : S, args?: unknown, options?: AskOptions): Promise<T>;
 }
 
+export interface SocketVerb {
+    /** Registers a handler of WebSockets. The path may have a `get` beside it. */
+    (path: string, handler: SocketHandler): Nodey;
+    (path: string, options: SocketOptions, handler: SocketHandler): Nodey;
+}
+
 /** The worker that this process is. All instances are the same worker. */
 export class Nodey {
     get: Verb;
@@ -331,6 +432,7 @@ export class Nodey {
     /** Any method that no other route of that path takes. */
     all: Verb;
     route: RouteVerb;
+    ws: SocketVerb;
     /** Registers tokens; one that is there already is replaced. */
     set(tokens: TokenHandlers): this;
     /** Registers one token. */
@@ -363,6 +465,7 @@ export { del as delete };
 export const options: Verb;
 export const all: Verb;
 export const route: RouteVerb;
+export const ws: SocketVerb;
 export const set: Nodey['set'];
 export const token: Nodey['token'];
 export const ask: Ask;
@@ -384,11 +487,17 @@ export function json(value: unknown, init?: ResponseInit): NodeyResponse;
 /** Sends the client elsewhere. status: 301, 302 (default), 303, 307 or 308. */
 export function redirect(url: string | URL, status?: 301 | 302 | 303 | 307 | 308): NodeyResponse;
 /**
- * A file, with its type, ETag and Last-Modified; a client that has it already gets a 304.
- * path: relative to the worker's working directory, or to `root`. 404 when there is no such
- * file. It must fit one line of the protocol (`max_line`), a third more than its size.
+ * A file, with its type, ETag and Last-Modified; a client that has it already gets a 304, and
+ * one that wants a part of it that part. path: relative to the worker's working directory, or
+ * to `root`. 404 when there is no such file. Of any size; a file below one of the folders that
+ * nodey may read (`file_roots`) does not pass through the worker.
  */
 export function file(path: string, options?: FileOptions): object;
+/**
+ * Server-sent events, each sent at once. source: a generator function, or what it gives. It is
+ * ended (`return()`) when the client goes away, and when the worker is to end.
+ */
+export function sse(source: Events | (() => Events), init?: ResponseInit): NodeyResponse;
 
 declare const nodey: Nodey & {
     Nodey: typeof Nodey;
@@ -402,6 +511,7 @@ declare const nodey: Nodey & {
     json: typeof json;
     redirect: typeof redirect;
     file: typeof file;
+    sse: typeof sse;
     log: Logger;
 };
 export default nodey;

@@ -3,8 +3,8 @@ import nodey from './index.cjs';
 
 export default nodey;
 export const {
-    get, post, put, patch, head, options, all, route, set, token, ask, start,
-    before, after, onStart, onStop, response, text, html, json, redirect, file,
+    get, post, put, patch, head, options, all, route, ws, set, token, ask, start,
+    before, after, onStart, onStop, response, text, html, json, redirect, file, sse, serve,
     Nodey, NodeyError, HTTPError, log,
 } = nodey;
 const del = nodey.delete; // no name for a variable

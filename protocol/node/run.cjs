@@ -5,10 +5,14 @@
  * that is not installed, a syntax error, no handler.  This tells the supervisor why.  It
  * leaves everything else alone until then, for the script may be a worker that speaks
  * the protocol by itself; once the SDK is loaded, that does all of it.
+ *
+ * And a script may know nothing of nodey: when it listens on a port, or exports an app, that
+ * is what is served (lib/serve).
  */
 'use strict';
 
 const START_SECONDS = 30; // whoever lives longer has served
+const EXPORTS_MS = 100; // after that long a script that exports an app, and never listens, is served
 const SDK_LOADED = Symbol.for('nodey.loaded');
 const { env, pid, ppid } = process;
 
@@ -67,8 +71,45 @@ function hushTypeless() {
     };
 }
 
+/* A script that was written for a port of its own: its server is the app. */
+function catchServers() {
+    const { Server } = require('node:net'); // the SDK needs that anyway
+    const { listen } = Server.prototype;
+    Server.prototype.listen = function (...args) {
+        return require('./lib/serve/listen.cjs').take(this, args) ?? listen.apply(this, args);
+    };
+}
+
+/* A script that only exports its app. */
+function catchExports() {
+    const serve = (isIdle) => require('./lib/serve/exported.cjs').serveExport(isIdle);
+    const timer = setTimeout(serve, EXPORTS_MS, false).unref();
+    process.once('beforeExit', () => {
+        clearTimeout(timer);
+        if (!inputHasEnded()) serve(true);
+    });
+}
+
+/* Processes that Node's cluster starts would share a port that there is none of. */
+function refuseCluster() {
+    let source;
+    try {
+        source = require('node:fs').readFileSync(process.argv[1], 'utf8');
+    } catch {
+        return;
+    }
+    if (!/\bcluster\b/.test(source)) return;
+    require('node:cluster').fork = () => {
+        throw new Error('cluster.fork(): nodey starts the processes itself: write  instances = 4  in ' +
+            `[workers.${env.NODEY_WORKER}], and let this script only do what the forked process does`);
+    };
+}
+
 if (isWorker()) {
     hushTypeless();
+    catchServers();
+    catchExports();
+    refuseCluster();
     process.on('uncaughtExceptionMonitor', onCrash);
     process.on('exit', onExit);
 }

@@ -13,87 +13,29 @@ const path = require('node:path');
 const { pathToFileURL } = require('node:url');
 const asks = require('./lib/ask.cjs');
 const calls = require('./lib/calls.cjs');
-const { parseCookies } = require('./lib/cookies.cjs');
-const { NodeyError, STATUS_OF_CODE, inspect, messageOf } = require('./lib/errors.cjs');
+const { NodeyError, inspect, messageOf } = require('./lib/errors.cjs');
 const { readFrame } = require('./lib/frame.cjs');
 const hooks = require('./lib/hooks.cjs');
-const { headersOf } = require('./lib/listed.cjs');
 const registry = require('./lib/registry.cjs');
 const { mode } = require('./lib/stdio.cjs');
 const wire = require('./lib/wire.cjs');
 const { encodeBody } = require('./lib/testbody.cjs');
+const { TestExchange, TestResponse, StreamResponse } = require('./lib/testanswer.cjs');
+const { isPieces, Upload, TestSocket } = require('./lib/testpieces.cjs');
 
 const VERBS = ['get', 'post', 'put', 'patch', 'delete', 'head', 'options'];
-const DEFAULT_TYPES = {
-    body: 'text/plain; charset=utf-8', json: 'application/json', body64: 'application/octet-stream',
-};
-const NO_BODY = [204, 304];
 
 if (mode === 'supervised' || mode === 'hand') {
     throw new Error('nodey/testing: load it before nodey, or run the test with  node --test');
 }
 
-/* ---- what comes back */
-
-class TestResponse {
-    constructor(method, { status = 200, headers = {}, body, body64, json }) {
-        const kind = ['body', 'json', 'body64'].find((name) => ({ body, json, body64 })[name] !== undefined);
-        const type = kind ? { 'content-type': DEFAULT_TYPES[kind] } : {};
-        this.status = status;
-        this.headers = headersOf({ ...type, ...headers });
-        const text = json === undefined ? body ?? '' : JSON.stringify(json);
-        const bytes = body64 === undefined ? Buffer.from(text) : Buffer.from(body64, 'base64');
-        this.body = method === 'HEAD' || NO_BODY.includes(status) ? Buffer.alloc(0) : bytes;
-    }
-
-    get ok() {
-        return this.status >= 200 && this.status < 300;
-    }
-
-    get cookies() {
-        const pairs = this.headers.getAll('set-cookie').map((field) => field.split(';')[0]);
-        return parseCookies(pairs);
-    }
-
-    text() {
-        return this.body.toString('utf8');
-    }
-
-    json() {
-        try {
-            return JSON.parse(this.text());
-        } catch (cause) {
-            throw new Error(`the answer is not JSON (${this.status}): ${inspect(this.text())}`, { cause });
-        }
-    }
-}
-
-/* As nodey answers for an `error` frame. */
-function fromError(method, { code = 'internal', message, status = STATUS_OF_CODE[code] ?? 500, data }) {
-    const title = require('node:http').STATUS_CODES[status];
-    const json = { type: 'about:blank', title, status, detail: message, data };
-    return new TestResponse(method, { status, headers: { 'content-type': 'application/problem+json' }, json });
-}
-
-const waiting = new Map(); // by frame id: { client, method, resolve, reject }
+const waiting = new Map(); // TestExchanges, by frame id
 let nextId = 1;
-
-/* An ask fails with whatever was thrown, a request only with what was no answer. */
-function settle({ client, method, resolve, reject }, frame) {
-    const thrown = client.takeError(frame.id);
-    const isBug = client.throwErrors && !(thrown instanceof NodeyError);
-    if (frame.type === 'answer') resolve(frame.value);
-    else if (frame.type !== 'error') resolve(new TestResponse(method, frame));
-    else if (method === undefined || (thrown && isBug)) reject(thrown ?? new NodeyError(frame.code, frame.message));
-    else resolve(fromError(method, frame));
-}
 
 function take(line) {
     const frame = JSON.parse(line);
-    const entry = waiting.get(frame.id);
-    if (!entry || frame.type === 'log') return;
-    waiting.delete(frame.id);
-    settle(entry, frame);
+    const entry = frame.type === 'log' ? undefined : waiting.get(frame.id);
+    if (entry?.take(frame)) waiting.delete(frame.id);
 }
 
 /* ---- what handlers ask */
@@ -144,6 +86,11 @@ async function load(target, home) {
         registry.swap(before);
     }
     if (home.isEmpty) throw new Error(`${file} registered no handler`);
+}
+
+function checkTarget(target) {
+    if (typeof target === 'string' && target[0] === '/') return;
+    throw new TypeError(`the target must be a path such as '/fib?num=10', not ${inspect(target)}`);
 }
 
 class Client {
@@ -201,24 +148,20 @@ class Client {
         return error;
     }
 
-    #send(frame, method, serve) {
+    #send(frame, serve, { method, isStream, isSocket, pieces } = {}) {
         return new Promise((resolve, reject) => {
             const id = nextId++;
-            waiting.set(id, { client: this, method, resolve, reject });
+            const entry = new TestExchange(id, { client: this, method, isStream, isSocket, resolve, reject });
+            waiting.set(id, entry);
+            if (pieces) entry.upload = new Upload(id, pieces);
             serve(readFrame(JSON.stringify({ id, ...frame })), Date.now(), this.#home);
         });
     }
 
-    async request(method, target, options = {}) {
-        if (typeof target !== 'string' || target[0] !== '/') {
-            throw new TypeError(`the target must be a path such as '/fib?num=10', not ${inspect(target)}`);
-        }
-        await this.start();
+    #frameOf(method, target, { headers, ...body }, options) {
         const at = target.indexOf('?');
-        const { headers, ...body } = encodeBody(options);
-        const upper = method.toUpperCase();
-        const frame = {
-            method: upper,
+        return {
+            method,
             path: new URL(`http://x${at < 0 ? target : target.slice(0, at)}`).pathname,
             query: at < 0 ? undefined : target.slice(at + 1),
             headers: { host: 'localhost', ...headers },
@@ -226,12 +169,31 @@ class Client {
             timeout: options.timeout,
             ...body,
         };
-        return this.#send(frame, upper, calls.serveRequest);
+    }
+
+    async request(method, target, { stream = false, ...options } = {}) {
+        checkTarget(target);
+        await this.start();
+        const pieces = isPieces(options.body) ? options.body : null;
+        const encoded = encodeBody(pieces ? { ...options, body: undefined } : options);
+        const upper = method.toUpperCase();
+        const frame = this.#frameOf(upper, target, encoded, options);
+        if (pieces) frame.more = true;
+        return this.#send(frame, calls.serveRequest, { method: upper, isStream: stream, pieces });
+    }
+
+    async ws(target, { protocols = [], ...options } = {}) {
+        checkTarget(target);
+        await this.start();
+        const encoded = encodeBody(options);
+        if (protocols.length > 0) encoded.headers['sec-websocket-protocol'] = protocols.join(', ');
+        const frame = { ...this.#frameOf('GET', target, encoded, options), upgrade: 'websocket' };
+        return this.#send(frame, calls.serveRequest, { method: 'GET', isSocket: true });
     }
 
     async ask(token, args) {
         await this.start();
-        return this.#send({ type: 'ask', token, args }, undefined, calls.serveAsk);
+        return this.#send({ type: 'ask', token, args }, calls.serveAsk);
     }
 }
 
@@ -254,4 +216,4 @@ function client(target, options) {
     return new Client(target, options);
 }
 
-module.exports = { client, Client, TestResponse };
+module.exports = { client, Client, TestResponse, StreamResponse, TestSocket };

@@ -28,8 +28,8 @@ export interface RequestOptions {
     headers?: HeadersInput;
     /** Sent as JSON. */
     json?: unknown;
-    /** Sent as it is. */
-    body?: string | Uint8Array;
+    /** Sent as it is; what gives pieces is sent in pieces. */
+    body?: string | Uint8Array | Iterable<string | Uint8Array> | AsyncIterable<string | Uint8Array>;
     /** Sent as a form: urlencoded, or multipart when there are `files`. */
     form?: Record<string, FormValue | readonly FormValue[]>;
     files?: Record<string, TestFile | readonly TestFile[]>;
@@ -39,12 +39,41 @@ export interface RequestOptions {
     timeout?: number;
 }
 
+export interface SocketOptions {
+    headers?: HeadersInput;
+    protocols?: readonly string[];
+    ip?: string;
+}
+
+/** An answer of a request with `{ stream: true }`: `for await (const piece of response)`. */
+export class StreamResponse {
+    readonly status: number;
+    readonly ok: boolean;
+    readonly headers: RequestHeaders;
+    /** As if the client went away. */
+    cancel(): void;
+    [Symbol.asyncIterator](): AsyncIterator<Buffer>;
+}
+
+/** The client's end of a WebSocket. */
+export class TestSocket {
+    readonly protocol: string;
+    send(data: string | Uint8Array): void;
+    close(code?: number, reason?: string): void;
+    /** The next message; undefined when the socket is closed. */
+    receive(): Promise<string | Buffer | undefined>;
+    [Symbol.asyncIterator](): AsyncIterator<string | Buffer>;
+    readonly closed: Promise<{ code: number; reason: string }>;
+}
+
 export class TestResponse {
     readonly status: number;
     /** Whether the status is 200 to 299. */
     readonly ok: boolean;
     readonly headers: RequestHeaders;
     readonly body: Buffer;
+    /** What came behind the body; undefined when nothing did. */
+    readonly trailers?: RequestHeaders;
     /** The cookies that were set, by name. */
     readonly cookies: Record<string, string | undefined>;
     text(): string;
@@ -57,7 +86,11 @@ export class Client {
     tokens: Record<string, (args: any) => unknown>;
     throwErrors: boolean;
     /** target: a path and a query, `/fib?num=10`. */
+    request(method: string, target: string, options: RequestOptions & { stream: true }): Promise<StreamResponse>;
     request(method: string, target: string, options?: RequestOptions): Promise<TestResponse>;
+    /** Opens a WebSocket. Rejects with an error that has the `response` when it is refused. */
+    ws(target: string, options?: SocketOptions): Promise<TestSocket>;
+    get(target: string, options: RequestOptions & { stream: true }): Promise<StreamResponse>;
     get(target: string, options?: RequestOptions): Promise<TestResponse>;
     post(target: string, options?: RequestOptions): Promise<TestResponse>;
     put(target: string, options?: RequestOptions): Promise<TestResponse>;
@@ -79,6 +112,12 @@ export class Client {
  */
 export function client(worker?: string | URL, options?: ClientOptions): Client;
 
-declare const testing: { client: typeof client; Client: typeof Client; TestResponse: typeof TestResponse };
+declare const testing: {
+    client: typeof client;
+    Client: typeof Client;
+    TestResponse: typeof TestResponse;
+    StreamResponse: typeof StreamResponse;
+    TestSocket: typeof TestSocket;
+};
 export default testing;
 export type { NodeyError };

@@ -2,4 +2,4 @@
 import testing from './testing.cjs';
 
 export default testing;
-export const { client, Client, TestResponse } = testing;
+export const { client, Client, TestResponse, StreamResponse, TestSocket } = testing;

@@ -5,8 +5,9 @@ const assert = require('node:assert/strict');
 const { spawn } = require('node:child_process');
 const path = require('node:path');
 const { test } = require('node:test');
+const { Conversation } = require('./lib/conversation.js');
 const { SDK, script, startSource } = require('./lib/worker.js');
-const { expand } = require(path.join(SDK, 'lib/hand.cjs'));
+const { expand, show } = require(path.join(SDK, 'lib/hand.cjs'));
 
 const HEAD = "const nodey = require('nodey');\n";
 
@@ -135,4 +136,31 @@ test("Node's own prompt keeps its stdout, and no worker starts there", async (t)
     ]);
     assert.match(seen, /asked 8/);
     assert.doesNotMatch(seen, /Ctrl-D ends/); // the worker's own prompt
+});
+
+test('streams come to their end by hand, whatever the input does', async (t) => {
+    const worker = startSource(t, `
+        const nodey = require('nodey');
+        nodey.get('/', () => nodey.sse(async function* () {
+            for (let n = 0; n < 3; n++) { yield String(n); await new Promise((resolve) => setTimeout(resolve, 20)); }
+        }));
+    `, { hand: true });
+    worker.send({ id: 1, method: 'GET', path: '/' });
+    const talk = new Conversation(worker);
+    worker.close();
+    await talk.receive({ id: 1, text: 'data: 0\n\ndata: 1\n\ndata: 2\n\n', end: true });
+    assert.equal((await worker.ended()).code, 0);
+    const rows = "nodey.get('/', function* () { for (let n = 0; n < 40; n++) yield 'x'.repeat(10000); });";
+    const other = startSource(t, `const nodey = require('nodey'); ${rows}`, { hand: true });
+    other.send({ id: 1, method: 'GET', path: '/' });
+    await new Conversation(other).receive({ id: 1, size: 400000, end: true }); // and nobody gives credit
+    other.close();
+    assert.equal((await other.ended()).code, 0);
+});
+
+test('pieces are shown as what they hold', () => {
+    assert.equal(show('{"type":"chunk","id":1,"body":"a\\n"}'), 'a\n');
+    assert.equal(show('{"type":"chunk","id":1,"body64":"AAE="}'), '(2 bytes)\n');
+    assert.equal(show('{"type":"end","id":1}'), '(the end)\n');
+    assert.equal(show('{"id":1,"body":"a"}'), 'a\n');
 });

@@ -28,7 +28,7 @@ test('ready says what there is, once the whole script has run', async (t) => {
     assert.equal(ready.concurrency, 200);
     assert.equal(ready.pid, worker.child.pid);
     assert.match(ready.sdk, /^nodey-node\/\d+\.\d+\.\d+$/);
-    assert.deepEqual(ready.features, ['cancel', 'ask', 'nested', 'ping', 'drain']);
+    assert.deepEqual(ready.features, ['cancel', 'ask', 'nested', 'ping', 'drain', 'stream', 'sendfile', 'ws']);
     assert.deepEqual(ready.routes, [{ path: '/a', method: 'GET' }]);
     assert.deepEqual(ready.tokens, ['Late']);
     assert.deepEqual(ready.files, [worker.child.spawnargs[1]]);

@@ -4,6 +4,7 @@
 const assert = require('node:assert/strict');
 const { test } = require('node:test');
 const { startSource } = require('./lib/worker.js');
+const { Conversation } = require('./lib/conversation.js');
 
 const HEAD = "const nodey = require('nodey');\n";
 
@@ -144,13 +145,24 @@ test('a value that JSON cannot hold fails that request and names the route', asy
     await worker.finish();
 });
 
-test('an answer over the line limit is an error that gives both sizes', async (t) => {
-    const worker = await serve(t, "nodey.get('/', () => 'é'.repeat(600));", { env: { NODEY_MAX_LINE: '1000' } });
-    const frame = await worker.get(1, '/');
+test('an answer over the line limit is sent in pieces, with its length; that of an ask is an error', async (t) => {
+    const worker = await serve(t, `
+        nodey.get('/text', () => 'é'.repeat(600));
+        nodey.get('/json', () => [201, { e: 'é'.repeat(600) }, { 'x-a': 'b' }]);
+        nodey.set({ Long: () => 'é'.repeat(600) });
+    `, { env: { NODEY_MAX_LINE: '1000' } });
+    const conversation = new Conversation(worker);
+    worker.send({ id: 1, method: 'GET', path: '/text' });
+    await conversation.receive({ id: 1, status: 200, headers: { 'content-length': '1200' }, text: 'é'.repeat(600), end: true });
+    worker.send({ id: 2, method: 'GET', path: '/json' });
+    await conversation.receive({ id: 2, status: 201, text: `{"e":"${'é'.repeat(600)}"}`, end: true,
+        headers: { 'content-type': 'application/json', 'content-length': '1208', 'x-a': 'b' } });
+    worker.send({ type: 'ask', id: 3, token: 'Long' });
+    const frame = await worker.next();
     assert.equal(frame.code, 'internal');
-    assert.match(frame.message, /GET \/: the answer is a line of 12\d\d bytes, .* one line of 1000 bytes/);
+    assert.match(frame.message, /token Long: the answer is a line of 12\d\d bytes, .* one line of 1000 bytes/);
     worker.send({ type: 'hello', limits: { max_line: 2000 } });
-    assert.equal((await worker.get(2, '/')).body.length, 600);
+    assert.equal((await worker.get(2, '/text')).body.length, 600);
     await worker.finish();
 });
 

@@ -5,6 +5,7 @@ const assert = require('node:assert/strict');
 const fs = require('node:fs');
 const path = require('node:path');
 const { test } = require('node:test');
+const { Conversation } = require('./lib/conversation.js');
 const { ROOT, SDK, script, startWorker } = require('./lib/worker.js');
 
 const NAMED_MEMBERS_ONLY = ['ready', 'error', 'pong'];
@@ -52,9 +53,13 @@ function fillIn(line, bound) {
 
 async function runSteps(worker, steps) {
     const bound = {};
-    for (const step of steps) {
-        if (step.send !== undefined) worker.send(fillIn(step.send, bound));
-        else expectFrame(step.expect, await worker.next(), bound);
+    const conversation = new Conversation(worker);
+    for (const { send, expect, receive, upload, quiet } of steps) {
+        if (send !== undefined) worker.send(fillIn(send, bound));
+        else if (receive !== undefined) await conversation.receive(receive);
+        else if (upload !== undefined) await conversation.upload(upload);
+        else if (quiet !== undefined) await conversation.quiet(quiet);
+        else expectFrame(expect, await conversation.expect(), bound);
     }
 }
 

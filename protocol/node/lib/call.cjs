@@ -6,6 +6,8 @@
  */
 'use strict';
 
+const { plainHeaders } = require('./encode.cjs');
+const { inspect } = require('./errors.cjs');
 const { addHints, CONTEXT } = require('./hints.cjs');
 
 const NO_HEADERS = Object.freeze({ __proto__: null });
@@ -27,6 +29,8 @@ class Call {
         this.key = null; // in the table of open calls
         this.ended = false;
         this.controller = null;
+        this.exchange = null; // when its body or its answer comes in pieces
+        this.bytes = undefined; // its body, once somebody wanted bytes
     }
 
     get method() {
@@ -66,7 +70,7 @@ class Context {
     #log;
     #ask;
 
-    /** services: { logFor(call), askFor(call, token, args, options) }. */
+    /** services: { logFor(call), askFor(call, token, args, options), sendInfo(call, status, headers) }. */
     constructor(call, services) {
         this.#call = call;
         this.#services = services;
@@ -82,6 +86,17 @@ class Context {
 
     get signal() {
         return this.#call.signal;
+    }
+
+    get stopping() {
+        return require('./stopping.cjs').signal;
+    }
+
+    info(status, headers = {}) {
+        if (!Number.isInteger(status) || status < 102 || status > 199) {
+            throw new RangeError(`info: the status is ${inspect(status)}; it must be 102 to 199, such as 103`);
+        }
+        this.#services.sendInfo(this.#call, status, plainHeaders(headers));
     }
 
     get log() {

@@ -8,17 +8,21 @@
 
 const { serving, askFor } = require('./ask.cjs');
 const { Reply, toReply, responseLine, answerLine, errorLine } = require('./encode.cjs');
+const exchanges = require('./exchanges.cjs');
 const {
-    NodeyError, HTTPError, STATUS_OF_CODE, codeOfStatus, clientStatusOf, stackOf, messageOf,
+    NodeyError, HTTPError, STATUS_OF_CODE, codeOfStatus, clientStatusOf, refusal, stackOf, messageOf,
 } = require('./errors.cjs');
 const log = require('./log.cjs');
 const { handlerOf, giveStack } = require('./places.cjs');
 const registry = require('./registry.cjs');
+const { findRoute } = require('./router.cjs');
 const wire = require('./wire.cjs');
+
+const LONGEST_LINE = 16 * 1024 * 1024; // that max_line can be set to
 
 const isDev = process.env.NODEY_DEV === '1';
 const dev = isDev ? require('./dev.cjs') : null;
-const services = { askFor, logFor: (call) => log.logger(() => call) };
+const services = { askFor, logFor: (call) => log.logger(() => call), sendInfo };
 
 const open = new Map();
 let Call = null; // these are loaded with the first line, after `ready`
@@ -50,13 +54,26 @@ function newRequest(call, params) {
     return new Request(call, params);
 }
 
+/* Answers with one line, the last of this call. */
 function end(call, line) {
     if (call.ended) return;
+    if (call.exchange) call.exchange.answer(line);
+    else wire.send(line);
+    close(call);
+}
+
+function close(call) {
+    if (call.ended) return;
     call.ended = true;
-    wire.send(line);
     if (!call.isOpen) return;
     open.delete(call.key);
     if (open.size === 0) onIdle();
+}
+
+/* An interim answer, while there is somebody to hear it. */
+function sendInfo(call, status, headers) {
+    if (call.encode !== responseLine || call.ended || call.cancelled || call.exchange?.isBegun) return;
+    wire.send(`{"type":"info","id":${call.idText},"status":${status},"headers":${JSON.stringify(headers)}}\n`);
 }
 
 /* ---- failures */
@@ -94,7 +111,7 @@ function encodeError(call, error) {
     const described = describe(call, error);
     try {
         const hasHeaders = error instanceof HTTPError && error.headers && call.encode === responseLine;
-        return hasHeaders ? problemLine(call, error) : errorLine(call.idText, described);
+        return hasHeaders && !call.exchange?.isBegun ? problemLine(call, error) : errorLine(call.idText, described);
     } catch {
         return errorLine(call.idText, { ...described, data: undefined });
     }
@@ -106,51 +123,77 @@ function logFailure(call, error) {
     log.write('error', `${supervised}${call.who} failed: ${stackOf(error)}`, undefined, call);
 }
 
-function fail(call, error) {
-    if (call.ended) return;
+/* Tells of an error that no client is to hear of. */
+function report(call, error) {
     const isExpected = error instanceof NodeyError ? error.status < 500 : clientStatusOf(error) !== undefined;
     if (!isExpected) giveStack(call, error);
     if (call.home.fake) call.home.fake.failed(call, error);
     else if (!isExpected && !wasCancelled(call, error)) logFailure(call, error);
+}
+
+function fail(call, error) {
+    if (call.ended) return;
+    report(call, error);
     end(call, encodeError(call, error));
 }
 
 /* ---- results */
 
-function finish(call, line) {
-    if (line.length * 3 > call.maxLine && Buffer.byteLength(line) > call.maxLine) {
-        const { TooLong } = require('./collect.cjs');
-        const size = Buffer.byteLength(line);
-        fail(call, new TooLong(call.who, `the answer is a line of ${size} bytes`, call.maxLine));
-        return;
-    }
-    end(call, line);
+function isTooLong(call, line) {
+    return line.length * 3 > call.maxLine && Buffer.byteLength(line) > call.maxLine;
+}
+
+function tooLong(call, line) {
+    const size = Buffer.byteLength(line);
+    const more = call.maxLine < LONGEST_LINE ? ` (max_line, which can be raised to ${LONGEST_LINE})` : '';
+    const error = new RangeError(`${call.who}: the answer is a line of ${size} bytes, and an answer must fit ` +
+        `one line of ${call.maxLine} bytes${more}`);
+    return refusal(error);
+}
+
+/* value: what the line was made of. */
+function finish(call, line, value) {
+    if (!isTooLong(call, line)) end(call, line);
+    else if (call.encode === responseLine) hold(call, Promise.resolve(toReply(value, call)), (reply) => sendPieces(call, reply));
+    else fail(call, tooLong(call, line));
+}
+
+function sendPieces(call, reply) {
+    hold(call, require('./stream.cjs').send(call, reply), (line) => {
+        if (line === undefined) close(call);
+        else end(call, line);
+    });
 }
 
 function checkAnswer(call, value) {
     if (call.encode === responseLine && call.frame.token === undefined) dev.checkAnswer(call, handlerOf(call), value);
 }
 
+function settleEncoded(call, encoded, value) {
+    if (typeof encoded === 'string') finish(call, encoded, value);
+    else sendPieces(call, encoded);
+}
+
 function settle(call, value) {
     try {
         if (dev && !call.home.isHooked) checkAnswer(call, value);
-        const line = call.encode(call.idText, value, call);
-        if (typeof line === 'string') finish(call, line);
-        else hold(call, line, (text) => finish(call, text));
+        const encoded = call.encode(call.idText, value, call);
+        if (isThenable(encoded)) hold(call, encoded, (whole) => settleEncoded(call, whole, value));
+        else settleEncoded(call, encoded, value);
     } catch (error) {
         fail(call, error);
     }
 }
 
 /* Keeps a call open until a promise settles. */
-function hold(call, promise, then) {
+function hold(call, promise, then, failed = (error) => fail(call, error)) {
     if (!call.isOpen) {
         call.isOpen = true;
         // A person may type an id twice, or none: both calls are open all the same.
         call.key = call.id === null || open.has(call.id) ? call : call.id;
         open.set(call.key, call);
     }
-    promise.then(then, (error) => fail(call, error));
+    promise.then(then, failed);
 }
 
 function isThenable(value) {
@@ -169,21 +212,35 @@ function run(call, handler, input) {
     else settle(call, result);
 }
 
-/* The handler with the hooks around it; what a hook before it returns is the answer. */
-async function runHooks(call, request, handler, input, context) {
-    const { before, after } = call.home;
-    let value;
-    for (const hook of before) {
-        value = await hook(request, context);
-        if (value !== undefined) break;
+/* What a hook returns, if one does, is the answer. */
+async function runBeforeHooks(call, request, context) {
+    for (const hook of call.home.before) {
+        const value = await hook(request, context);
+        if (value !== undefined) return value;
     }
+    return undefined;
+}
+
+/* The handler with the hooks around it. */
+async function runHooks(call, request, handler, input, context) {
+    let value = await runBeforeHooks(call, request, context);
     if (value === undefined) {
         value = await handler(input, context);
         if (dev) checkAnswer(call, value);
     }
-    if (after.length === 0) return value;
-    let reply = await toReply(value, call);
-    for (const hook of after) {
+    if (call.home.after.length === 0) return value;
+    const reply = await toReply(value, call);
+    try {
+        return await runAfterHooks(call, request, reply, context);
+    } catch (error) {
+        require('./stream.cjs').discard(reply.value); // it may hold a file
+        throw error;
+    }
+}
+
+async function runAfterHooks(call, request, first, context) {
+    let reply = first;
+    for (const hook of call.home.after) {
         reply.status ??= reply.value === undefined ? 204 : 200; // a hook wants to know
         const other = await hook(request, reply, context);
         // A hook may have put anything into the headers: they are looked at once more.
@@ -236,24 +293,63 @@ function serveToken(call, token) {
     }
 }
 
+/* Runs what needs all of the request's body. */
+function whenWhole(call, serve) {
+    if (call.frame.more !== true) {
+        serve();
+        return;
+    }
+    call.exchange = exchanges.open(call.frame);
+    hold(call, require('./upload.cjs').collect(call.exchange), (bytes) => {
+        call.bytes = bytes;
+        serve();
+    });
+}
+
+function serveStreamed(call, { target, params }) {
+    if (call.frame.more === true) call.exchange = exchanges.open(call.frame);
+    const request = new (require('./upload.cjs').StreamRequest)(call, params);
+    runRequest(call, request, target.handler, request);
+}
+
+function serveRoute(call, { target, params }) {
+    if (target.isStreamed) {
+        serveStreamed(call, { target, params });
+        return;
+    }
+    const request = newRequest(call, params);
+    if (target.isSocket) {
+        require('./socket.cjs').serve(call, target, request, socketServices);
+    } else {
+        whenWhole(call, () => runRequest(call, request, target.handler, request));
+    }
+}
+
+const socketServices = {
+    run: (call, handler, ...inputs) => serving.run(call, handler, ...inputs, new Context(call, services)),
+    runBefore: (call, request) => serving.run(call, runBeforeHooks, call, request, new Context(call, services)),
+    settle, hold, fail, report, close,
+};
+
+function notFound(call, match) {
+    if (!match) return new HTTPError(404, `this worker has no route for ${call.who}`);
+    if (match.allow !== '') return methodNotAllowed(call, match.allow);
+    return new HTTPError(426, `${call.who}: this path takes WebSockets`, { headers: { upgrade: 'websocket' } });
+}
+
 /** home: the registry that serves it. */
 function serveRequest(frame, nowMs, home = registry.current) {
     const { method, path, token } = frame;
-    const call = newCall(frame, `${method} ${path}`, nowMs, home);
-    call.encode = responseLine;
-    if (token !== undefined) {
-        serveToken(call, token);
+    const match = token === undefined ? findRoute(home.router, frame) : null;
+    if (home.app && token === undefined && !match?.target) {
+        home.app.serve(frame, nowMs);
         return;
     }
-    const match = home.router.find(method, path);
-    if (match?.target) {
-        const request = newRequest(call, match.params);
-        runRequest(call, request, match.target, request);
-    } else if (match) {
-        fail(call, methodNotAllowed(call, match.allow));
-    } else {
-        fail(call, new HTTPError(404, `this worker has no route for ${call.who}`));
-    }
+    const call = newCall(frame, `${method} ${path}`, nowMs, home);
+    call.encode = responseLine;
+    if (token !== undefined) whenWhole(call, () => serveToken(call, token));
+    else if (match?.target) serveRoute(call, match);
+    else fail(call, notFound(call, match));
 }
 
 function serveAsk(frame, nowMs, home = registry.current) {

@@ -3,24 +3,26 @@
  *
  * Envelopes are written by hand around JSON.stringify of the value, `id` first and the
  * value last: a third of the time, and the order that the supervisor reads fastest.
- * Pure, but for what must be read first (a stream, a file): that gives a promise.
+ * What does not fit one line, or is not there yet, stays a Reply: see stream.cjs.
  */
 'use strict';
 
 const { isFinalStatus, inspect, refusal } = require('./errors.cjs');
 
 const HEADER_NAME = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/;
+const ONE_LINE = 524288; // of text or bytes; more of it must not wait in memory for a slow client
 const HEADER_VALUE = /^[\t\x20-\x7e\x80-\xff]*$/;
 
 /** What `response()` returns: a value with a status and headers. */
 class Reply {
-    constructor(value, { status, headers } = {}) {
+    constructor(value, { status, headers, trailers } = {}) {
         if (status !== undefined && !isFinalStatus(status)) {
             throw refusal(new RangeError(`response: status is ${inspect(status)}; it must be 200 to 599`));
         }
         this.value = value;
         this.status = status;
         this.headers = headers === undefined ? {} : plainHeaders(headers);
+        this.trailers = trailers; // an object, or a function that gives one when all is sent
     }
 
     setHeader(name, value) {
@@ -83,7 +85,7 @@ function adviceOn(value) {
     if (typeof value.then === 'function') return 'is a promise: an await is missing';
     if (value instanceof Map) return 'is a Map: use Object.fromEntries(map)';
     if (value instanceof Set) return 'is a Set: use [...set]';
-    return isStream(value) ? 'is a stream or generator: collect it first' : null;
+    return isStream(value) ? 'is a stream or generator: return it by itself' : null;
 }
 
 /* What JSON.stringify writes as {}, with all that was in it gone: a sentence, or null. */
@@ -136,15 +138,30 @@ function isFetchBody(value) {
     return (tag === 'Response' || tag === 'Blob' || tag === 'File') && typeof value.arrayBuffer === 'function';
 }
 
-/** Whether a value must be read before it can be sent. */
-function mustBeRead(value) {
-    if (typeof value !== 'object' || value === null || Array.isArray(value)) return false;
-    return value.isFileAnswer === true || isStream(value) || isFetchBody(value);
+function isObject(value) {
+    return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
+/** Whether a value brings a status or headers of its own. */
+function isAnswer(value) {
+    return isObject(value) && (value.isFileAnswer === true || isFetchBody(value));
+}
+
+/** Whether a body is sent in pieces. */
+function hasPieces(value) {
+    if (typeof value === 'string') return value.length > ONE_LINE;
+    if (!isObject(value)) return false;
+    return value.byteLength === undefined ? isStream(value) : value.byteLength > ONE_LINE;
 }
 
 function bytesOf(value) {
     if (ArrayBuffer.isView(value)) return Buffer.from(value.buffer, value.byteOffset, value.byteLength);
     return value instanceof ArrayBuffer ? Buffer.from(value) : null;
+}
+
+/* A file that nodey sends itself. */
+function fileTail({ file, offset, length }) {
+    return `,"file":${JSON.stringify(file)},"offset":${offset},"length":${length}}\n`;
 }
 
 /* The last member of a response and the line's end. */
@@ -157,6 +174,7 @@ function bodyTail(value, who) {
     case 'object': {
         const bytes = bytesOf(value);
         if (bytes) return `,"body64":"${bytes.toString('base64')}"}\n`;
+        if (value?.isFileBody) return fileTail(value);
         if (value instanceof Error) throw value; // returned instead of thrown: {} would tell nobody
     }
     }
@@ -183,36 +201,43 @@ function replyLine(idText, { value, status, headers }, who) {
     return head + bodyTail(value, who);
 }
 
-/* A body that must be read brings a status and headers of its own; those given around it win. */
-async function readReply({ value, status, headers }, scope) {
-    const inner = await require('./collect.cjs').collect(value, scope);
-    const settled = inner.status === 304 ? 304 : status ?? inner.status;
-    return new Reply(inner.value, { status: settled, headers: { ...inner.headers, ...headers } });
+/* What was given around an answer wins over what it brings itself. */
+function joinReplies({ status, headers, trailers }, inner) {
+    const settled = inner.isConditional ? inner.status : status ?? inner.status;
+    return new Reply(inner.value, { status: settled, headers: { ...inner.headers, ...headers }, trailers });
 }
 
 /**
- * Any result as a Reply whose value is a string, bytes, undefined or for JSON; or a
- * promise of one.  scope: { who, maxLine, method, headers, signal } of the request.
+ * Any result as a Reply whose value is a body: a string, bytes, undefined, a value for
+ * JSON, a stream, or a file that nodey sends; or a promise of one.  scope: { who, method,
+ * headers } of the request.
  */
 function toReply(value, scope) {
     let reply = value;
     if (isTuple(value)) reply = new Reply(value[1], { status: value[0], headers: value[2] });
     else if (!(value instanceof Reply)) reply = new Reply(value);
-    return mustBeRead(reply.value) ? readReply(reply, scope) : reply;
+    if (!isAnswer(reply.value)) return reply;
+    const inner = require('./stream.cjs').replyOf(reply.value, scope);
+    return inner instanceof Reply ? joinReplies(reply, inner) : inner.then((whole) => joinReplies(reply, whole));
+}
+
+function replyOrLine(idText, reply, who) {
+    return hasPieces(reply.value) || reply.trailers !== undefined ? reply : replyLine(idText, reply, who);
 }
 
 /**
- * The line that answers a request, or a promise of one.  Throws when the value cannot
- * be sent.  scope: see toReply().
+ * The line that answers a request, or a Reply that is to be sent in pieces, or a promise of
+ * one of them.  Throws when the value cannot be sent.  scope: see toReply().
  */
 function responseLine(idText, value, scope) {
     const { who } = scope;
-    if (value instanceof Reply || isTuple(value) || mustBeRead(value)) {
+    if (value instanceof Reply || isTuple(value) || isAnswer(value)) {
         const reply = toReply(value, scope);
-        if (reply instanceof Reply) return replyLine(idText, reply, who);
-        return reply.then((whole) => replyLine(idText, whole, who));
+        if (reply instanceof Reply) return replyOrLine(idText, reply, who);
+        return reply.then((whole) => replyOrLine(idText, whole, who));
     }
     if (value === undefined) return `{"id":${idText},"status":204}\n`;
+    if (hasPieces(value)) return new Reply(value);
     return `{"id":${idText}${bodyTail(value, who)}`;
 }
 
@@ -229,4 +254,4 @@ function errorLine(idText, { code, message, status, stack, data }) {
     return `{"type":"error","id":${idText},${rest.slice(1)}\n`;
 }
 
-module.exports = { Reply, plainHeaders, toJson, toReply, responseLine, answerLine, errorLine };
+module.exports = { Reply, plainHeaders, bytesOf, toJson, toReply, responseLine, answerLine, errorLine };

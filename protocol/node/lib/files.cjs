@@ -1,4 +1,9 @@
-/* files: a file as an answer. */
+/*
+ * files: a file as an answer.
+ *
+ * A file below one of the roots that `hello` names is sent by nodey itself, of any size; the
+ * others are read here.
+ */
 'use strict';
 
 const fs = require('node:fs');
@@ -6,6 +11,8 @@ const path = require('node:path');
 const { Reply, plainHeaders } = require('./encode.cjs');
 const { NodeyError, inspect } = require('./errors.cjs');
 
+const SMALL_FILE = 65536; // is read at once
+const PIECE = 65536;
 const TEXT = 'charset=utf-8';
 const TYPES = {
     __proto__: null,
@@ -33,7 +40,7 @@ class FileAnswer {
     }
 }
 
-/** See index.d.ts.  The file is read when the handler has returned. */
+/** See index.d.ts.  The file is looked at when the handler has returned. */
 function file(name, options = {}) {
     // Below a root the name is a client's, who may well send none: that is a 404.
     if (typeof name !== 'string' || (name === '' && options.root === undefined)) {
@@ -90,7 +97,77 @@ function headersFor(answer, whole, stat, tag) {
     };
 }
 
-async function readWhole(handle, answer, whole, scope) {
+/* ---- ranges */
+
+const RANGE = /^bytes=(\d*)-(\d*)$/;
+
+/*
+ * The one range that a request wants: { offset, length }; null for the whole file, also when
+ * it wants several; undefined when there is nothing of it.
+ */
+function rangeOf(headers, stat, tag) {
+    const match = RANGE.exec([headers.range].flat()[0] ?? '');
+    if (!match || (match[1] === '' && match[2] === '')) return null;
+    const condition = headers['if-range'];
+    if (condition !== undefined && condition !== tag) return null; // a date is too coarse to trust
+    const [, first, last] = match;
+    const offset = first === '' ? Math.max(0, stat.size - Number(last)) : Number(first);
+    const end = first === '' || last === '' ? stat.size : Math.min(stat.size, Number(last) + 1);
+    if (first !== '' && last !== '' && Number(last) < Number(first)) return null;
+    return offset < end ? { offset, length: end - offset } : undefined;
+}
+
+/* ---- sending */
+
+let roots = []; // as `hello` names them, their links followed
+
+/** names: absolute paths of folders whose files nodey sends itself. */
+function setRoots(names) {
+    roots = [];
+    for (const name of names) {
+        try {
+            roots.push(fs.realpathSync(name));
+        } catch {
+            // not there, or not for us: nothing below it is sent
+        }
+    }
+}
+
+function isBelowRoot(whole) {
+    return roots.some((root) => whole.startsWith(root.endsWith(path.sep) ? root : root + path.sep));
+}
+
+/* A file that nodey opens itself. */
+class FileBody {
+    constructor(file, offset, length) {
+        this.isFileBody = true;
+        this.file = file;
+        this.offset = offset;
+        this.length = length;
+    }
+}
+
+/* Gives { value, isOpen }: what stands for that part of the file, and whether it still reads from it. */
+async function bodyOf(handle, whole, { offset, length }) {
+    const real = await fs.promises.realpath(whole);
+    if (length > 0 && isBelowRoot(real)) return { value: new FileBody(real, offset, length) };
+    if (length > SMALL_FILE) {
+        const end = offset + length - 1;
+        return { value: handle.createReadStream({ start: offset, end, highWaterMark: PIECE }), isOpen: true };
+    }
+    const bytes = Buffer.alloc(length);
+    const { bytesRead } = await handle.read(bytes, 0, length, offset);
+    return { value: bytes.subarray(0, bytesRead) };
+}
+
+function conditional(value, status, headers) {
+    const reply = new Reply(value, { status, headers });
+    reply.isConditional = true; // no other status can be meant
+    return reply;
+}
+
+/* Gives { reply, isOpen }. */
+async function answerFor(handle, answer, whole, scope) {
     const stat = await handle.stat();
     if (!stat.isFile()) throw notFound(answer.file);
     const tag = `"${stat.size.toString(16)}-${Math.round(stat.mtimeMs).toString(16)}"`;
@@ -98,27 +175,37 @@ async function readWhole(handle, answer, whole, scope) {
     const isRead = scope.method === 'GET' || scope.method === 'HEAD';
     if (isRead && isFresh(scope.headers, tag, Math.floor(stat.mtimeMs / 1000))) {
         const { 'content-type': _, ...kept } = headers;
-        return new Reply(undefined, { status: 304, headers: kept });
+        return { reply: conditional(undefined, 304, kept) };
     }
-    if (Math.ceil(stat.size / 3) * 4 > scope.maxLine) {
-        const { TooLong } = require('./collect.cjs');
-        throw new TooLong(scope.who, `the file ${answer.file} has ${stat.size} bytes, a third more in base64`,
-            scope.maxLine);
+    headers['accept-ranges'] = 'bytes';
+    const range = scope.method === 'GET' ? rangeOf(scope.headers, stat, tag) : null;
+    if (range === undefined) {
+        const told = { 'content-range': `bytes */${stat.size}`, 'content-type': 'text/plain' };
+        return { reply: conditional('', 416, told) };
     }
-    return new Reply(await handle.readFile(), { headers });
+    const { offset, length } = range ?? { offset: 0, length: stat.size };
+    const { value, isOpen } = await bodyOf(handle, whole, { offset, length });
+    if (isOpen) headers['content-length'] = String(length);
+    if (!range) return { reply: new Reply(value, { headers }), isOpen };
+    headers['content-range'] = `bytes ${offset}-${offset + length - 1}/${stat.size}`;
+    return { reply: conditional(value, 206, headers), isOpen };
 }
 
+/** Gives a Reply. */
 async function readFileAnswer(answer, scope) {
     let handle;
+    let isOpen = false;
     try {
         const whole = await locate(answer);
         handle = await fs.promises.open(whole, fs.constants.O_RDONLY | fs.constants.O_NONBLOCK);
-        return await readWhole(handle, answer, whole, scope);
+        const found = await answerFor(handle, answer, whole, scope);
+        isOpen = Boolean(found.isOpen); // then its stream closes it
+        return found.reply;
     } catch (error) {
         throw NOT_THERE.includes(error.code) ? notFound(answer.file) : error;
     } finally {
-        await handle?.close();
+        if (!isOpen) await handle?.close();
     }
 }
 
-module.exports = { file, readFileAnswer };
+module.exports = { file, readFileAnswer, setRoots };

@@ -2,7 +2,7 @@
  * form: the fields and files of an HTML form, urlencoded or multipart (RFC 7578).
  *
  * Written by hand because Node 18 has no reader that works on bytes that are there
- * already.  A body is bounded by max_line, the number of its parts by MAX_PARTS.
+ * already.  A body is bounded by max_body, the number of its parts by MAX_PARTS.
  */
 'use strict';
 
@@ -156,12 +156,12 @@ function parseMultipart(body, boundary) {
     return form;
 }
 
-/** Returns { fields, files }, or throws an HTTPError: 400 when malformed, 415 when it is no form. */
-function parseForm(request) {
+/** body: the request's, whole.  Returns { fields, files }, or throws an HTTPError: 400 when malformed, 415 when it is no form. */
+function parseForm(request, body) {
     const type = request.headers.get('content-type') ?? '';
     const essence = type.split(';')[0].trim().toLowerCase();
     if (essence === 'application/x-www-form-urlencoded') {
-        return { fields: parseQuery(request.text()), files: newListed() };
+        return { fields: parseQuery(body.toString('utf8')), files: newListed() };
     }
     if (essence !== 'multipart/form-data') {
         const said = type === '' ? 'it has no content-type' : `its content-type is ${essence}`;
@@ -170,7 +170,7 @@ function parseForm(request) {
     }
     const boundary = BOUNDARY.exec(type);
     if (!boundary) throw refuse('the content-type names no boundary');
-    return parseMultipart(request.body, boundary[1] ?? boundary[2]);
+    return parseMultipart(body, boundary[1] ?? boundary[2]);
 }
 
 module.exports = { parseForm, UploadedFile };

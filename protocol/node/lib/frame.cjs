@@ -6,7 +6,7 @@
 'use strict';
 
 const BLANK = /^[ \t\r]*$/;
-const BASE64 = /^(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$/;
+const BASE64 = /^(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/][AQgw]==|[A-Za-z0-9+/]{2}[AEIMQUYcgkosw048]=)?$/;
 
 /** A line that must be answered with an error and otherwise ignored. */
 class BadLine extends Error {
@@ -75,6 +75,8 @@ function requestFault(frame) {
     if (frame.params !== undefined && !areTexts(frame.params)) {
         return 'params must be an object of strings';
     }
+    if (!isOptionalText(frame.upgrade)) return 'upgrade must be a string';
+    if (frame.more !== undefined && typeof frame.more !== 'boolean') return 'more must be true or false';
     if (frame.timeout !== undefined && !(typeof frame.timeout === 'number' && frame.timeout >= 0)) {
         return 'timeout must be a number of milliseconds';
     }
@@ -107,6 +109,36 @@ function checkError(frame) {
     return frame.id === null ? frame : needId(frame);
 }
 
+function checkBody(frame) {
+    const fault = frame.json === undefined ? bodyFault(frame) : `${frame.type} cannot have json`;
+    if (fault) throw new BadLine(null, fault);
+    return needId(frame);
+}
+
+function checkPiece(frame) {
+    if (frame.body === undefined && frame.body64 === undefined) throw new BadLine(null, `${frame.type} needs a body`);
+    return checkBody(frame);
+}
+
+function checkEnd(frame) {
+    const { code, reason } = frame;
+    if (code !== undefined && !(Number.isInteger(code) && code >= 1000 && code <= 4999)) {
+        throw new BadLine(null, 'code must be a number from 1000 to 4999');
+    }
+    if (!isOptionalText(reason)) throw new BadLine(null, 'reason must be a string');
+    if (frame.trailers !== undefined && !areHeaders(frame.trailers)) {
+        throw new BadLine(null, 'trailers must be an object of strings and arrays of strings');
+    }
+    return checkBody(frame);
+}
+
+function checkCredit(frame) {
+    if (!(Number.isSafeInteger(frame.bytes) && frame.bytes > 0)) {
+        throw new BadLine(null, 'bytes must be a number from 1 to 2^53-1');
+    }
+    return needId(frame);
+}
+
 const CHECKS = {
     __proto__: null,
     hello: (frame) => frame,
@@ -117,6 +149,10 @@ const CHECKS = {
     cancel: needId,
     ping: needId,
     error: checkError,
+    chunk: checkPiece,
+    end: checkEnd,
+    message: checkPiece,
+    credit: checkCredit,
 };
 
 function parse(line) {

@@ -59,6 +59,10 @@ function showValue(value) {
     return typeof value === 'string' ? value : JSON.stringify(value, null, 2);
 }
 
+function showBody({ body, body64 }) {
+    return body64 === undefined ? body ?? '' : `(${Buffer.from(body64, 'base64').length} bytes)`;
+}
+
 function showResponse({ status = 200, headers = {}, body, body64, json }) {
     const phrase = require('node:http').STATUS_CODES[status] ?? '';
     let text = status === 200 ? '' : `${status} ${phrase}\n`;
@@ -66,8 +70,7 @@ function showResponse({ status = 200, headers = {}, body, body64, json }) {
         for (const one of [value].flat()) text += `${name}: ${one}\n`;
     }
     if (text !== '') text += '\n';
-    if (body64 !== undefined) return `${text}(${Buffer.from(body64, 'base64').length} bytes)`;
-    return text + showValue(json !== undefined ? json : body ?? '');
+    return text + (json === undefined ? showBody({ body, body64 }) : showValue(json));
 }
 
 /** A line that the worker answers with, for a person to read. */
@@ -78,6 +81,10 @@ function show(line) {
         text = showResponse(frame);
     } else if (frame.type === 'answer') {
         text = showValue(frame.value);
+    } else if (frame.type === 'chunk' || frame.type === 'message') {
+        text = showBody(frame);
+    } else if (frame.type === 'end') {
+        text = frame.body === undefined && frame.body64 === undefined ? '(the end)' : `${showBody(frame)}\n(the end)`;
     } else if (frame.type === 'error') {
         const { code, status = STATUS_OF_CODE[code] ?? 500, message } = frame;
         text = `${status} ${code}: ${message}`;

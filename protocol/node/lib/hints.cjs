@@ -45,7 +45,6 @@ const NODEY = {
     App: ITSELF,
     app: ITSELF,
     listen: NO_LISTEN,
-    serve: NO_LISTEN,
     run: NO_LISTEN,
     use: 'write nodey.before((req) => ...) for what runs before all handlers, nodey.after((req, res) => ...) after',
     any: "write nodey.all('/path', handler)",
@@ -53,6 +52,9 @@ const NODEY = {
     send: 'return the value from the handler instead',
     static: "write nodey.get('/files/*path', (req) => nodey.file(req.params.path, { root: 'files' }))",
     sendFile: 'write  return nodey.file(path)',
+    websocket: "write nodey.ws('/path', async (socket) => { for await (const message of socket) ... })",
+    stream: 'return a generator or a stream from the handler',
+    events: 'write  return nodey.sse(generator)',
     call: "write await nodey.ask('Token', args)",
     register: 'write nodey.set({ Token: (args) => value })',
 };
@@ -93,6 +95,8 @@ const REQUEST = {
     header: HEADER,
     param: 'write req.params.NAME',
     args: 'write req.query.NAME',
+    pipe: 'write req.stream().pipe(...)',
+    on: 'write req.stream(), which is a Readable',
     arrayBuffer: 'write req.body: the bytes are there already',
     blob: 'write req.body: the bytes are there already',
     originalUrl: 'write req.url for the whole address, req.path for the path',
@@ -108,4 +112,18 @@ const UPLOAD = {
     arrayBuffer: 'write file.data: the bytes are there already',
 };
 
-module.exports = { addHints, NODEY, CONTEXT, REQUEST, UPLOAD };
+const ON_MESSAGE = 'write  for await (const message of socket)  or  socket.onmessage = (message) => ...';
+
+const SOCKET = {
+    on: ON_MESSAGE,
+    once: ON_MESSAGE,
+    addEventListener: ON_MESSAGE,
+    receive: ON_MESSAGE,
+    emit: 'write socket.send(JSON.stringify(value))',
+    sendJson: 'write socket.send(JSON.stringify(value))',
+    terminate: 'write socket.close()',
+    ping: 'nodey pings by itself',
+    readyState: 'write socket.isOpen',
+};
+
+module.exports = { addHints, NODEY, CONTEXT, REQUEST, UPLOAD, SOCKET };

@@ -14,6 +14,7 @@ const asks = require('./ask.cjs');
 const calls = require('./calls.cjs');
 const { NodeyError, inspect } = require('./errors.cjs');
 const { errorLine } = require('./encode.cjs');
+const exchanges = require('./exchanges.cjs');
 const log = require('./log.cjs');
 const registry = require('./registry.cjs');
 const { mode } = require('./stdio.cjs');
@@ -21,7 +22,7 @@ const wire = require('./wire.cjs');
 
 const PROTOCOL = 1;
 const VERSION = '0.1.0';
-const FEATURES = ['cancel', 'ask', 'nested', 'ping', 'drain'];
+const FEATURES = ['cancel', 'ask', 'nested', 'ping', 'drain', 'stream', 'sendfile', 'ws'];
 const MAX_CONCURRENCY = 100000;
 const DEFAULT_GRACE_MS = 5000;
 const STOP_HOOKS_MS = 5000;
@@ -76,30 +77,33 @@ async function mainModule() {
 /* ---- frames */
 
 function declare() {
-    const { routes, tokens } = registry.current;
+    const { routes, tokens, app } = registry.current;
     const ready = {
         type: 'ready',
         protocol: PROTOCOL,
         sdk: `nodey-node/${VERSION}`,
         pid: process.pid,
         concurrency: options.concurrency,
-        features: FEATURES,
-        routes,
+        features: app ? [...new Set([...FEATURES, ...app.features])] : FEATURES,
+        window: exchanges.WINDOW,
+        routes: app ? [...routes, { path: '/*' }] : routes,
         tokens: [...tokens.keys()],
         files: require('./sources.cjs').sourceFiles(),
     };
     wire.send(`${JSON.stringify(ready)}\n`);
 }
 
-function hello({ limits, warnings, tokens }) {
+function hello({ limits, warnings, tokens, roots }) {
     if (limits?.max_line > 0) calls.setMaxLine(limits.max_line);
+    if (limits) exchanges.setLimits(limits);
     if (Array.isArray(warnings)) warnings.forEach((warning) => log.complain(warning));
     if (Array.isArray(tokens)) asks.setKnown(tokens);
+    if (Array.isArray(roots)) require('./files.cjs').setRoots(roots.filter((root) => typeof root === 'string'));
 }
 
 function pong(id) {
     const { rss, heapUsed } = process.memoryUsage();
-    const frame = { type: 'pong', id, inflight: calls.open.size, rss, heap: heapUsed };
+    const frame = { type: 'pong', id, inflight: Math.max(calls.open.size, exchanges.size), rss, heap: heapUsed };
     if (lag) {
         frame.lag = Math.max(0, Math.round(lag.max / 1e6 - LAG_RESOLUTION_MS));
         lag.reset();
@@ -111,20 +115,24 @@ function pong(id) {
 }
 
 const RECEIVERS = {
+    ...exchanges.receivers,
     __proto__: null,
     hello,
     ask: (frame) => calls.serveAsk(frame, nowMs),
     answer: ({ id, value }) => asks.answer(id, value ?? null),
     error: (frame) => asks.refuse(frame),
-    cancel: ({ id, reason }) => calls.cancel(id, reason),
+    cancel({ id, reason }) {
+        calls.cancel(id, reason);
+        exchanges.cancel(id, reason);
+    },
     ping: ({ id }) => pong(id),
     drain: ({ grace }) => drain(grace),
     shutdown: ({ grace }) => shutdown(grace),
 };
 
 function receive(frame) {
-    if (frame.type !== undefined) RECEIVERS[frame.type](frame);
-    else if (held) held.push(frame);
+    if (held && (frame.type === undefined || frame.type in exchanges.receivers)) held.push(frame);
+    else if (frame.type !== undefined) RECEIVERS[frame.type](frame);
     else calls.serveRequest(frame, nowMs);
 }
 
@@ -148,6 +156,11 @@ function onLine(line) {
     }
 }
 
+function onChunk(id, bytes) {
+    flushIfLate();
+    exchanges.takeChunk(id, bytes);
+}
+
 function onBatch() {
     nowMs = 0;
 }
@@ -167,8 +180,13 @@ function leave(code) {
     require('./hooks.cjs').runStop(registry.current).then(() => process.exit(code));
 }
 
+function failAll(code, message, stack) {
+    calls.failAll(code, message, stack); // also those of its own that come in pieces
+    exchanges.failAll(code, message, process.env.NODEY_DEV === '1' ? stack : undefined);
+}
+
 function isIdle() {
-    return draining && calls.open.size === 0 && !held;
+    return draining && calls.open.size === 0 && exchanges.size === 0 && !held;
 }
 
 function exitWhenIdle() {
@@ -177,19 +195,24 @@ function exitWhenIdle() {
 }
 
 function drain() {
-    draining = true;
+    if (!draining) {
+        draining = true;
+        require('./stopping.cjs').stop();
+        exchanges.shutdownAll();
+    }
     exitWhenIdle();
 }
 
 function stopNow(code) {
-    calls.failAll('unavailable', 'the worker was stopped before it had answered');
+    failAll('unavailable', 'the worker was stopped before it had answered');
     leave(code);
 }
 
 function shutdown(grace = DEFAULT_GRACE_MS) {
+    drain(); // who can end in good order does
     calls.cancelAll('shutdown');
+    exchanges.cancelAll('shutdown');
     setTimeout(stopNow, grace, 0);
-    drain();
 }
 
 function onEnd() {
@@ -218,9 +241,9 @@ function onCrash(error) {
         const { stackOf, messageOf } = require('./errors.cjs');
         const stack = stackOf(error);
         log.write('error', `the worker crashed: ${stack}`, undefined, asks.serving.getStore());
-        calls.failAll('internal', `the worker crashed: ${messageOf(error)}`, stack);
+        failAll('internal', `the worker crashed: ${messageOf(error)}`, stack);
     } else {
-        calls.failAll('internal', `the worker crashed: ${require('./errors.cjs').messageOf(error)}`);
+        failAll('internal', `the worker crashed: ${require('./errors.cjs').messageOf(error)}`);
         return;
     }
     process.exit(1);
@@ -275,8 +298,10 @@ function begin() {
         if (isWatched) watchFiles();
     }
     for (const line of unsent.splice(0)) wire.send(line);
-    if (mode === 'hand') require('./hand.cjs').read({ onLine, onBatch, onEnd });
-    else wire.read({ onLine, onBatch, onEnd });
+    const receivers = { onLine, onBatch, onEnd, onChunk, wantsChunks: exchanges.wantsChunks };
+    if (mode === 'hand') exchanges.setLimits({ window: Infinity }); // a person gives no credit
+    if (mode === 'hand') require('./hand.cjs').read(receivers);
+    else wire.read(receivers);
 }
 
 /* A hook may ask, and then the worker must be ready: requests wait for the other hooks. */
@@ -377,9 +402,10 @@ const byHand = {
 if (mode !== 'detached') asks.setTransport(mode === 'supervised' ? overPipe : byHand);
 if (mode === 'supervised' || mode === 'hand') {
     calls.whenIdle(exitWhenIdle);
+    exchanges.whenIdle(exitWhenIdle);
     registry.whenChanged(schedule);
     process.on('uncaughtExceptionMonitor', onCrash);
 }
 if (mode === 'supervised') process.on('exit', onExit);
 
-module.exports = { start };
+module.exports = { start, onTerminate };

@@ -7,6 +7,7 @@
 'use strict';
 
 const { hasOwnFrames, isInnerFault, stackOf } = require('./errors.cjs');
+const { findRoute } = require('./router.cjs');
 
 const sites = new WeakMap(); // handler -> a stack from where it was registered
 
@@ -18,8 +19,9 @@ function noteSite(handler) {
 }
 
 /** The handler that serves a call, or undefined.  Looked up again: most calls never need it. */
-function handlerOf({ frame: { token, method, path }, home }) {
-    return token === undefined ? home.router.find(method, path)?.target : home.tokens.get(token);
+function handlerOf({ frame, home }) {
+    if (frame.token !== undefined) return home.tokens.get(frame.token);
+    return findRoute(home.router, frame)?.target?.handler;
 }
 
 /* "FILE:LINE:COLUMN" of the script, or undefined. */

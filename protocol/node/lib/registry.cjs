@@ -3,9 +3,10 @@
 
 const { inspect } = require('./errors.cjs');
 const { noteSite } = require('./places.cjs');
-const { Router, ANY } = require('./router.cjs');
+const { Router, ANY, SOCKET } = require('./router.cjs');
 
 const MAX_TOKEN_BYTES = 128;
+const PROTOCOL = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/;
 const HOOKS = ['before', 'after', 'onStart', 'onStop'];
 
 function checkFunction(what, handler) {
@@ -21,7 +22,10 @@ function checkOptions(what, options) {
     if (typeof options !== 'object' || options === null) {
         throw new TypeError(`${what}: the options must be an object, not ${inspect(options)}`);
     }
-    const { description, timeout } = options;
+    const { description, timeout, stream } = options;
+    if (stream !== undefined && typeof stream !== 'boolean') {
+        throw new TypeError(`${what}: stream must be true or false`);
+    }
     if (description !== undefined && typeof description !== 'string') {
         throw new TypeError(`${what}: description must be a string`);
     }
@@ -39,11 +43,12 @@ class Registry {
         this.after = [];
         this.onStart = [];
         this.onStop = [];
+        this.app = null; // what takes the requests that no route takes
         this.fake = null; // a test's client, which answers instead of the supervisor
     }
 
     get isEmpty() {
-        return this.routes.length === 0 && this.tokens.size === 0;
+        return this.routes.length === 0 && this.tokens.size === 0 && !this.app;
     }
 
     /** Whether a request must go through hooks. */
@@ -72,15 +77,36 @@ function swap(registry) {
     return before;
 }
 
+/* A WebSocket's path is declared as a GET; if there is a route for that as well, once. */
+function declareRoute(route) {
+    const isThere = ({ path, method }) => path === route.path && method === route.method;
+    if (!current.routes.some(isThere)) current.routes.push(route);
+}
+
 /** method: upper case, or '' for any. */
 function addRoute(method, path, options, handler) {
     const what = `route ${typeof path === 'string' ? path : inspect(path)}`;
     checkFunction(what, handler);
     checkOptions(what, options);
-    const { description, timeout } = options;
-    current.router.add(method, path, handler);
+    const { description, timeout, stream = false } = options;
+    current.router.add(method, path, { handler, isStreamed: stream });
     noteSite(handler);
-    current.routes.push({ path, method: method === ANY ? undefined : method, description, timeout });
+    declareRoute({ path, method: method === ANY ? undefined : method, description, timeout });
+    onChange();
+}
+
+/** options: { protocols, description }. */
+function addSocket(path, options, handler) {
+    const what = `ws ${typeof path === 'string' ? path : inspect(path)}`;
+    checkFunction(what, handler);
+    checkOptions(what, options);
+    const { protocols = [], description } = options;
+    if (!Array.isArray(protocols) || !protocols.every((name) => typeof name === 'string' && PROTOCOL.test(name))) {
+        throw new TypeError(`${what}: protocols must be an array of names, not ${inspect(protocols)}`);
+    }
+    current.router.add(SOCKET, path, { handler, isSocket: true, protocols });
+    noteSite(handler);
+    declareRoute({ path, method: 'GET', description });
     onChange();
 }
 
@@ -104,8 +130,18 @@ function addHook(kind, hook) {
     onChange();
 }
 
+/**
+ * app: { serve(frame, nowMs), features }: takes every request that no route takes, answers
+ * it through an Exchange that it opens itself, and adds its features to those of `ready`.
+ */
+function setApp(app) {
+    if (current.app) throw new Error('serve: this worker serves an app already; there can be one');
+    current.app = app;
+    onChange();
+}
+
 module.exports = {
-    Registry, HOOKS, addRoute, addToken, addHook, whenChanged, closeStart, swap,
+    Registry, HOOKS, addRoute, addSocket, addToken, addHook, setApp, whenChanged, closeStart, swap,
     get current() {
         return current;
     },

@@ -83,23 +83,38 @@ class Request {
 
     get body() {
         if (this.#body === undefined) {
-            const { body64 } = this.#frame;
-            this.#body = body64 === undefined ? Buffer.from(this.text()) : Buffer.from(body64, 'base64');
+            this.#body = this.bytes();
             if (isDev) require('./dev.cjs').hintBody(this.#body, this);
         }
         return this.#body;
     }
 
-    text() {
+    /* A body that came in pieces is in the call. */
+    bytes() {
+        return (this.#call.bytes ??= this.#bytesOfFrame());
+    }
+
+    #bytesOfFrame() {
+        const { body64 } = this.#frame;
+        return body64 === undefined ? Buffer.from(this.#text()) : Buffer.from(body64, 'base64');
+    }
+
+    #text() {
+        const { bytes } = this.#call;
+        if (bytes) return bytes.toString('utf8');
         const { body, body64, json } = this.#frame;
         if (body !== undefined) return body;
-        if (body64 !== undefined) return this.body.toString('utf8');
+        if (body64 !== undefined) return this.#bytesOfFrame().toString('utf8');
         return json === undefined ? '' : JSON.stringify(json);
+    }
+
+    text() {
+        return this.#text();
     }
 
     json() {
         if (this.#frame.json !== undefined) return this.#frame.json;
-        const text = this.text();
+        const text = this.#text();
         if (text === '') throw new HTTPError(400, 'the body is empty where JSON is expected');
         try {
             return JSON.parse(text);
@@ -109,13 +124,25 @@ class Request {
     }
 
     form() {
-        return (this.#form ??= require('./form.cjs').parseForm(this));
+        return (this.#form ??= require('./form.cjs').parseForm(this, this.bytes()));
+    }
+
+    stream() {
+        const bytes = Request.prototype.bytes.call(this);
+        return require('node:stream').Readable.from(bytes.length > 0 ? [bytes] : [], { objectMode: false });
+    }
+
+    async *[Symbol.asyncIterator]() {
+        const bytes = this.bytes();
+        if (bytes.length > 0) yield bytes;
     }
 
     /* For console.log(req): getters do not show by themselves. */
     [Symbol.for('nodejs.util.inspect.custom')]() {
         const { method, path, query, params, headers, ip } = this;
-        return { method, path, query: { ...query }, params, headers: { ...headers }, ip, body: this.text() };
+        const isHere = this.#frame.more !== true || this.#call.bytes !== undefined;
+        const body = isHere ? this.#text() : '(comes in pieces)';
+        return { method, path, query: { ...query }, params, headers: { ...headers }, ip, body };
     }
 }
 

@@ -10,6 +10,7 @@
 const { inspect } = require('./errors.cjs');
 
 const ANY = '';
+const SOCKET = 'websocket'; // beside the methods, which are upper case
 const PLAIN = /^[\w\-.~!$&'()+,;=@/]*$/; // a pattern that can be compared with a raw path
 const NO_PARAMS = Object.freeze({ __proto__: null });
 
@@ -78,8 +79,8 @@ class Router {
     }
 
     /**
-     * Returns { target, params }, or { allow } when only other methods fit ('GET, HEAD'),
-     * or null.
+     * Returns { target, params }, or { allow } when only other methods fit ('GET, HEAD', or
+     * '' where there are WebSockets only), or null.
      */
     find(method, path) {
         const routes = this.#exact.get(path);
@@ -87,17 +88,24 @@ class Router {
         if (exact) return { target: exact.target, params: NO_PARAMS };
         if (path[0] !== '/') return null; // OPTIONS *
         const search = { method, segments: path.slice(1).split('/').map(decode), values: [],
-            found: null, allow: new Set() };
+            found: null, allow: new Set(), isThere: false };
         if (visit(this.#root, 0, search)) return search.found;
-        return search.allow.size > 0 ? { allow: [...search.allow].sort().join(', ') } : null;
+        return search.isThere ? { allow: [...search.allow].sort().join(', ') } : null;
     }
+}
+
+/** Finds what serves a request's frame.  One that asks for a WebSocket may get a plain answer. */
+function findRoute(router, { method, path, upgrade }) {
+    const socket = upgrade === SOCKET ? router.find(SOCKET, path) : null;
+    return socket?.target ? socket : router.find(method, path);
 }
 
 function accept(node, search) {
     if (!node.routes) return false;
     const route = pick(node.routes, search.method);
     if (!route) {
-        for (const method of node.routes.keys()) search.allow.add(method);
+        search.isThere = true;
+        for (const method of node.routes.keys()) if (method !== SOCKET) search.allow.add(method);
         if (node.routes.has('GET')) search.allow.add('HEAD');
         return false;
     }
@@ -129,4 +137,4 @@ function visit(node, at, search) {
     return false;
 }
 
-module.exports = { Router, ANY, NO_PARAMS };
+module.exports = { Router, findRoute, ANY, SOCKET, NO_PARAMS };

@@ -9,16 +9,21 @@
 'use strict';
 
 const fs = require('node:fs');
+const { Lines } = require('./lines.cjs');
 const { output } = require('./stdio.cjs');
 
 const RETRY_MS = 1;
-const LF = 10;
+const CHUNK_TAIL = '"}\n';
+const SMALL_CHUNK = 4096; // below this, lines are collected as any others
+const SCRATCH_BYTES = 98304; // the line of a chunk of 64 KiB
 
 let waiting = ''; // lines that no write has seen yet
-let stuck = null; // bytes that a full pipe refused: only when somebody made it non-blocking
+let stuck = []; // bytes that a full pipe refused: only when somebody made it non-blocking
 let scheduled = false;
 let exiting = false;
 let redirected = null;
+let onFlush = () => false;
+let scratch = null; // a line of bytes is built here
 
 /* Returns what a full non-blocking pipe did not take, else null. */
 function writeSome(bytes) {
@@ -35,21 +40,49 @@ function writeSome(bytes) {
     }
 }
 
-/** Writes out what `send` has collected. */
+/* The bytes are written, or copied: their owner may use them again. */
+function put(bytes) {
+    if (stuck.length > 0) {
+        stuck.push(Buffer.from(bytes));
+        return;
+    }
+    const rest = writeSome(bytes);
+    if (rest) stuck.push(Buffer.from(rest));
+}
+
+function putWaiting() {
+    if (waiting === '') return;
+    const bytes = Buffer.from(waiting);
+    waiting = '';
+    put(bytes);
+}
+
+/** Writes out what has been collected. */
 function flush() {
+    const isMore = onFlush(); // what it sends is part of this
     scheduled = false;
-    if (stuck) {
-        stuck = writeSome(stuck);
-    }
-    if (!stuck && waiting !== '') {
-        const bytes = Buffer.from(waiting);
-        waiting = '';
-        stuck = writeSome(bytes);
-    }
-    if (stuck && !exiting) {
+    const refused = stuck;
+    stuck = [];
+    refused.forEach(put);
+    putWaiting();
+    if (stuck.length > 0 && !exiting) {
         scheduled = true;
         setTimeout(flush, RETRY_MS);
+    } else if (isMore) {
+        schedule();
     }
+}
+
+/** flushed() is called before each write at the end of a turn; it gives whether there is more for the next one. */
+function whenFlushed(flushed) {
+    onFlush = flushed;
+}
+
+/** Has a flush at the end of this turn. */
+function schedule() {
+    if (scheduled) return;
+    scheduled = true;
+    setImmediate(flush);
 }
 
 /** Takes one line, LF included. */
@@ -59,12 +92,28 @@ function send(line) {
         return;
     }
     waiting += line;
-    if (exiting) {
-        flushAll();
-    } else if (!scheduled) {
-        scheduled = true;
-        setImmediate(flush);
+    if (exiting) flushAll();
+    else schedule();
+}
+
+/*
+ * Sends a `chunk` of bytes.  A big one is written at once, from a buffer that is used again
+ * and again: collecting such lines would copy each of them three times.
+ */
+function sendChunk(idText, bytes) {
+    const head = `{"type":"chunk","id":${idText},"body64":"`;
+    const size = Math.ceil(bytes.length / 3) * 4 + head.length + CHUNK_TAIL.length;
+    if (redirected || bytes.length < SMALL_CHUNK || size > SCRATCH_BYTES) {
+        send(head + bytes.base64Slice(0, bytes.length) + CHUNK_TAIL);
+        return;
     }
+    putWaiting();
+    scratch ??= Buffer.allocUnsafeSlow(SCRATCH_BYTES);
+    let end = scratch.latin1Write(head, 0);
+    end += scratch.latin1Write(bytes.base64Slice(0, bytes.length), end);
+    end += scratch.latin1Write(CHUNK_TAIL, end);
+    put(scratch.subarray(0, end));
+    if (stuck.length > 0) schedule();
 }
 
 /** From now on lines go to take(line): to a prompt, or to a test. */
@@ -79,7 +128,7 @@ function sleep(ms) {
 /* process.exit() cuts off whatever an asynchronous write still holds: none is used. */
 function flushAll() {
     flush();
-    while (stuck) {
+    while (stuck.length > 0) {
         sleep(RETRY_MS);
         flush();
     }
@@ -90,66 +139,38 @@ process.on('exit', () => {
     flushAll();
 });
 
-/**
- * Returns a function that takes chunks and calls onLine(text) for each line, without
- * its LF, and onBatch() after the last line of a chunk.
- */
-function splitter(onLine, onBatch) {
-    let parts = []; // the pieces of a line that is not complete yet
-
-    function takeText(bytes, size) {
-        if (parts.length === 0) return bytes.toString('utf8', 0, size);
-        parts.push(bytes.subarray(0, size));
-        const text = Buffer.concat(parts).toString('utf8');
-        parts = [];
-        return text;
-    }
-
-    return (bytes) => {
-        // Split bytes, not text: a chunk may end within a character.
-        const last = bytes.lastIndexOf(LF);
-        if (last < 0) {
-            parts.push(bytes);
-            return;
-        }
-        const text = takeText(bytes, last);
-        if (last + 1 < bytes.length) parts.push(bytes.subarray(last + 1));
-        let start = 0;
-        for (let end; (end = text.indexOf('\n', start)) >= 0; start = end + 1) {
-            onLine(text.slice(start, end));
-        }
-        onLine(start === 0 ? text : text.slice(start));
-        onBatch();
-    };
-}
-
-function openInput() {
+/* Reads into `lines`; a file or a terminal cannot be read so. */
+function openInput(lines) {
     const net = require('node:net');
+    const onread = {
+        buffer: () => lines.room(),
+        callback(size) {
+            lines.filled(size);
+            return true;
+        },
+    };
     try {
-        return new net.Socket({ fd: 0, readable: true, writable: false });
+        return new net.Socket({ fd: 0, readable: true, writable: false, onread }).resume();
     } catch (error) {
         if (error.code !== 'ERR_INVALID_FD_TYPE') throw error;
-        return process.stdin; // a file or a terminal
+        return process.stdin.on('data', (bytes) => lines.take(bytes));
     }
 }
 
-/**
- * Reads fd 0 until its end.  A last line without LF counts as a line: somebody typed it.
- */
-function read({ onLine, onBatch, onEnd }) {
-    const take = splitter(onLine, onBatch);
-    const input = openInput();
+/** Reads fd 0 until its end.  receivers: those of Lines, and onEnd(). */
+function read({ onEnd, ...receivers }) {
+    const lines = new Lines(receivers);
+    const input = openInput(lines);
     let ended = false;
     function end() {
         if (ended) return;
         ended = true;
-        take(Buffer.from('\n'));
+        lines.finish();
         onEnd();
     }
-    input.on('data', take);
     input.on('end', end);
     input.on('error', end); // as good as an end: nothing more will come
     input.on('close', end);
 }
 
-module.exports = { send, flush, redirect, read, splitter };
+module.exports = { send, sendChunk, flush, schedule, whenFlushed, redirect, read };

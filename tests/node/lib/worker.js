@@ -138,6 +138,11 @@ class Worker {
         });
     }
 
+    /** A line that is here already, or undefined. */
+    takeLine() {
+        return this.#lines.shift();
+    }
+
     /** The next frame, of whatever kind. */
     async frame() {
         const line = await this.line();
