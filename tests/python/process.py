@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import os
 import selectors
@@ -30,6 +31,50 @@ def environment(mode: str, name: str, extra: Dict[str, str]) -> Dict[str, str]:
         env.update(NODEY="1", NODEY_PROTOCOL="1", NODEY_WORKER=name, NODEY_INSTANCE="0")
     env.update(extra)
     return env
+
+
+class Answer:
+    """The frames of an answer, and what they amount to."""
+
+    def __init__(self) -> None:
+        self.frames: List[Any] = []
+
+    def is_whole(self) -> bool:
+        last = self.frames[-1] if self.frames else {"more": True}
+        return last.get("type") in ("end", "error") or (
+            "type" not in last and not last.get("more")
+        )
+
+    @property
+    def pieces(self) -> List[bytes]:
+        """The bytes of each frame that has some."""
+        found = [body_of(frame) for frame in self.frames]
+        return [piece for piece in found if piece]
+
+    @property
+    def body(self) -> bytes:
+        return b"".join(self.pieces)
+
+    @property
+    def head(self) -> Any:
+        return self.frames[0]
+
+    @property
+    def last(self) -> Any:
+        return self.frames[-1]
+
+    @property
+    def headers(self) -> Any:
+        return self.head.get("headers", {})
+
+
+def body_of(frame: Any) -> bytes:
+    """The bytes that a frame carries."""
+    if "body64" in frame:
+        return base64.b64decode(frame["body64"], validate=True)
+    if "json" in frame:
+        return json.dumps(frame["json"], separators=(",", ":"), ensure_ascii=False).encode()
+    return str(frame.get("body", "")).encode()
 
 
 class Worker:
@@ -64,6 +109,7 @@ class Worker:
         os.close(write_end)
         self.out = read_end
         self.failures: List[Any] = []
+        self.logs: List[str] = []
         self._buffer = b""
         self._selector = selectors.DefaultSelector()
         self._selector.register(self.out, selectors.EVENT_READ)
@@ -126,6 +172,18 @@ class Worker:
     def next_of(self, count: int) -> List[Any]:
         return [self.next() for _ in range(count)]
 
+    def answer(self, id: Any = 1) -> Answer:
+        """A whole answer, in one frame or in pieces; frames of the log go to `logs`."""
+        answer = Answer()
+        while not answer.is_whole():
+            frame = self.next()
+            if frame.get("type") == "log":
+                self.logs.append(frame["message"])
+                continue
+            assert frame["id"] == id, frame
+            answer.frames.append(frame)
+        return answer
+
     def silent_for(self, seconds: float) -> bool:
         """Whether no frame comes for a while."""
         return b"\n" not in self._buffer and not self._selector.select(seconds)
@@ -140,6 +198,25 @@ class Worker:
         if self.process.stdin is not None:
             self.close_input()
         return self.wait()
+
+    def wait_with_logs(self) -> Any:
+        """The exit status, and the messages that were logged at a level below "error"."""
+        while True:
+            try:
+                frame = self.next()
+            except NoFrame as end:
+                assert "has ended; left over: b''" in str(end), str(end)
+                return self.process.wait(DEADLINE), self.logs
+            assert frame.get("type") == "log", f"a frame too many: {frame}"
+            self.logs.append(frame["message"])
+
+    def end_with_logs(self) -> List[str]:
+        """Closes the input; returns what was logged once the worker has ended well."""
+        if self.process.stdin is not None:
+            self.close_input()
+        status, logs = self.wait_with_logs()
+        assert status == 0, self.errors()
+        return list(logs)
 
     def wait(self) -> int:
         """The exit status, once the worker has ended without a further frame."""

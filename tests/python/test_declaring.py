@@ -168,11 +168,11 @@ def test_an_option_that_a_route_does_not_have() -> None:
         "@nodey.get('/x') has no option 'cache': caching is configured: "
         "[[routes]] with path, to and cache in nodey.toml"
     )
-    with pytest.raises(TypeError, match="there is description; did you mean 'description'"):
+    with pytest.raises(TypeError, match="there is description, stream; did you mean 'description'"):
         nodey.post("/x", descripton="")  # type: ignore[arg-type]
     with pytest.raises(TypeError, match=r'@nodey.route\(path, methods=\["GET", "POST"\]\)'):
         nodey.get("/x", methods=["GET"])  # type: ignore[arg-type]
-    with pytest.raises(TypeError, match="there is methods, description$"):
+    with pytest.raises(TypeError, match="there is methods, description, stream$"):
         nodey.route("/x", strict_slashes=False)  # type: ignore[arg-type]
 
 

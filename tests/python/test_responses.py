@@ -1,4 +1,4 @@
-"""Cookies, redirects, files, and what generators give."""
+"""Cookies, redirects and files."""
 
 from __future__ import annotations
 
@@ -206,11 +206,11 @@ def test_nothing_outside_the_root_is_served(files, path) -> None:
     assert files.next()["code"] == "not_found"
 
 
-def test_a_file_too_big_for_a_line_is_a_clear_error(files) -> None:
+def test_a_file_too_big_for_a_line_goes_in_pieces(files) -> None:
     files.get("/big")
-    message = files.next()["message"]
-    assert "big (GET /big) is the file big.bin of 9000 bytes" in message
-    assert "at most 10000 bytes, which is NODEY_MAX_LINE" in message
+    answer = files.answer()
+    assert len(answer.body) == 9000 and answer.last["type"] == "end"
+    assert answer.headers["content-length"] == "9000"
 
 
 def test_types_and_names() -> None:
@@ -218,148 +218,6 @@ def test_types_and_names() -> None:
     assert type_of("a.mp4") == "video/mp4" and type_of("Makefile") == "application/octet-stream"
     assert disposition("a\r\nb") == "attachment; filename=\"a__b\"; filename*=UTF-8''a%0D%0Ab"
     assert http_date(784111777) == "Sun, 06 Nov 1994 08:49:37 GMT"
-
-
-GENERATORS = """
-    import nodey
-    def closing(pieces):
-        try:
-            yield from pieces
-        finally:
-            nodey.log.info("closed")
-    {extra}
-    @nodey.get("/text")
-    def text(): return closing(["a", "é", "c"])
-    @nodey.get("/bytes")
-    def data(): yield b"a"; yield bytearray(b"\\xff")
-    @nodey.get("/status")
-    def status(): return 201, closing("ab"), {{"x-a": "1"}}
-    @nodey.get("/response")
-    def response(): return nodey.Response(closing("ab"), 202)
-    @nodey.get("/empty")
-    def empty(): return closing([])
-    @nodey.get("/file")
-    def file(): return open(__file__, "rb")
-    @nodey.get("/raises")
-    def raises():
-        def pieces():
-            yield "a"
-            raise ValueError("half way")
-        return closing(pieces())
-    @nodey.get("/endless")
-    def endless():
-        import itertools
-        return closing(itertools.repeat("x" * 1000))
-"""
-
-
-@pytest.mark.parametrize("loop", [False, True])
-def test_generators_are_collected_and_closed(write, loop) -> None:
-    extra = "@nodey.on_start\n    async def loop(): pass" if loop else ""
-    env = {"NODEY_MAX_LINE": "10000", "PYTHONWARNINGS": "always"}
-    worker = write(GENERATORS.format(extra=extra), env=env)
-    worker.ready()
-    expected = [
-        ("/text", {"body": "aéc"}),
-        ("/bytes", {"body64": "Yf8="}),
-        ("/status", {"status": 201, "headers": {"x-a": "1"}, "body": "ab"}),
-        ("/response", {"status": 202, "body": "ab"}),
-        ("/empty", {"body": ""}),
-    ]
-    for path, members in expected:
-        worker.get(path)
-        frame = worker.next()
-        if path != "/bytes":
-            assert frame["message"] == "closed"
-            frame = worker.next()
-        assert frame == {"id": 1, **members}
-    worker.get("/raises")
-    assert worker.next()["message"] == "closed"
-    assert worker.next()["message"] == "ValueError: half way"
-    worker.get("/endless")
-    assert worker.next()["message"] == "closed"
-    message = worker.next()["message"]
-    assert "endless (GET /endless) is a generator of more than 10000 bytes" in message
-    worker.get("/file")
-    assert "body64" in worker.next()
-    assert worker.end() == 0
-    assert worker.errors() == ""  # No warning of a file that was left open.
-
-
-@pytest.mark.parametrize("a", ["", "async "])
-def test_an_iterator_that_somebody_else_holds_is_closed_too(write, a) -> None:
-    """What has no other owner would be closed by its destructor anyway."""
-    worker = write(
-        f"""
-        import nodey
-        class Rows:
-            left = 2
-            def __iter__(self): return self
-            def __next__(self):
-                if not self.left:
-                    raise StopIteration
-                self.left -= 1
-                return "row "
-            def close(self): nodey.log.info("closed")
-        class Late(Rows):
-            def __aiter__(self): return self
-            async def __anext__(self):
-                if not self.left:
-                    raise StopAsyncIteration
-                return self.__next__()
-            async def aclose(self): nodey.log.info("closed")
-        rows = {"Late()" if a else "Rows()"}
-        @nodey.get("/")
-        {a}def root(): return rows
-        """
-    )
-    worker.ready()
-    worker.get("/")
-    assert worker.next()["message"] == "closed"
-    assert worker.next() == {"id": 1, "body": "row row "}
-
-
-def test_async_generators_are_collected_and_closed(write) -> None:
-    worker = write(
-        """
-        import asyncio, nodey
-        async def letters(count):
-            try:
-                for _ in range(count):
-                    await asyncio.sleep(0)
-                    yield "x" * 100
-            finally:
-                nodey.log.info("closed")
-        @nodey.get("/returned")
-        async def returned(): return letters(2)
-        @nodey.get("/own")
-        async def own(req):
-            yield b"a"
-            yield b"b"
-        @nodey.get("/status")
-        async def status(): return 201, letters(1)
-        @nodey.get("/response")
-        async def response(): return nodey.Response(letters(1), 202)
-        @nodey.get("/endless")
-        async def endless(): return letters(10**9)
-        """,
-        env={"NODEY_MAX_LINE": "10000"},
-    )
-    worker.ready()
-    for path, members in (
-        ("/returned", {"body": "x" * 200}),
-        ("/status", {"status": 201, "body": "x" * 100}),
-        ("/response", {"status": 202, "body": "x" * 100}),
-    ):
-        worker.get(path)
-        assert worker.next()["message"] == "closed"
-        assert worker.next() == {"id": 1, **members}
-    worker.get("/own")
-    assert worker.next() == {"id": 1, "body64": "YWI="}
-    worker.get("/endless")
-    assert worker.next()["message"] == "closed"
-    assert "endless (GET /endless) is a generator of more than 10000" in worker.next()["message"]
-    assert worker.end() == 0
 
 
 def test_an_async_generator_of_a_def_handler_says_what_to_declare(write) -> None:

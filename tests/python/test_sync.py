@@ -31,7 +31,7 @@ def test_ready_tells_what_a_synchronous_worker_can_do(run) -> None:
     worker = run("fib")
     ready = worker.ready()
     assert ready["concurrency"] == 1 and ready["prefetch"] == 64
-    assert ready["features"] == ["cancel", "ask", "nested", "ping", "drain"]
+    assert set(ready["features"]) == set("stream sendfile cancel ask nested ping drain".split())
     assert ready["routes"] == [{"path": "/fib"}] and ready["tokens"] == ["Fib"]
     assert ready["pid"] == worker.process.pid
     assert "files" not in ready
@@ -168,7 +168,7 @@ def test_a_line_that_is_too_long_is_refused_and_the_next_is_served(run) -> None:
     assert worker.end() == 0
 
 
-def test_a_result_that_is_too_long_is_an_error(write) -> None:
+def test_a_result_that_is_too_long_for_a_line_goes_in_pieces(write) -> None:
     worker = write(
         """
         import nodey
@@ -181,6 +181,25 @@ def test_a_result_that_is_too_long_is_an_error(write) -> None:
     worker.get("/?4900")
     assert len(worker.next()["body"]) == 4900
     worker.get("/?5100")
+    answer = worker.answer()
+    assert answer.body.decode() == "é" * 5100 and len(answer.frames) > 1
+    assert answer.headers == {
+        "content-type": "text/plain; charset=utf-8",
+        "content-length": "10200",
+    }
+
+
+def test_an_answer_to_an_ask_that_is_too_long_is_an_error(write) -> None:
+    worker = write(
+        """
+        import nodey
+        @nodey.token("T")
+        def t(size): return "x" * size
+        """,
+        env={"NODEY_MAX_LINE": "10000"},
+    )
+    worker.ready()
+    worker.send({"type": "ask", "id": 1, "token": "T", "args": 10000})
     frame = worker.next()
     assert frame["code"] == "internal" and "over the limit of 10000" in frame["message"]
 

@@ -49,9 +49,11 @@ if TYPE_CHECKING or not _is_for_runner():
         post,
         put,
         route,
+        serve,
         set,
         start,
         token,
+        ws,
     )
     from .errors import Error, HTTPError
     from .errors import NoAttribute as _NoAttribute
@@ -63,10 +65,19 @@ if TYPE_CHECKING or not _is_for_runner():
 
 if TYPE_CHECKING:
     from . import testing as testing
+    from .bodies import BodyStream
+    from .events import sse
+    from .exchange import Cancelled
     from .files import file
     from .forms import Form, Upload
+    from .sockets import AsyncSocket, Closed, Socket
+
 
 __all__ = [
+    "AsyncSocket",
+    "BodyStream",
+    "Cancelled",
+    "Closed",
     "Error",
     "Form",
     "HTTPError",
@@ -74,6 +85,7 @@ __all__ = [
     "PyNodey",
     "Request",
     "Response",
+    "Socket",
     "Upload",
     "__version__",
     "after",
@@ -95,12 +107,26 @@ __all__ = [
     "put",
     "redirect",
     "route",
+    "serve",
     "set",
+    "sse",
     "start",
     "token",
+    "ws",
 ]
 
-_LATER = {"file": "files", "Form": "forms", "Upload": "forms", "testing": "testing"}
+_LATER = {
+    "AsyncSocket": "sockets",
+    "BodyStream": "bodies",
+    "Cancelled": "exchange",
+    "Closed": "sockets",
+    "Form": "forms",
+    "Socket": "sockets",
+    "Upload": "forms",
+    "file": "files",
+    "sse": "events",
+    "testing": "testing",
+}
 
 
 def __getattr__(name: str) -> object:

@@ -9,20 +9,32 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import signal
+import sys
 from itertools import count
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Coroutine
     from typing import Any
 
+    from .exchange import AsyncExchange, BridgedExchange
     from .threads import Pool
     from .worker import Worker
 
 from . import hand
-from .codec import Malformed, ask_line, cancel_line, decode, encode, error_line
+from .codec import Malformed, Piece, ask_line, cancel_line, decode, encode, error_line
 from .errors import Error, error_of, failure_line, last_words, log_text, one_line
-from .frames import checked, closed_frame, pong_line, within_limit
+from .frames import (
+    PIECES,
+    WINDOW,
+    checked,
+    chunk_size,
+    closed_frame,
+    learn,
+    line_size,
+    pong_line,
+    within_limit,
+)
 from .sync import SyncEngine
 
 _CONCURRENCY = 1000
@@ -48,7 +60,12 @@ class AsyncEngine:
         self._cancelled: list[dict[str, Any]] = []
         self._pool: Pool | None = None
         self._flush_planned = False
-        self._closed = False
+        self.closed = False
+        self.draining = False
+        self.exchanges: dict[Any, AsyncExchange] = {}
+        self.window = WINDOW
+        self.chunk = chunk_size(self.channel.max_line)
+        self.roots: list[str] = []
         self._frames_read = 0
         self._lag_ms: float | None = None
         self._unknown: set[str] = set()
@@ -61,7 +78,7 @@ class AsyncEngine:
         if self.channel.supervised:
             signal.signal(signal.SIGINT, lambda number, frame: None)
         try:
-            asyncio.run(self._main())
+            _run(self._main())
         finally:
             self.channel.flush()
             self.worker.retire()
@@ -76,10 +93,11 @@ class AsyncEngine:
             await hooks.start_async(self.in_thread)
         self.worker.announce(_CONCURRENCY, 0)
         if isinstance(self._early, SyncEngine):
+            self.window, self.roots = self._early.window, self._early.roots
             self._take([*self._early.nested, *self._early.queue])
             if self._early.ended:
                 self._ending.set()
-        while not listening and not self._closed:
+        while not listening and not self.closed:
             self._on_readable()
             await asyncio.sleep(0)
         await self._ending.wait()
@@ -89,7 +107,7 @@ class AsyncEngine:
             await hooks.stop_async(self.in_thread)
         if self._pool is not None:
             self._pool.join()
-        if not self._closed:
+        if not self.closed:
             self.loop.remove_reader(self.channel.input())
         self.loop.remove_signal_handler(signal.SIGTERM)
 
@@ -112,18 +130,21 @@ class AsyncEngine:
 
     def _end_of_input(self) -> None:
         assert self.loop is not None
-        if not self._closed:
-            self._closed = True
+        if not self.closed:
+            self.closed = True
             self.loop.remove_reader(self.channel.input())
             for id in list(self._asks):
                 self._answer(id, closed_frame(id))
+        self.draining = self.draining or self.channel.supervised
+        for exchange in list(self.exchanges.values()):
+            exchange.go_away()
         self._ending.set()
 
     def _terminate(self) -> None:
         """SIGTERM: asks for no more work, and ends when none comes for a while."""
         assert self.loop is not None
         if self.channel.supervised:
-            self._send('{"type":"drain"}\n')
+            self.send('{"type":"drain"}\n')
         self.loop.call_later(_LINGER_SECONDS, self._linger, self._frames_read)
 
     def _linger(self, frames_read: int) -> None:
@@ -133,7 +154,7 @@ class AsyncEngine:
         else:
             self.loop.call_later(_LINGER_SECONDS, self._linger, self._frames_read)
 
-    def _send(self, line: str) -> None:
+    def send(self, line: str) -> None:
         """Sends a line together with the others of this turn of the loop."""
         assert self.loop is not None
         self.channel.held.append(line)
@@ -142,12 +163,12 @@ class AsyncEngine:
             self.loop.call_soon(self._flush)
 
     def _post(self, line: str) -> None:
-        """_send() for those who may be in another thread, with a loop of their own."""
+        """send() for those who may be in another thread, with a loop of their own."""
         assert self.loop is not None
         if asyncio.get_running_loop() is self.loop:
-            self._send(line)
+            self.send(line)
         else:
-            self.loop.call_soon_threadsafe(self._send, line)
+            self.loop.call_soon_threadsafe(self.send, line)
 
     def _flush(self) -> None:
         self._flush_planned = False
@@ -160,9 +181,14 @@ class AsyncEngine:
     def _take(self, frames: list[Any]) -> None:
         self._frames_read += len(frames)
         for frame in frames:
+            if type(frame) is Piece:
+                exchange = self.exchanges.get(frame.id) or self._expected(frame.id)
+                if exchange is not None:
+                    exchange.feed_piece(frame.data)
+                continue
             frame = checked(frame)
             if type(frame) is Malformed:
-                self._send(error_line(frame.id, "invalid_argument", frame.message))
+                self.send(error_line(frame.id, "invalid_argument", frame.message))
                 continue
             kind = frame.get("type")
             if kind is None or kind == "ask":
@@ -174,24 +200,33 @@ class AsyncEngine:
 
     def _forget(self, task: asyncio.Task[None]) -> None:
         frame = self._tasks.pop(task)
-        if task.cancelled():
-            # Here, because a task that is cancelled before its first step runs no code.
-            self._send(error_line(frame.get("id"), "cancelled", "cancelled"))
+        exchange = self.exchanges.get(frame.get("id"))
+        if exchange is not None and exchange.frame is frame:
+            del self.exchanges[exchange.id]
+        # Here, because a task that is cancelled before its first step runs no code.
+        if task.cancelled() and not (exchange is not None and exchange.closed):
+            self.send(error_line(frame.get("id"), "cancelled", "cancelled"))
 
     def _control(self, kind: str, frame: dict[str, Any]) -> None:
         if kind == "answer" or kind == "error":
             self._answer(frame.get("id"), frame)
+        elif kind in PIECES:
+            exchange = self.exchanges.get(frame["id"]) or self._expected(frame["id"])
+            if exchange is not None:
+                exchange.feed(frame)
         elif kind == "cancel":
-            self._cancel(frame["id"])
+            self._cancel(frame["id"], frame.get("reason"))
         elif kind == "ping":
-            self._send(pong_line(frame["id"], len(self._tasks), self._lag()))
+            self.send(pong_line(frame["id"], len(self._tasks), self._lag()))
         elif kind == "drain":
-            self._ending.set()
+            self._go_away()
         elif kind == "shutdown":
             for open_frame in list(self._tasks.values()):
-                self._cancel(open_frame.get("id"))
-            self._ending.set()
-        elif kind != "hello" and kind not in self._unknown:
+                self._cancel(open_frame.get("id"), "shutdown")
+            self._go_away()
+        elif kind == "hello":
+            learn(self, frame)
+        elif kind not in self._unknown:
             self._unknown.add(kind)
             log_text(f"a frame of the unknown type {kind!r} is ignored")
 
@@ -201,13 +236,24 @@ class AsyncEngine:
             # An ask may come from another thread's loop.
             future.get_loop().call_soon_threadsafe(_resolve, future, frame)
 
-    def _cancel(self, id: Any) -> None:
+    def _go_away(self) -> None:
+        """No more work will come, and what would go on for ever is to end."""
+        self.draining = True
+        self._ending.set()
+        for exchange in list(self.exchanges.values()):
+            exchange.go_away()
+
+    def _cancel(self, id: Any, reason: Any = None) -> None:
+        exchange = self.exchanges.get(id)
         for task, frame in list(self._tasks.items()):
             if frame.get("id") == id:
                 self._cancelled.append(frame)
                 # A thread cannot be interrupted; its handler can ask req.cancelled().
-                if not any(other is frame for other in self._in_threads):
+                in_thread = any(other is frame for other in self._in_threads)
+                if not in_thread and (exchange is None or exchange.interrupts):
                     task.cancel()
+        if exchange is not None:
+            exchange.cancel(str(reason or "disconnect"))
 
     def _lag(self) -> float | None:
         """Worst delay of the loop in ms since the last ping; measured from the first one on."""
@@ -236,7 +282,9 @@ class AsyncEngine:
     async def _serve(self, frame: dict[str, Any]) -> None:
         _serving.set(frame)
         try:
-            self._send(await self._line_for(frame))
+            line = await self._line_for(frame)
+            if line:
+                self.send(line)
         except asyncio.CancelledError:
             raise
         except BaseException as exc:
@@ -249,6 +297,8 @@ class AsyncEngine:
 
     async def _line_for(self, frame: dict[str, Any]) -> str:
         try:
+            if frame.get("more") and not self.worker.registry.streams(frame):
+                await self.exchange(frame).gather()
             handler, argument = self.worker.registry.find(frame)
             if handler.is_async or handler.needs_loop:
                 line = await handler.serve_async(frame, argument, self.in_thread)
@@ -256,7 +306,13 @@ class AsyncEngine:
                 line = await self.in_thread(lambda: handler.serve(frame, argument))
         except Exception as exc:
             return failure_line(exc, frame, "the router")
-        return within_limit(line, self.channel.max_line, frame, handler)
+        if line and line_size(line, self.channel.max_line) > self.channel.max_line:
+            if "type" not in frame:
+                from .streaming import send_long_async
+
+                return await send_long_async(line, frame, handler)
+            return within_limit(line, self.channel.max_line, frame, handler)
+        return line
 
     async def in_thread(self, function: Callable[[], Any]) -> Any:
         """Runs what is not `async def`, for the frame being served if there is one.
@@ -289,6 +345,41 @@ class AsyncEngine:
                     del self._in_threads[index]
                     break
 
+    # --------------------------------------------------------------- exchanges
+
+    def exchange(self, frame: dict[str, Any]) -> AsyncExchange:
+        """The exchange of a request that is being served; the same one each time."""
+        from .exchange import AsyncExchange
+
+        id = frame.get("id")
+        found = self.exchanges.get(id)
+        if found is None or found.frame is not frame:
+            found = self.exchanges[id] = AsyncExchange(self, frame)
+            if self.is_cancelled(frame):
+                found.cancel("disconnect")
+        return found
+
+    def exchange_in_thread(self, frame: dict[str, Any]) -> AsyncExchange | BridgedExchange:
+        """The same for a `def` handler, which runs beside the loop and may wait."""
+        from .exchange import BridgedExchange
+
+        assert self.loop is not None
+        if asyncio._get_running_loop() is self.loop:
+            return self.exchange(frame)
+
+        async def find() -> AsyncExchange:
+            return self.exchange(frame)
+
+        found = asyncio.run_coroutine_threadsafe(find(), self.loop).result()
+        return BridgedExchange(found, self.loop)
+
+    def _expected(self, id: Any) -> AsyncExchange | None:
+        """The exchange of a request that is open and has none yet."""
+        for frame in self._tasks.values():
+            if frame.get("id") == id:
+                return self.exchange(frame)
+        return None
+
     # --------------------------------------------------------------------- ask
 
     def ask(self, token: str, args: Any, timeout: float | None) -> Any:
@@ -303,7 +394,7 @@ class AsyncEngine:
             return await self._ask_here(token, args)
         id = next(self._ask_ids)
         line = ask_line(id, self.serving_id(), token, timeout, args)
-        if self._closed:
+        if self.closed:
             raise error_of(closed_frame(id))
         future = self._asks[id] = asyncio.get_running_loop().create_future()
         self._post(line)
@@ -330,6 +421,23 @@ class AsyncEngine:
         else:
             value = await asyncio.get_running_loop().run_in_executor(None, handler.call, args)
         return decode(encode(value, handler))
+
+
+def _run(main: Coroutine[Any, Any, None]) -> None:
+    """asyncio.run(), with uvloop's loop when that is installed."""
+    try:
+        import uvloop
+    except ImportError:
+        uvloop = None  # type: ignore[assignment, unused-ignore]
+    # Not within the `except`: all that handlers raise would be told as its consequence.
+    if uvloop is None:
+        asyncio.run(main)
+    elif sys.version_info >= (3, 11):
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            runner.run(main)
+    else:
+        uvloop.install()
+        asyncio.run(main)
 
 
 def _resolve(future: asyncio.Future[Any], result: Any) -> None:

@@ -16,7 +16,12 @@ from .worker import worker
 
 
 def route(
-    path: str, methods: Iterable[str] = ("GET",), *, description: str = "", **others: NoReturn
+    path: str,
+    methods: Iterable[str] = ("GET",),
+    *,
+    description: str = "",
+    stream: bool = False,
+    **others: NoReturn,
 ) -> Callable[[Function], Function]:
     """Declares a handler for a path and several methods.
 
@@ -24,12 +29,14 @@ def route(
         (the rest, which may be empty).
     methods: names in any case; an empty list means every method.
     description: one sentence for lists of routes.
+    stream: the handler is called before the request's body is in, and reads it by
+        ``req.stream()``, piece by piece.
 
     The handler is given a Request (or nothing, when it takes no argument) and returns
     str (text), bytes, a JSON value, ``(status, value)``, ``(status, value, headers)``, a
-    Response, or a generator of str or bytes.  ``def`` handlers are run one at a time; with
-    one ``async def`` handler the worker runs asyncio, and its ``def`` handlers run in
-    threads.  Raises TypeError for what is no handler, ValueError for a malformed path and
+    Response, or a generator of str or bytes, whose pieces are sent as they come.  ``def``
+    handlers are run one at a time; with one ``async def`` handler the worker runs asyncio,
+    and its ``def`` handlers run in threads.  Raises TypeError for what is no handler, ValueError for a malformed path and
     for one that is taken.
     """
     if type(path) is not str:
@@ -39,83 +46,111 @@ def route(
     if others:
         from .habits import refuse_options
 
-        refuse_options(f"@nodey.route({path!r})", others, ["methods", "description"])
+        refuse_options(f"@nodey.route({path!r})", others, ["methods", "description", "stream"])
     if isinstance(methods, str):
         methods = (methods,)
     names = [method.upper() for method in methods] or [""]
 
     def declare(function: Function) -> Function:
         for name in names:
-            worker.declare(function, _adder(name, path, function, description))
+            worker.declare(function, _adder(name, path, function, description, stream))
         return function
 
     return declare
 
 
 def _route_of(
-    verb: str, path: str, description: str, others: Mapping[str, object]
+    verb: str, path: str, description: str, stream: bool, others: Mapping[str, object]
 ) -> Callable[[Function], Function]:
     """The route of one method.  others: options that there are not."""
     if others:
         from .habits import refuse_options
 
-        refuse_options(f"@nodey.{verb}({path!r})", others, ["description"])
-    return route(path, (verb.upper(),), description=description)
+        refuse_options(f"@nodey.{verb}({path!r})", others, ["description", "stream"])
+    return route(path, (verb.upper(),), description=description, stream=stream)
 
 
 def _adder(
-    method: str, path: str, function: Callable[..., Any], description: str
+    method: str, path: str, function: Callable[..., Any], description: str, stream: bool
 ) -> Callable[[Registry], None]:
-    return lambda to: to.add_route(method, path, function, description)
+    return lambda to: to.add_route(method, path, function, description, stream)
 
 
 def get(
-    path: str, *, description: str = "", **others: NoReturn
+    path: str, *, description: str = "", stream: bool = False, **others: NoReturn
 ) -> Callable[[Function], Function]:
     """Declares the handler of GET, and of HEAD when nothing else is; see route()."""
-    return _route_of("get", path, description, others)
+    return _route_of("get", path, description, stream, others)
 
 
 def post(
-    path: str, *, description: str = "", **others: NoReturn
+    path: str, *, description: str = "", stream: bool = False, **others: NoReturn
 ) -> Callable[[Function], Function]:
     """Declares the handler of POST; see route()."""
-    return _route_of("post", path, description, others)
+    return _route_of("post", path, description, stream, others)
 
 
 def put(
-    path: str, *, description: str = "", **others: NoReturn
+    path: str, *, description: str = "", stream: bool = False, **others: NoReturn
 ) -> Callable[[Function], Function]:
     """Declares the handler of PUT; see route()."""
-    return _route_of("put", path, description, others)
+    return _route_of("put", path, description, stream, others)
 
 
 def patch(
-    path: str, *, description: str = "", **others: NoReturn
+    path: str, *, description: str = "", stream: bool = False, **others: NoReturn
 ) -> Callable[[Function], Function]:
     """Declares the handler of PATCH; see route()."""
-    return _route_of("patch", path, description, others)
+    return _route_of("patch", path, description, stream, others)
 
 
 def delete(
-    path: str, *, description: str = "", **others: NoReturn
+    path: str, *, description: str = "", stream: bool = False, **others: NoReturn
 ) -> Callable[[Function], Function]:
     """Declares the handler of DELETE; see route()."""
-    return _route_of("delete", path, description, others)
+    return _route_of("delete", path, description, stream, others)
 
 
 def head(
-    path: str, *, description: str = "", **others: NoReturn
+    path: str, *, description: str = "", stream: bool = False, **others: NoReturn
 ) -> Callable[[Function], Function]:
     """Declares the handler of HEAD; see route()."""
-    return _route_of("head", path, description, others)
+    return _route_of("head", path, description, stream, others)
 
 
 def options(
-    path: str, *, description: str = "", **others: NoReturn
+    path: str, *, description: str = "", stream: bool = False, **others: NoReturn
 ) -> Callable[[Function], Function]:
     """Declares the handler of OPTIONS; see route()."""
-    return _route_of("options", path, description, others)
+    return _route_of("options", path, description, stream, others)
+
+
+def ws(
+    path: str, *, protocols: Iterable[str] = (), description: str = ""
+) -> Callable[[Function], Function]:
+    """Declares the handler of a WebSocket.
+
+    path: as in route().
+    protocols: the subprotocols that it speaks; the client's first one of them is agreed on.
+
+    The handler is called once for each client, with a Socket, or with (socket, req).  An
+    ``async def`` is given an AsyncSocket and many clients share a process; a ``def`` has a
+    thread for each client (32 at a time, or ``nodey.start(threads=...)``).  The client is
+    accepted by the first receive() or send(); to refuse it, raise nodey.HTTPError before, or
+    return an answer.  When the handler returns, the socket is closed.
+    """
+    if type(path) is not str:
+        from .advice import check_path
+
+        check_path(path)
+
+    def declare(function: Function) -> Function:
+        worker.declare(
+            function, lambda to: to.add_socket(path, function, protocols, description)
+        )
+        return function
+
+    return declare
 
 
 def token(name: str) -> Callable[[Function], Function]:
@@ -184,7 +219,7 @@ def on_stop(function: Function) -> Function:
     return _hook("on_stop", function)
 
 
-def start(threads: int = 0) -> None:
+def start(threads: int | None = None) -> None:
     """Serves until the supervisor has no more work, then returns.
 
     Needed only to run code afterwards or to have threads: a script that ends without
@@ -192,9 +227,33 @@ def start(threads: int = 0) -> None:
 
     threads: 0 runs ``def`` handlers one at a time in the main thread, which is quickest
         for those that compute; 1 to 1000 runs that many at once, for those that wait.
+        None: what the configuration says (`threads` of the worker), or 0; 32 when there is a
+        ``def`` handler of a WebSocket.
     Raises ValueError for threads beside ``async def`` handlers.
     """
     worker.start(threads)
+
+
+def serve(
+    app: Any, threads: int | None = None, root_path: str = "", lifespan: str = "auto"
+) -> None:
+    """Serves a WSGI or ASGI app, such as one of Flask, Django, FastAPI or Starlette.
+
+    It is given every request that no handler of this script takes.  Returns when the
+    supervisor has no more work, as start() does.
+
+    app: the app, or its name: "shop.wsgi:application", "shop:create_app()".
+    threads: for WSGI, how many requests it works on at a time, each in a thread; 0 is one
+        after the other.  None: what the configuration says (`threads` of the worker), or 0,
+        whatever the app's own server would do.  ASGI apps have an event loop instead.
+    root_path: the part of the path that the app does not know of, such as "/shop".
+    lifespan: of an ASGI app: "auto" goes on without for one that has none, "on" does not,
+        "off" does not ask.
+    Raises nodey.Error when there is no such app, or it is none.
+    """
+    from .apps import serve as serve_app
+
+    serve_app(app, threads, root_path, lifespan)
 
 
 def ask(token: str, args: Any = None, *, timeout: float | None = None) -> Any:

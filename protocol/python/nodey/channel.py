@@ -24,10 +24,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any, NoReturn
 
-from .codec import decode_lines, encode_utf8
+from .codec import PIECE, decode_lines, encode_utf8, piece_of
 from .context import is_supervised, is_worker
 
 _CHUNK = 65536
+_BIG_CHUNK = 262144
 _WATCH_SECONDS = 0.01
 _WATCH_IDLE_TURNS = 50
 _WATCH_END_SECONDS = 1.0
@@ -61,6 +62,7 @@ class Channel:
         self._parts: list[bytes] = []
         self._parts_size = 0
         self._skipping = False
+        self._read_size = _CHUNK
         self._out = -1
         self._in = -1
         self._took_output = False
@@ -124,6 +126,27 @@ class Channel:
             if not self.gone:
                 self.take()
                 self._write_all(data)
+
+    def write_parts(self, parts: list[bytes]) -> None:
+        """Writes a line that is given in parts, after all that is held, without copying it."""
+        with self._lock:
+            count = len(self.held)
+            if count:
+                parts = [encode_utf8("".join(self.held[:count])), *parts]
+                del self.held[:count]
+            self._flushes += 1
+            if self.gone:
+                return
+            self.take()
+            try:
+                sent = os.writev(self._out, parts)
+            except BlockingIOError:
+                sent = 0
+            except BrokenPipeError:
+                self.gone = True
+                return
+            if sent < sum(map(len, parts)):
+                self._write_all(b"".join(parts)[sent:])
 
     def _write_all(self, data: bytes) -> None:
         view = memoryview(data)
@@ -218,7 +241,7 @@ class Channel:
         if self.gone:
             return None
         try:
-            chunk = os.read(self.input(), _CHUNK)
+            chunk = os.read(self._in if self._in >= 0 else self.input(), self._read_size)
         except BlockingIOError:
             return []
         if not chunk:
@@ -234,6 +257,8 @@ class Channel:
             return self._join(chunk, end)
         if end + 1 < len(chunk):
             self._keep(chunk[end + 1 :])
+        if chunk.startswith(PIECE):
+            return self._pieces(chunk, end)
         return self.decode(chunk[:end].decode("utf-8", "replace").split("\n"))
 
     def _join(self, chunk: bytes, end: int) -> list[Any]:
@@ -243,12 +268,34 @@ class Channel:
             self._skipping = False
             start = chunk.index(b"\n") + 1
         self._parts.append(chunk[start : max(start, end)])
-        text = b"".join(self._parts).decode("utf-8", "replace")
+        whole = b"".join(self._parts)
         self._parts.clear()
         self._parts_size = 0
         if end + 1 < len(chunk):
             self._keep(chunk[end + 1 :])
-        return self.decode(text.split("\n"))
+        if whole.startswith(PIECE):
+            return self._pieces(whole, len(whole))
+        return self.decode(whole.decode("utf-8", "replace").split("\n"))
+
+    def _pieces(self, data: bytes, end: int) -> list[Any]:
+        """The frames in the lines of data[:end], whose first ones are pieces of bodies.
+
+        Whoever sends pieces sends many: then more is read at a time.
+        """
+        self._read_size = _BIG_CHUNK
+        found: list[Any] = []
+        start = 0
+        while data.startswith(PIECE, start):
+            line_end = data.find(b"\n", start, end)
+            line_end = end if line_end < 0 else line_end
+            piece = piece_of(data, start, line_end)
+            if piece is None:
+                break
+            found.append(piece)
+            start = line_end + 1
+            if start >= end:
+                return found
+        return found + self.decode(data[start:end].decode("utf-8", "replace").split("\n"))
 
     def _keep(self, part: bytes) -> None:
         if not self._skipping:

@@ -145,6 +145,26 @@ def problem_frame(frame: dict[str, Any], path: str) -> dict[str, Any]:
     return {"status": status, "headers": headers, "json": problem}
 
 
+def joined(frames: list[dict[str, Any]]) -> dict[str, Any]:
+    """An answer in pieces as one frame: the head with the whole body, or the last error."""
+    frames = [frame for frame in frames if frame.get("type") != "info"]
+    head, last = frames[0], frames[-1]
+    if len(frames) == 1 or last.get("type") == "error":
+        return last
+    kind = body_of(head)[1]
+    whole: dict[str, Any] = {}
+    for name in ("id", "status", "headers"):
+        if name in head:
+            whole[name] = head[name]
+    if kind:
+        whole["headers"] = {"content-type": kind, **(head.get("headers") or {})}
+    body = b"".join(body_of(frame)[0] for frame in frames)
+    whole["body64"] = b2a_base64(body, newline=False).decode()
+    if "trailers" in last:
+        whole["trailers"] = last["trailers"]
+    return whole
+
+
 def reason_of(status: int) -> str:
     """The reason phrase of a status, or ""."""
     try:

@@ -11,10 +11,11 @@ if TYPE_CHECKING:
 
     from .response import HeadersLike
 
-from .channel import channel
 from .cookies import http_date
 from .errors import Error
-from .response import Response
+from .response import FileBody, Response
+
+_SMALL = 65536  # Bytes up to which a file goes in one line.
 
 # The common ones by ourselves: the system's table differs from machine to machine, and
 # reading it takes milliseconds.
@@ -85,7 +86,9 @@ def type_of(path: str) -> str:
 
 
 class FileResponse(Response):
-    """What file() returns; the file is read when the answer is made."""
+    """What file() returns; a small file is read when the answer is made, a big one is sent by
+    nodey itself when it may, and in pieces otherwise.
+    """
 
     __slots__ = ("_path", "_size", "_modified", "_charset")
 
@@ -124,9 +127,10 @@ class FileResponse(Response):
             kept.headers.pop("content-type", None)
             kept.headers.pop("content-disposition", None)
             return kept
-        whole = Response(self._read(who), self.status, self.headers)
+        whole = Response(..., self.status, self.headers)
+        whole.value, is_text = self._read()
         kind = str(whole.headers["content-type"])
-        if self._charset and isinstance(whole.value, str) and kind.startswith("text/"):
+        if self._charset and is_text and kind.startswith("text/"):
             whole.headers["content-type"] = f"{kind}; charset=utf-8"
         return whole
 
@@ -142,23 +146,27 @@ class FileResponse(Response):
         since = given.get("if-modified-since")
         return isinstance(since, str) and self._modified <= _seconds_of(since)
 
-    def _read(self, who: object) -> str | bytes:
-        most = channel.max_line
-        if self._size <= most:
-            with open(self._path, "rb") as opened:
-                data = opened.read(most + 1)
-            self._size = max(self._size, len(data))
-        # Three bytes are four characters of base64; text is sent as it is.
-        if self._size <= most:
-            try:
-                return data.decode()
-            except UnicodeDecodeError:
-                if self._size <= most // 4 * 3 - 4096:
-                    return data
-        raise ValueError(
-            f"{who} is the file {self._path} of {self._size} bytes, more than one answer can "
-            f"hold (a line has at most {most} bytes, which is NODEY_MAX_LINE)"
-        )
+    def _read(self) -> tuple[str | bytes | FileBody, bool]:
+        """The body, and whether it is text: the whole file when it is small."""
+        with open(self._path, "rb") as opened:
+            data = opened.read(_SMALL + 1)
+        if len(data) > _SMALL:
+            return FileBody(os.path.realpath(self._path), self._size), _begins_as_text(data)
+        try:
+            return data.decode(), True
+        except UnicodeDecodeError:
+            return data, False
+
+
+def _begins_as_text(data: bytes) -> bool:
+    """Whether bytes are UTF-8, but for a last character that may be cut."""
+    from codecs import getincrementaldecoder
+
+    try:
+        getincrementaldecoder("utf-8")().decode(data)
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def _seconds_of(date: str) -> float:

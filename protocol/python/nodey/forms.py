@@ -10,7 +10,9 @@ from urllib.parse import unquote
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from mmap import mmap
     from pathlib import Path
+    from typing import Any, BinaryIO
 
 from .errors import Error, HTTPError
 from .request import MissingValue, Values, parse_query
@@ -21,6 +23,7 @@ MOST_FIELDS = 1000
 _MOST_PART_HEADER = 8192
 _MOST_BOUNDARY = 70
 _MOST_PADDING = 64
+_LARGE = 65536  # Bytes of a file that is not copied out of the body.
 
 _PARAMETER = re.compile(r';\s*([\w!#$%&\'*+.^`|~-]+)\s*=\s*("(?:[^"\\]|\\.)*"|[^;"\s]*)\s*')
 
@@ -29,22 +32,30 @@ class Upload:
     """A file in a form.
 
     name: the field.  filename: as the client called it, without folders; "" when it did
-    not.  content_type: what the client says it is.  data: its bytes.
+    not.  content_type: what the client says it is.  A big one stays in a temporary file:
+    open() and save() read it from there, `data` has all of it in memory.
     """
 
-    __slots__ = ("name", "filename", "content_type", "data")
+    __slots__ = ("name", "filename", "content_type", "_view")
 
-    def __init__(self, name: str, filename: str, content_type: str, data: bytes) -> None:
+    def __init__(
+        self, name: str, filename: str, content_type: str, data: bytes | memoryview
+    ) -> None:
         self.name = name
         self.filename = filename
         self.content_type = content_type
-        self.data = data
+        self._view = data
 
     def __repr__(self) -> str:
-        return f"<Upload {self.filename!r}, {self.content_type}, {len(self.data)} bytes>"
+        return f"<Upload {self.filename!r}, {self.content_type}, {len(self)} bytes>"
 
     def __len__(self) -> int:
-        return len(self.data)
+        return len(self._view)
+
+    @property
+    def data(self) -> bytes:
+        """The bytes."""
+        return self._view if isinstance(self._view, bytes) else bytes(self._view)
 
     def __bool__(self) -> bool:
         return True  # Also when it is empty: a file was sent.
@@ -52,7 +63,7 @@ class Upload:
     @property
     def size(self) -> int:
         """The number of bytes."""
-        return len(self.data)
+        return len(self._view)
 
     def read(self) -> bytes:
         """The bytes; the same as `data`."""
@@ -63,9 +74,11 @@ class Upload:
         """The bytes as UTF-8 text; those that are none become U+FFFD."""
         return self.data.decode("utf-8", "replace")
 
-    def open(self) -> io.BytesIO:
+    def open(self) -> BinaryIO:
         """A file object for libraries that want one."""
-        return io.BytesIO(self.data)
+        if isinstance(self._view, bytes):
+            return io.BytesIO(self._view)
+        return io.BufferedReader(_View(self._view))
 
     def save(self, path: str | os.PathLike[str]) -> Path:
         """Writes the bytes to a file and returns its path; replaces what was there.
@@ -79,8 +92,33 @@ class Upload:
             if not self.filename:
                 raise ValueError(f"the file in {self.name!r} has no name; say one to save()")
             target = target / self.filename
-        target.write_bytes(self.data)
+        target.write_bytes(self._view)
         return target
+
+
+class _View(io.RawIOBase):
+    """A part of a temporary file as a file of its own."""
+
+    def __init__(self, view: memoryview) -> None:
+        self._view = view
+        self._at = 0
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        base = (0, self._at, len(self._view))[whence]
+        self._at = max(base + offset, 0)
+        return self._at
+
+    def readinto(self, buffer: Any) -> int:
+        piece = self._view[self._at : self._at + len(buffer)]
+        buffer[: len(piece)] = piece
+        self._at += len(piece)
+        return len(piece)
 
 
 class Files(dict[str, Upload]):
@@ -123,17 +161,22 @@ def _malformed(why: str) -> Error:
 
 def parse_form(content_type: str, body: bytes) -> Form:
     """See Request.form()."""
+    return form_in(content_type, b"\r\n" + body)
+
+
+def form_in(content_type: str, body: bytes | mmap) -> Form:
+    """The same for a body with a line break in front, which may be a mapped file."""
     kind, parameters = parse_parameters(content_type)
     if kind == _MULTIPART:
         return _parse_multipart(body, parameters.get("boundary", ""))
     form = Form()
-    if not body:
+    if len(body) <= 2:
         return form
     if kind != _URLENCODED:
         raise HTTPError(
             415, f"expected a form ({_URLENCODED} or {_MULTIPART}), not {kind or 'a bare body'}"
         )
-    text = body.decode("utf-8", "replace")
+    text = body[2:].decode("utf-8", "replace")
     if text.count("&") >= MOST_FIELDS:
         raise _malformed(f"it has more than {MOST_FIELDS} fields")
     fields = parse_query(text)
@@ -155,11 +198,11 @@ def parse_parameters(field: str) -> tuple[str, dict[str, str]]:
     return value.strip().lower(), parameters
 
 
-def _parse_multipart(body: bytes, boundary: str) -> Form:
+def _parse_multipart(text: bytes | mmap, boundary: str) -> Form:
     if not 0 < len(boundary) <= _MOST_BOUNDARY or not boundary.isascii():
         raise _malformed("its Content-Type has no usable boundary")
-    # With a line break in front the first delimiter looks like all others.
-    text, delimiter = b"\r\n" + body, b"\r\n--" + boundary.encode()
+    # The line break in front makes the first delimiter like all others.
+    delimiter = b"\r\n--" + boundary.encode()
     form = Form()
     begin, count = -1, 0
     for at, after, closing in _delimiters(text, delimiter):
@@ -176,7 +219,7 @@ def _parse_multipart(body: bytes, boundary: str) -> Form:
     raise _malformed("it ends in the middle of a part")
 
 
-def _delimiters(text: bytes, delimiter: bytes) -> Iterator[tuple[int, int, bool]]:
+def _delimiters(text: bytes | mmap, delimiter: bytes) -> Iterator[tuple[int, int, bool]]:
     """Where each delimiter line begins, where what follows it does, whether it is the last.
 
     A part is taken to begin with the line break of its delimiter, so that one without
@@ -185,7 +228,7 @@ def _delimiters(text: bytes, delimiter: bytes) -> Iterator[tuple[int, int, bool]
     at = text.find(delimiter)
     while at >= 0:
         after = at + len(delimiter)
-        if text.startswith(b"--", after):
+        if text[after : after + 2] == b"--":
             yield at, after, True
             return
         # Other bytes may begin like the delimiter; only blanks may follow a real one.
@@ -196,7 +239,7 @@ def _delimiters(text: bytes, delimiter: bytes) -> Iterator[tuple[int, int, bool]
         at = text.find(delimiter, after)
 
 
-def _add_part(form: Form, text: bytes, begin: int, end: int) -> None:
+def _add_part(form: Form, text: bytes | mmap, begin: int, end: int) -> None:
     """One part: its headers, an empty line, its bytes."""
     head_end = text.find(b"\r\n\r\n", begin, min(end, begin + _MOST_PART_HEADER) + 4)
     if head_end < 0:
@@ -211,12 +254,14 @@ def _add_part(form: Form, text: bytes, begin: int, end: int) -> None:
     coding = headers.get("content-transfer-encoding", "binary").lower()
     if coding not in ("7bit", "8bit", "binary"):
         raise _malformed(f"a part has the transfer encoding {coding}, which forms do not have")
-    name, data = _unescaped(parameters["name"]), text[head_end + 4 : end]
+    name, size = _unescaped(parameters["name"]), end - head_end - 4
     filename = _filename(parameters)
     if filename is None:
-        form.add(name, _decoded(data, headers.get("content-type", "")))
-    elif filename or data:  # Neither: a file input in which nothing was chosen.
+        form.add(name, _decoded(text[head_end + 4 : end], headers.get("content-type", "")))
+    elif filename or size:  # Neither: a file input in which nothing was chosen.
         content_type = headers.get("content-type") or "application/octet-stream"
+        big = size > _LARGE and not isinstance(text, bytes)
+        data = memoryview(text)[head_end + 4 : end] if big else text[head_end + 4 : end]
         form.files.add(Upload(name, filename, content_type, data))
 
 

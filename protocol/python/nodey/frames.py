@@ -14,6 +14,8 @@ from .codec import Malformed, frame_line
 from .errors import failure_line
 
 MAX_ID = 2**53 - 1
+WINDOW = 262144  # Bytes of a body that may be under way, unless somebody says otherwise.
+CHUNK = 65536  # The most bytes of a body in one frame.
 
 
 def closed_frame(id: int) -> dict[str, Any]:
@@ -22,7 +24,9 @@ def closed_frame(id: int) -> dict[str, Any]:
     return {"type": "error", "id": id, "code": "unavailable", "message": message}
 
 
-_NEEDS_ID = frozenset(("ask", "answer", "cancel", "ping"))
+_NEEDS_ID = frozenset(("ask", "answer", "cancel", "ping", "chunk", "end", "credit", "message"))
+PIECES = frozenset(("chunk", "end", "credit", "message"))
+"""The types of frames that belong to an exchange."""
 
 
 def checked(frame: Any) -> Any:
@@ -44,16 +48,50 @@ def checked(frame: Any) -> Any:
         return Malformed(None, f"{kind} needs an id")
     if kind == "ask" and type(frame.get("token")) is not str:
         return Malformed(id, "ask needs a token, a string")
+    if kind in PIECES:
+        from .pieces import piece_fault
+
+        fault = piece_fault(kind, frame)
+        if fault is not None:
+            return Malformed(None, fault)
     return frame
 
 
+def chunk_size(max_line: int) -> int:
+    """The most bytes of a body in one frame, which base64 makes longer by a third."""
+    return min(CHUNK, (max_line - 256) // 4 * 3)
+
+
+def learn(engine: Any, hello: dict[str, Any]) -> None:
+    """Takes from a `hello` what an engine goes by."""
+    limits = hello.get("limits")
+    if isinstance(limits, dict):
+        window, chunk = limits.get("window"), limits.get("chunk")
+        if type(window) is int and window > 0:
+            engine.window = window
+        if type(chunk) is int and chunk > 0:
+            engine.chunk = min(chunk, engine.chunk)
+    roots = hello.get("roots")
+    if isinstance(roots, list):
+        engine.roots = [root for root in roots if isinstance(root, str)]
+
+
+def line_size(line: str, max_line: int) -> int:
+    """The bytes of a line; of one that is short enough anyway its characters."""
+    return len(line) if len(line) <= max_line // 4 else len(line.encode("utf-8", "replace"))
+
+
 def within_limit(line: str, max_line: int, frame: dict[str, Any], handler: Handler) -> str:
-    """The line, or an error in its place when the supervisor would throw it away."""
-    if len(line) <= max_line // 4:
-        return line
-    size = len(line.encode("utf-8", "replace"))
+    """The line; one that the supervisor would throw away is sent in pieces, which leaves "",
+    or is an error in its place.
+    """
+    size = line_size(line, max_line)
     if size <= max_line:
         return line
+    if "type" not in frame:
+        from .streaming import send_long
+
+        return send_long(line, frame, handler)
     text = f"{handler} has {size} bytes as a line, over the limit of {max_line}"
     return failure_line(ValueError(text), frame, handler.name)
 

@@ -20,6 +20,7 @@ _BODY = "write req.body, or req.text"
 _IP = "write req.ip"
 _TYPE = 'write req.headers.get("content-type")'
 _ROOT = 'write f"{req.scheme}://{req.host}"'
+_SOCKET = 'write @nodey.ws("/path") above a function that is given a socket'
 _CACHE = "caching is configured: [[routes]] with path, to and cache in nodey.toml"
 
 _HABITS = {
@@ -47,7 +48,6 @@ _HABITS = {
         "Nodey": _NO_APP,
         "app": _NO_APP,
         "run": _NO_APP,
-        "serve": _NO_APP,
         "listen": _NO_APP,
         "before_request": "write @nodey.before",
         "after_request": "write @nodey.after",
@@ -57,6 +57,11 @@ _HABITS = {
         "call": 'write nodey.ask("Token", args)',
         "expose": 'write @nodey.token("Token")',
         "logger": "write nodey.log",
+        "StreamingResponse": "return a generator of str or bytes",
+        "EventSourceResponse": "write nodey.sse(generator)",
+        "WebSocket": _SOCKET,
+        "websocket": _SOCKET,
+        "socket": _SOCKET,
     },
     "the request": {
         "args": _QUERY,
@@ -74,7 +79,6 @@ _HABITS = {
         "data": _BODY,
         "get_data": _BODY,
         "read": _BODY,
-        "stream": _BODY,
         "COOKIES": "write req.cookies",
         "META": "write req.headers",
         "authorization": 'write req.headers.get("authorization")',

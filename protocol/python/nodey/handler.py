@@ -29,16 +29,22 @@ class Handler:
     Its str() begins the sentences that say what is wrong with its result.
     """
 
-    __slots__ = ("name", "function", "is_async", "call", "cost", "hooks")
+    __slots__ = ("name", "function", "is_async", "call", "cost", "hooks", "streams")
 
     def __init__(
-        self, function: Callable[..., Any], label: str, params: Iterable[str] = ()
+        self,
+        function: Callable[..., Any],
+        label: str,
+        params: Iterable[str] = (),
+        streams: bool = False,
     ) -> None:
+        """streams: it is called before the request's body is in."""
         takes = takes_argument(function, label, params)
         name = getattr(function, "__qualname__", type(function).__name__)
         self.name = f"{name} ({label})"
         self.function = function
         self.hooks: Hooks | None = None
+        self.streams = streams
         flags = code_flags(function)
         self.is_async = bool(flags & (_COROUTINE | _ASYNC_GENERATOR))
         self.call: Callable[[Any], Any] = function if takes else lambda _argument: function()
@@ -58,7 +64,8 @@ class Handler:
             self.cost += (seconds - self.cost) * _DECAY
 
     def serve(self, frame: dict[str, Any], argument: Any) -> str:
-        """Calls a `def` handler and returns the line that answers the frame.
+        """Calls a `def` handler and returns the line that answers the frame, or "" when it
+        has been answered in pieces.
 
         Exceptions become answers, except those that end the process.
         """
@@ -89,9 +96,9 @@ class Handler:
             else:
                 result = await self.hooks.run_async(self, frame, argument, in_thread)
             if type(result) not in PLAIN:
-                from .collect import settled
+                from .streaming import answer_async
 
-                result = await settled(result, self)
+                return await answer_async(frame, result, self, in_thread)
             return response_line(frame, result, self)
         except Exception as exc:
             return failure_line(exc, frame, self.name)

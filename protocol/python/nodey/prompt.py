@@ -119,9 +119,17 @@ class Prompt:
         if frame.get("type", "ask") in ("ask", "ping"):
             answer = self._answer(id)
             self._show(pretty(answer, (time.perf_counter() - begin) * 1000))
+            while answer.get("more") or answer.get("type") == "chunk":
+                answer = self._answer(id)
+                if answer.get("type") == "error":
+                    self._show(pretty(answer, 0))
+                elif answer.get("type") == "chunk":
+                    self._show(_shown(answer))
+                else:
+                    self._show("\n")
 
     def _answer(self, id: int) -> dict[str, Any]:
-        """The last frame of an id, or the refusal of a line that has none."""
+        """The next frame of an id, or the refusal of a line that has none."""
         while True:
             while b"\n" not in self._unread:
                 chunk = os.read(self._answers, 65536)
@@ -156,11 +164,17 @@ def pretty(frame: dict[str, Any], ms: float) -> str:
             lines.append(f"{name}: {item}")
     if "json" in frame:
         lines.append(_json(frame["json"]))
-    elif "body64" in frame:
-        lines.append(f"({len(frame['body64']) // 4 * 3 - frame['body64'].count('=')} bytes)")
-    elif frame.get("body"):
-        lines.append(_body(frame))
-    return "\n".join(lines) + "\n"
+    elif frame.get("body") or "body64" in frame:
+        lines.append(_shown(frame))
+    # More of the body may follow.
+    return "\n".join(lines) + ("" if frame.get("more") and "body" in frame else "\n")
+
+
+def _shown(frame: dict[str, Any]) -> str:
+    """A body, or a piece of one."""
+    if "body64" in frame:
+        return f"({len(frame['body64']) // 4 * 3 - frame['body64'].count('=')} bytes)"
+    return _body(frame)
 
 
 def _body(frame: dict[str, Any]) -> str:

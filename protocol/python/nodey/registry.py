@@ -4,7 +4,7 @@ from __future__ import annotations
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
     from typing import Any
 
     from .hooks import Hooks
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 from .errors import Error
 from .handler import Handler
 from .request import Request, request_fault
-from .router import Router, parameters_of
+from .router import SOCKET, Router, parameters_of
 
 
 class Registry:
@@ -25,6 +25,8 @@ class Registry:
         self.tokens: dict[str, Handler] = {}
         self.hooks: Hooks | None = None
         self.has_async = False
+        self.has_sockets = False  # Something here speaks WebSocket.
+        self.app: Handler | None = None  # Takes what no route takes; its argument is the frame.
         self.canceller: Canceller | None = None
         # The last declaration of a route wins; at a prompt and in tests, where a
         # function is declared anew after it was changed.
@@ -35,20 +37,58 @@ class Registry:
         """Whether nothing was declared that could be asked for."""
         return not self.routes and not self.tokens
 
+    def add_app(self, handler: Handler, is_async: bool) -> None:
+        """Declares what takes all requests that no route takes.
+
+        handler: its serve() and serve_async() are given the frame twice.
+        """
+        if self.app is not None:
+            raise ValueError(f"{self.app.name} is served already, and a worker serves one app")
+        self.app = handler
+        self.routes.append({"path": "/*"})
+        self.has_async = self.has_async or is_async
+
     def add_route(
-        self, method: str, path: str, function: Callable[..., Any], description: str
+        self,
+        method: str,
+        path: str,
+        function: Callable[..., Any],
+        description: str,
+        stream: bool = False,
     ) -> None:
         """method: upper case, "" for any.  Raises ValueError for a path that is taken."""
-        handler = Handler(function, f"{method or 'ANY'} {path}", parameters_of(path))
+        handler = Handler(function, f"{method or 'ANY'} {path}", parameters_of(path), stream)
         self.router.add(method, path, handler, self.replaces)
         route = {"path": path}
         if method:
             route["method"] = method.lower()
         if description:
             route["description"] = description
-        if self.replaces:
-            self.routes = [old for old in self.routes if not _same_route(old, route)]
+        self._list(route)
+        self.has_async = self.has_async or handler.is_async
+
+    def _list(self, route: dict[str, str]) -> None:
+        """Lists a route; once, also when it is for requests and for WebSockets."""
+        self.routes = [old for old in self.routes if not _same_route(old, route)]
         self.routes.append(route)
+
+    def add_socket(
+        self,
+        path: str,
+        function: Callable[..., Any],
+        protocols: Iterable[str],
+        description: str,
+    ) -> None:
+        """Declares the handler of a WebSocket.  Raises as add_route() does."""
+        from .sockets import SocketHandler
+
+        handler = SocketHandler(function, path, protocols)
+        self.router.add(SOCKET, path, handler, self.replaces)
+        route = {"path": path, "method": "get"}
+        if description:
+            route["description"] = description
+        self._list(route)
+        self.has_sockets = True
         self.has_async = self.has_async or handler.is_async
 
     def add_token(self, name: str, function: Callable[..., Any]) -> None:
@@ -97,11 +137,45 @@ class Registry:
         token = frame.get("token")
         if token is not None:
             return self._find_token(frame, token)
-        handler, params = self.router.find(frame["method"], frame["path"])
+        if self.app is not None and not self._has_route(frame):
+            return self.app, frame
+        handler, params = self._route(frame)
         given = frame.get("params")
         if given:
             params = {**given, **params}
         return handler, Request(frame, params, self.canceller)
+
+    def streams(self, frame: dict[str, Any]) -> bool:
+        """Whether what serves a request begins before all of its body has come."""
+        if request_fault(frame) is not None:
+            return True  # It is refused, which needs no body.
+        if frame.get("token") is not None:
+            return False
+        if self.app is not None and not self._has_route(frame):
+            return self.app.streams
+        try:
+            return self._route(frame)[0].streams
+        except Error:
+            return True
+
+    def _has_route(self, frame: dict[str, Any]) -> bool:
+        """Whether a route beside the app takes the request."""
+        if self.router.empty:
+            return False
+        try:
+            self._route(frame)
+        except Error:
+            return False
+        return True
+
+    def _route(self, frame: dict[str, Any]) -> tuple[Handler, dict[str, str]]:
+        """The handler of a request by its path, and the parameters.  Raises Error."""
+        if self.has_sockets and frame.get("upgrade") == "websocket":
+            try:
+                return self.router.find(SOCKET, frame["path"])
+            except Error:
+                pass  # A handler of GET answers it.
+        return self.router.find(frame["method"], frame["path"])
 
     def _find_token(self, frame: dict[str, Any], token: Any) -> tuple[Handler, Any]:
         """A request for a token: its arguments are the JSON body, else the query; the values

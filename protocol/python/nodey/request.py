@@ -9,10 +9,13 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from typing import Any, Protocol
 
+    from .bodies import BodyStream
     from .forms import Files, Form
+    from .spool import Spool
 
     class Canceller(Protocol):
         def is_cancelled(self, frame: dict[str, Any]) -> bool: ...
+        def exchange(self, frame: dict[str, Any]) -> Any: ...
 
 
 from .codec import decode, encode, encode_utf8
@@ -184,21 +187,39 @@ class Request:
 
     @property
     def body(self) -> bytes:
-        """The body's bytes; b"" when there is none."""
+        """The body's bytes; b"" when there is none.
+
+        With a route's stream=True: waits for the body, unless in an `async def` handler.
+        """
         frame = self._frame
-        if "body" in frame:
-            return encode_utf8(frame["body"])
-        if "body64" in frame:
-            return decode_base64(frame["body64"])
-        if "json" in frame:
-            return encode_utf8(encode(frame["json"], "the body"))
-        return b""
+        return self._spool().data() if frame.get("more") else body_of_frame(frame)
+
+    def _spool(self) -> Spool:
+        """The body of a request that came in pieces."""
+        spool: Spool = self._exchange().gathered()
+        return spool
+
+    def _exchange(self) -> Any:
+        from .exchange import exchange_for
+
+        return exchange_for(self._canceller, self._frame)
+
+    def stream(self) -> BodyStream:
+        """The body's pieces as they come in, bytes: `for piece in req.stream()`, or with
+        `async for`.
+
+        For routes that are declared with stream=True, and once: what is read so is not in
+        `body` any more.  Raises nodey.Error("cancelled") when the client leaves.
+        """
+        from .bodies import BodyStream
+
+        return BodyStream(self._exchange())
 
     @property
     def text(self) -> str:
         """The body as UTF-8 text; bytes that are none become U+FFFD."""
         frame = self._frame
-        if "body" in frame:
+        if "body" in frame and not frame.get("more"):
             text: str = frame["body"]
             return text
         return self.body.decode("utf-8", "replace")
@@ -230,9 +251,13 @@ class Request:
         try:
             return self._form
         except AttributeError:
-            from .forms import parse_form
+            from .forms import form_in, parse_form
 
-            self._form: Form = parse_form(self.headers.get("content-type", ""), self.body)
+            kind = self.headers.get("content-type", "")
+            if self._frame.get("more"):
+                self._form: Form = form_in(kind, self._spool().searchable())
+            else:
+                self._form = parse_form(kind, self.body)
             return self._form
 
     @property
@@ -268,6 +293,12 @@ class Request:
         """Seconds that were left for the answer when the request was sent here, or None."""
         timeout = self._frame.get("timeout")
         return None if timeout is None else timeout / 1000
+
+    def info(self, status: int, headers: Mapping[str, str | list[str]]) -> None:
+        """Sends an interim answer before the real one: 103 with `link` headers, for instance,
+        has browsers load what the page will need.
+        """
+        self._exchange().info(status, headers)
 
     def cancelled(self) -> bool:
         """Whether nobody waits for the answer any more (client gone, time over).
@@ -310,9 +341,20 @@ def parse_cookies(header: str) -> dict[str, str]:
     return cookies
 
 
+def body_of_frame(frame: dict[str, Any]) -> bytes:
+    """The bytes of a frame's body; b"" when there is none."""
+    if "body" in frame:
+        return encode_utf8(frame["body"])
+    if "body64" in frame:
+        return decode_base64(frame["body64"])
+    if "json" in frame:
+        return encode_utf8(encode(frame["json"], "the body"))
+    return b""
+
+
 def decode_base64(text: str) -> bytes:
     """Standard base64 with padding.  Raises ValueError for anything else."""
-    from binascii import a2b_base64
+    from binascii import a2b_base64, b2a_base64
 
     if len(text) % 4 or not text.isascii():
         raise ValueError("base64 without padding")
@@ -320,6 +362,10 @@ def decode_base64(text: str) -> bytes:
     # a2b_base64 skips what it does not know: then there are too few bytes.
     if len(data) != len(text) // 4 * 3 - (text[-2:].count("=") if text else 0):
         raise ValueError("not the base64 alphabet")
+    # The same bytes have one form: no bits are left over in the last characters.
+    last = data[len(data) - len(data) % 3 :]
+    if last and b2a_base64(last, newline=False).decode() != text[-4:]:
+        raise ValueError("bits are left over at its end")
     return data
 
 
@@ -342,7 +388,7 @@ def request_fault(frame: dict[str, Any]) -> str | None:
         try:
             "".join(headers.values())
         except (AttributeError, TypeError):
-            if not _are_headers(headers):
+            if not are_headers(headers):
                 return "headers must be an object of strings and arrays of strings"
     params = get("params")
     if params is not None:
@@ -350,12 +396,17 @@ def request_fault(frame: dict[str, Any]) -> str | None:
             "".join(params.values())
         except (AttributeError, TypeError):
             return "params must be an object of strings"
+    if "more" in frame and type(frame["more"]) is not bool:
+        return "more must be true or false"
+    if "upgrade" in frame and type(frame["upgrade"]) is not str:
+        return "upgrade must be a string"
     if "body" in frame or "body64" in frame or "json" in frame:
-        return _body_fault(frame)
+        return body_fault(frame)
     return None
 
 
-def _are_headers(headers: Any) -> bool:
+def are_headers(headers: Any) -> bool:
+    """Whether it is an object of strings and arrays of strings."""
     return isinstance(headers, dict) and all(
         isinstance(value, str)
         or (isinstance(value, list) and all(isinstance(item, str) for item in value))
@@ -363,9 +414,10 @@ def _are_headers(headers: Any) -> bool:
     )
 
 
-def _body_fault(frame: dict[str, Any]) -> str | None:
+def body_fault(frame: dict[str, Any], kind: str = "request") -> str | None:
+    """Why the body of a frame is none, or None."""
     if ("body" in frame) + ("body64" in frame) + ("json" in frame) > 1:
-        return "a request has one of body, body64 and json"
+        return f"a {kind} has one of body, body64 and json"
     if type(frame.get("body", "")) is not str:
         return "body must be a string"
     if "body64" not in frame:

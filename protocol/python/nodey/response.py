@@ -6,11 +6,12 @@ from collections.abc import Mapping, MutableMapping
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
     from datetime import datetime
     from typing import Any
 
     Value = str | list[str]
+    Trailers = Mapping[str, Value] | Callable[[], Mapping[str, Value]]
     HeadersLike = Mapping[str, str | list[str]] | Iterable[tuple[str, str]]
 
 from .codec import encode, encode_id, quote
@@ -70,14 +71,17 @@ class Response:
     """An answer with a status and headers.
 
     value: the body, by the same rules as a handler's return value: str is text, bytes
-        are bytes, a generator is collected, anything else is JSON.  Left out: no body.
+        are bytes, what a generator yields is sent piece by piece, anything else is JSON.
+        Left out: no body.
     status: 100 to 599.
     headers: values are strings or lists of strings (several fields of that name, as
         Set-Cookie needs); characters up to U+00FF.
     reason: the reason phrase of HTTP/1.1, when it is to be an unusual one.
+    trailers: fields that follow the body; a function is called for them when all of the
+        body has been sent.
     """
 
-    __slots__ = ("value", "status", "headers", "reason")
+    __slots__ = ("value", "status", "headers", "reason", "trailers")
 
     def __init__(
         self,
@@ -86,11 +90,13 @@ class Response:
         headers: HeadersLike | None = None,
         *,
         reason: str | None = None,
+        trailers: Trailers | None = None,
     ) -> None:
         self.value = value
         self.status = status
         self.headers = ResponseHeaders(headers)
         self.reason = reason
+        self.trailers = trailers
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.status}>"
@@ -156,6 +162,18 @@ class Response:
         return self
 
 
+class FileBody:
+    """A file as the body of an answer."""
+
+    __slots__ = ("path", "size")
+
+    def __init__(self, path: str, size: int) -> None:
+        self.path = path
+        self.size = size
+
+
+LARGE = 196608
+"""Bytes from which on an answer does not go in one line."""
 PLAIN = frozenset((dict, list, str, int, float, bool, type(None)))
 _JSON_TYPES = PLAIN - {str}
 _BODYLESS = frozenset((204, 304))
@@ -210,8 +228,17 @@ def response_line(frame: dict[str, Any], result: Any, who: object) -> str:
     if kind is tuple:
         result = _from_tuple(result, who)
     if not isinstance(result, Response):
-        return f'{{"id":{id},{_body(result, who)}}}\n'
-    return _full_line(id, result._prepared(frame, who), who)
+        if not goes_in_pieces(result):
+            return f'{{"id":{id},{_body(result, who)}}}\n'
+        result = Response(result)
+    response = result._prepared(frame, who)
+    if response.trailers or (
+        type(response.value) not in PLAIN and goes_in_pieces(response.value)
+    ):
+        from .streaming import answer_in_pieces
+
+        return answer_in_pieces(frame, response, who)
+    return full_line(frame, response, who)
 
 
 def as_response(result: Any, who: object) -> Response:
@@ -221,11 +248,25 @@ def as_response(result: Any, who: object) -> Response:
     return _from_tuple(result, who) if type(result) is tuple else Response(result)
 
 
-def _full_line(id: Any, response: Response, who: object) -> str:
+def goes_in_pieces(value: Any) -> bool:
+    """Whether a value of no plain type does not go in one line; see streaming.py."""
+    if isinstance(value, (bytes, bytearray, memoryview)):
+        return len(value) > LARGE
+    return hasattr(value, "__next__") or type(value) is FileBody
+
+
+def checked_status(response: Response, who: object) -> int:
+    """The status.  Raises ValueError for what is none."""
     status = response.status
     if not isinstance(status, int) or not 100 <= status <= 599:
         raise ValueError(f"{who} has the status {status!r}; it must be 100 to 599")
-    members = [f'"id":{id}', f'"status":{status:d}']
+    return status
+
+
+def full_line(frame: dict[str, Any], response: Response, who: object) -> str:
+    """The line of a response that does not go in pieces."""
+    status = checked_status(response, who)
+    members = [f'"id":{encode_id(frame.get("id"))}', f'"status":{status:d}']
     if response.reason is not None:
         members.append(f'"reason":{quote(response.reason)}')
     if response.headers:
@@ -255,10 +296,6 @@ def _body(value: Any, who: object) -> str:
         from binascii import b2a_base64
 
         return f'"body64":"{b2a_base64(value, newline=False).decode()}"'
-    if hasattr(value, "__next__"):
-        from .collect import collected
-
-        return _body(collected(value, who), who)
     if hasattr(value, "__await__") or hasattr(value, "__anext__"):
         kind = "awaitable" if hasattr(value, "__await__") else "an async generator"
         close = getattr(value, "close", None)

@@ -16,6 +16,9 @@ from .errors import Error, HTTPError
 
 _LITERAL, _NAME, _REST = 0, 1, 2
 
+SOCKET = "(websocket)"
+"""In place of a method: of a request that wants to become a WebSocket."""
+
 _NOT_IN_PATHS = frozenset("?<>{}")  # What other frameworks write, and a query.
 
 
@@ -107,6 +110,11 @@ class Router:
             raise ValueError(f"route {method or 'any method'} {path} is already served by {taken}")
         pattern.methods[method] = handler
 
+    @property
+    def empty(self) -> bool:
+        """Whether there is no route."""
+        return not self._patterns
+
     def handlers(self) -> list[Handler]:
         """The handlers of all patterns."""
         return [handler for pattern in self._patterns for handler in pattern.methods.values()]
@@ -142,6 +150,10 @@ class Router:
             return by_get
         if not allowed:
             raise Error("not_found", f"nothing is served at {path}")
+        allowed.discard(SOCKET)
+        if not allowed:
+            upgrade = {"upgrade": "websocket"}
+            raise HTTPError(426, f"{path} is for WebSocket clients", headers=upgrade)
         if "GET" in allowed:
             allowed.add("HEAD")
         allow = ", ".join(sorted(allowed))

@@ -3,8 +3,13 @@
 It does what `python3 SCRIPT` does, and sees how the script ends: it serves what was
 declared, and turns a failure, even of an `import` that stands before `import nodey`, into
 a start-up error that says what to do.  SCRIPT may be a folder with __main__.py, main.py or
-app.py.  A script that never imports nodey is left alone: standard input and output stay
-its own.
+app.py.
+
+A script that never imports nodey but is a web app is served too: one that starts a web
+server (attach.py), and one that leaves an app among its globals.  Any other is left alone:
+standard input and output stay its own.
+
+`python3 -m nodey.run --app MODULE:NAME` imports a module and serves the app in it.
 """
 
 from __future__ import annotations
@@ -14,9 +19,14 @@ import sys
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from types import CodeType, ModuleType
 
 MAINS = ("__main__.py", "main.py", "app.py")
+
+# What a web app may be called among a script's globals; apps.py looks closer.
+_FRAMEWORKS = ("flask", "fastapi", "starlette", "quart", "litestar", "bottle", "falcon")
+_NAMES = ("app", "application", "asgi", "wsgi", "api", "server", "create_app", "make_app")
 
 
 def program_in(path: str) -> str:
@@ -43,8 +53,32 @@ def run(path: str, arguments: list[str]) -> int:
         code = _prepare(module, file)
     except (OSError, SyntaxError, ValueError) as exc:
         return _failed(exc.with_traceback(None))
-    try:
+
+    def script() -> None:
         exec(code, module.__dict__)
+
+    return _guarded(script) or _ended(module)
+
+
+def run_app(spec: str, arguments: list[str]) -> int:
+    """Serves the app of "module:name".  Returns the exit status."""
+    sys.argv[:] = [spec, *arguments]
+    if not getattr(sys.flags, "safe_path", False) and not sys.flags.isolated:
+        sys.path[0] = os.getcwd()
+
+    def app() -> None:
+        import nodey.apps
+
+        if not nodey.apps.worker.started:  # A module may have served it while it was imported.
+            nodey.apps.serve(spec)
+
+    return _guarded(app)
+
+
+def _guarded(work: Callable[[], None]) -> int:
+    """Does what a script does.  Returns the exit status; SystemExit is raised."""
+    try:
+        work()
     except SystemExit as exc:
         if "nodey.startup" in sys.modules:
             _startup().script_left(exc.code)
@@ -52,9 +86,10 @@ def run(path: str, arguments: list[str]) -> int:
     except KeyboardInterrupt:
         return 130
     except BaseException as exc:
-        # Without the frame of this function.
-        return _failed(exc.with_traceback(exc.__traceback__ and exc.__traceback__.tb_next))
-    return _ended()
+        # Without the frames of this module.
+        traceback = exc.__traceback__ and exc.__traceback__.tb_next
+        return _failed(exc.with_traceback(traceback and traceback.tb_next))
+    return 0
 
 
 def _prepare(module: ModuleType, file: str) -> CodeType:
@@ -89,13 +124,44 @@ def _failed(exc: BaseException) -> int:
     return 1
 
 
-def _ended() -> int:
+def _ended(module: ModuleType) -> int:
     """The script has come to its end."""
+    if _may_have_app(module):
+        undecided = "nodey.startup" not in sys.modules or _startup().is_undecided()
+        if undecided and _guarded(lambda: _serve_left_behind(module)):
+            return 1
     if "nodey.startup" in sys.modules:
         return int(_startup().end_of_script())
     if os.environ.get("NODEY") == "1" and _is_wanted():
         return int(_startup().ended_without_sdk())
     return 0
+
+
+def _attach() -> None:
+    """Installs attach.py, without the package that it belongs to: see there."""
+    from _frozen_importlib import module_from_spec
+    from _frozen_importlib_external import spec_from_file_location
+
+    file = os.path.join(os.path.dirname(os.path.abspath(__file__)), "attach.py")
+    spec = spec_from_file_location("nodey.attach", file)
+    module = module_from_spec(spec)
+    spec.loader.exec_module(module)
+    module.install()
+
+
+def _may_have_app(module: ModuleType) -> bool:
+    """Whether it is worth a closer look; nodey must be imported for that."""
+    if "nodey.startup" not in sys.modules and not _is_wanted():
+        return False
+    if any(name in sys.modules for name in _FRAMEWORKS):
+        return True
+    return any(callable(module.__dict__.get(name)) for name in _NAMES)
+
+
+def _serve_left_behind(module: ModuleType) -> None:
+    import nodey.apps
+
+    nodey.apps.serve_left_behind(module.__dict__)
 
 
 def _is_wanted() -> bool:
@@ -116,8 +182,12 @@ def main() -> int:
     # imported again by a script that wants it.
     sys.modules["nodey.run"] = sys.modules["__main__"]
     sys.modules.pop("nodey", None)
-    if len(sys.argv) < 2:
-        print("usage: python3 -m nodey.run SCRIPT [ARGUMENT...]", file=sys.stderr)
+    _attach()
+    if len(sys.argv) > 2 and sys.argv[1] == "--app":
+        return run_app(sys.argv[2], sys.argv[3:])
+    if len(sys.argv) < 2 or sys.argv[1] == "--app":
+        usage = "SCRIPT [ARGUMENT...] | --app MODULE:NAME"
+        print(f"usage: python3 -m nodey.run {usage}", file=sys.stderr)
         return 2
     return run(sys.argv[1], sys.argv[2:])
 

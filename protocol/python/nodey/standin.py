@@ -10,18 +10,59 @@ from types import ModuleType
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import asyncio
+    import concurrent.futures
     import threading
     from collections.abc import Awaitable, Callable, Iterator
     from typing import Any
 
+    from .sync import Waiter
 
 from . import errors
 from .codec import decode, encode
+from .compose import joined
 from .errors import Error
+from .frames import CHUNK, WINDOW
 from .handler import Handler
 from .registry import Registry
 from .run import program_in
 from .worker import worker
+
+
+class Desk:
+    """The engine of one exchange, and the supervisor who reads what it sends."""
+
+    def __init__(self, live: bool = False) -> None:
+        """live: somebody takes the pieces one by one, and pays for them in credit."""
+        import threading
+
+        self.channel: Any = self
+        self.window, self.chunk, self.max_line = WINDOW, CHUNK, 1 << 30
+        self.roots: list[str] = []
+        self.draining = self.closed = False
+        self.supervised = live
+        self.loop: asyncio.AbstractEventLoop | None = None
+        self.exchange: Any = None
+        self.frames: list[dict[str, Any]] = []
+        self.news = threading.Condition()
+        self.over = threading.Event()
+
+    def write(self, line: str) -> None:
+        """A line, as a worker's channel is given it."""
+        with self.news:
+            self.frames.append(decode(line))
+            self.news.notify_all()
+
+    send = write
+
+    def write_parts(self, parts: list[bytes]) -> None:
+        self.write(b"".join(parts).decode())
+
+    def look(self) -> None:
+        """Nothing has come that was not given to the exchange at once."""
+
+    def pump(self, waiter: Waiter, done: Callable[[], bool]) -> None:
+        while not done():
+            waiter.bell.acquire()
 
 
 class StandIn:
@@ -32,7 +73,10 @@ class StandIn:
         self.tokens = tokens
         self.registry = Registry()
         self.raised: BaseException | None = None
+        self.draining = False
         self._serving: list[dict[str, Any]] = []
+        self._desks: dict[int, Desk] = {}
+        self.working: concurrent.futures.Future[Any] | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
 
@@ -48,6 +92,39 @@ class StandIn:
 
     def _observe(self, exc: BaseException) -> None:
         self.raised = self.raised or exc
+
+    def answer(self, frame: dict[str, Any], desk: Desk | None = None) -> dict[str, Any]:
+        """What a request or an ask is answered with; of pieces all of them together.
+
+        desk: takes the pieces one by one, instead.
+        """
+        self._desks[id(frame)] = desk = desk or Desk()
+        try:
+            line = self.line_for(frame)
+        finally:
+            del self._desks[id(frame)]
+        if line:
+            desk.write(line)
+        desk.over.set()
+        return joined(desk.frames)
+
+    def exchange(self, frame: dict[str, Any]) -> Any:
+        """The exchange of a request that is being served."""
+        import asyncio
+
+        from .exchange import AsyncExchange, Exchange
+
+        desk = self._desks[id(frame)]
+        if desk.exchange is None:
+            desk.loop = asyncio._get_running_loop()
+            desk.exchange = (
+                Exchange(desk, frame) if desk.loop is None else AsyncExchange(desk, frame)
+            )
+        elif desk.loop is not None and asyncio._get_running_loop() is None:
+            from .exchange import BridgedExchange
+
+            return BridgedExchange(desk.exchange, desk.loop)
+        return desk.exchange
 
     def line_for(self, frame: dict[str, Any]) -> str:
         """Serves a request or an ask, as worker's engines do."""
@@ -77,7 +154,8 @@ class StandIn:
         async def run() -> Any:
             return await awaitable
 
-        return asyncio.run_coroutine_threadsafe(run(), self._loop).result()
+        self.working = asyncio.run_coroutine_threadsafe(run(), self._loop)
+        return self.working.result()
 
     def close(self) -> None:
         """Ends the event loop."""
@@ -86,7 +164,8 @@ class StandIn:
         if loop is not None and thread is not None:
             loop.call_soon_threadsafe(loop.stop)
             thread.join()
-            loop.close()
+            if not loop.is_running():  # As it may be when the interpreter ends.
+                loop.close()
 
     # ------------------------------------------------------- as worker.Engine
 

@@ -82,6 +82,11 @@ def end_of_script() -> int:
     return _serve_now()
 
 
+def is_undecided() -> bool:
+    """For run.py: whether the script has ended without anything that is to be served."""
+    return _is_worker and not (_started or _failed or _serve or _is_helper_process())
+
+
 def script_left(status: object = None) -> None:
     """For run.py: the script was left by sys.exit(status)."""
     if channel.supervised and not _started and not _is_helper_process():

@@ -23,13 +23,24 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
+    from .exchange import Exchange
     from .handler import Handler
     from .worker import Worker
 
 from . import hand
-from .codec import Malformed, ask_line, cancel_line, error_line
+from .codec import Malformed, Piece, ask_line, cancel_line, error_line
 from .errors import Error, error_of, failure_line, last_words, log_text
-from .frames import MAX_ID, checked, closed_frame, pong_line, within_limit
+from .frames import (
+    MAX_ID,
+    PIECES,
+    WINDOW,
+    checked,
+    chunk_size,
+    closed_frame,
+    learn,
+    pong_line,
+    within_limit,
+)
 from .signals import Signals
 
 _QUICK = 0.0002  # Seconds that a finished answer may be kept from its client.
@@ -68,6 +79,12 @@ class SyncEngine:
         self.asks: dict[int, Waiter] = {}
         self.ended = False  # No more work will come: end of file, drain or shutdown.
         self.closed = False  # End of file: no answers either.
+        self.draining = False  # What would go on for ever is to be ended.
+        self.exchanges: dict[Any, Exchange] = {}
+        self.window = WINDOW
+        self.chunk = chunk_size(self.channel.max_line)
+        self.roots: list[str] = []
+        self._opening = _thread.allocate_lock()
         self.main = _thread.get_ident()
         self.signals: Signals | None = None
         self._cancelled: set[Any] = set()
@@ -88,6 +105,10 @@ class SyncEngine:
         self.queue.extend(early.queue)
         self.nested.extend(early.nested)
         self.ended = early.ended
+        self.draining = early.draining
+        self.exchanges, self.window, self.roots = early.exchanges, early.window, early.roots
+        for exchange in self.exchanges.values():
+            exchange.move_to(self)
         if early.closed:
             self._end()
 
@@ -163,14 +184,15 @@ class SyncEngine:
                 channel.write(last_words(exc, frame))
                 raise
             running.pop()
-            if self._cancelled:
-                self._cancelled.discard(frame.get("id"))
+            if self._cancelled or self.exchanges:
+                self._forget(frame)
             done = perf_counter()
             handler.note(done - now)
             now = done
             if len(line) > quarter:
                 line = within_limit(line, channel.max_line, frame, handler)
-            channel.hold(line, now)
+            if line:
+                channel.hold(line, now)
             if now - self._read_at > _QUICK:
                 self._look()
                 now = perf_counter()
@@ -197,7 +219,18 @@ class SyncEngine:
             self.channel.write(last_words(exc, frame))
             raise
         self.running.pop()
-        self.channel.write(within_limit(line, self.channel.max_line, frame, handler))
+        self._forget(frame)
+        if line:
+            self.channel.write(within_limit(line, self.channel.max_line, frame, handler))
+
+    def _forget(self, frame: dict[str, Any]) -> None:
+        """What was served is over."""
+        id = frame.get("id")
+        self._cancelled.discard(id)
+        exchange = self.exchanges.get(id)
+        if exchange is not None and exchange.frame is frame:
+            exchange.closed = True
+            del self.exchanges[id]
 
     # ----------------------------------------------------------------- reading
 
@@ -259,6 +292,11 @@ class SyncEngine:
                 if type(id) is int and 0 <= id <= MAX_ID:
                     queue.append(frame)
                     continue
+            if type(frame) is Piece:
+                exchange = self.exchanges.get(frame.id) or self._expected(frame.id)
+                if exchange is not None:
+                    exchange.feed_piece(frame.data)
+                continue
             self._sort(frame)
         if queue and self._sleepers:
             self._idle.ring()
@@ -270,6 +308,9 @@ class SyncEngine:
         self._poller.unregister(self.channel.input())
         for id in list(self.asks):
             self._answer(id, closed_frame(id))
+        self.draining = self.channel.supervised
+        for exchange in list(self.exchanges.values()):
+            exchange.go_away()
         self._idle.ring()
 
     # ------------------------------------------------------------------ frames
@@ -289,13 +330,19 @@ class SyncEngine:
                 waiter.ring()
         elif kind == "answer" or kind == "error":
             self._answer(frame.get("id"), frame)
+        elif kind in PIECES:
+            exchange = self.exchanges.get(frame["id"]) or self._expected(frame["id"])
+            if exchange is not None:
+                exchange.feed(frame)
         elif kind == "cancel":
-            self._cancel(frame["id"])
+            self._cancel(frame["id"], frame.get("reason"))
         elif kind == "ping":
             self.channel.write(pong_line(frame["id"], len(self.running) + len(self.queue)))
         elif kind == "drain" or kind == "shutdown":
             self._stop(kind == "shutdown")
-        elif kind != "hello" and kind not in self._unknown:
+        elif kind == "hello":
+            learn(self, frame)
+        elif kind not in self._unknown:
             self._unknown.add(kind)
             log_text(f"a frame of the unknown type {kind!r} is ignored")
 
@@ -306,29 +353,74 @@ class SyncEngine:
             waiter.answer = frame
             waiter.ring()
 
-    def _cancel(self, id: Any) -> None:
+    def _cancel(self, id: Any, reason: Any = None) -> None:
         for frames in (self.queue, self.nested):
             for frame in frames:
                 if frame.get("id") == id:
                     frames.remove(frame)
+                    self._forget(frame)
                     self.channel.write(error_line(id, "cancelled", "cancelled before it began"))
                     return
         if any(frame.get("id") == id for frame in self.running):
             self._cancelled.add(id)
+            exchange = self.exchanges.get(id)
+            if exchange is not None:
+                exchange.cancel(str(reason or "disconnect"))
 
     def _stop(self, now: bool) -> None:
-        self.ended = True
+        self.ended = self.draining = True
         self._idle.ring()
         if now:
-            for frame in list(self.queue):
-                self._cancel(frame.get("id"))
-            for frame in self.running:
-                self._cancelled.add(frame.get("id"))
+            for frame in [*self.queue, *self.running]:
+                self._cancel(frame.get("id"), "shutdown")
+        for exchange in list(self.exchanges.values()):
+            exchange.go_away()
 
     def is_cancelled(self, frame: dict[str, Any]) -> bool:
         """Reads what is there; for Request.cancelled()."""
         self._look()
         return frame.get("id") in self._cancelled
+
+    # --------------------------------------------------------------- exchanges
+
+    def exchange(self, frame: dict[str, Any]) -> Exchange:
+        """The exchange of a request that is being served; the same one each time."""
+        from .exchange import Exchange
+
+        id = frame.get("id")
+        with self._opening:
+            found = self.exchanges.get(id)
+            if found is None or found.frame is not frame:
+                found = self.exchanges[id] = Exchange(self, frame)
+                if id in self._cancelled:
+                    found.cancel("disconnect")
+            return found
+
+    def _expected(self, id: Any) -> Exchange | None:
+        """The exchange of a request that is open and has none yet."""
+        for frames in (self.running, self.queue):
+            for frame in list(frames):
+                if frame.get("id") == id:
+                    return self.exchange(frame)
+        return None
+
+    def look(self) -> None:
+        """Reads what is there, if nobody has for a while."""
+        if perf_counter() - self._read_at > _QUICK:
+            self._look()
+
+    def pump(
+        self, waiter: Waiter, done: Callable[[], bool], deadline: float | None = None
+    ) -> None:
+        """Reads, and serves nested asks, until done() or the deadline (monotonic seconds)."""
+        in_main = _thread.get_ident() == self.main
+        while not done():
+            if in_main and self.nested:
+                self._serve_now(self.nested.popleft())
+                continue
+            self._wait(waiter, lambda: done() or (in_main and bool(self.nested)), deadline)
+            if deadline is not None and monotonic() >= deadline:
+                return
 
     # --------------------------------------------------------------------- ask
 
@@ -348,7 +440,8 @@ class SyncEngine:
             if self.closed or self.channel.gone:
                 raise error_of(closed_frame(id))
             self.channel.write(line)
-            self._pump(waiter, None if timeout is None else monotonic() + timeout)
+            deadline = None if timeout is None else monotonic() + timeout
+            self.pump(waiter, lambda: waiter.answer is not None, deadline)
         finally:
             self.asks.pop(id, None)
         if waiter.answer is None:
@@ -357,18 +450,3 @@ class SyncEngine:
         if waiter.answer["type"] == "error":
             raise error_of(waiter.answer)
         return waiter.answer.get("value")
-
-    def _pump(self, waiter: Waiter, deadline: float | None) -> None:
-        """Reads, and serves nested asks, until the waiter has its answer."""
-        in_main = _thread.get_ident() == self.main
-        while waiter.answer is None:
-            if in_main and self.nested:
-                self._serve_now(self.nested.popleft())
-                continue
-            self._wait(
-                waiter,
-                lambda: waiter.answer is not None or (in_main and bool(self.nested)),
-                deadline,
-            )
-            if deadline is not None and monotonic() >= deadline:
-                return

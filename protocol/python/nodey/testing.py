@@ -15,11 +15,12 @@ import os
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
     from types import ModuleType
     from typing import Any
 
     from .compose import FileLike
+    from .conversation import StreamResult, WebSocket
 
 from . import startup
 from .channel import channel
@@ -206,6 +207,48 @@ class Client:
         __tracebackhide__ = True
         return self.request("HEAD", target, **options)
 
+    # ------------------------------------------------------- streams, WebSockets
+
+    def stream(
+        self,
+        method: str,
+        target: str,
+        *,
+        headers: Mapping[str, str | list[str]] | None = None,
+        data: Any = None,
+    ) -> StreamResult:
+        """Sends a request and gives its answer piece by piece, as it is made.
+
+        To be used in a `with`: leaving it is the client's leaving, also of a stream that has
+        no end.  The parameters are those of request().
+        """
+        from .conversation import StreamResult
+
+        frame = request_frame(method, target, ..., data, None, headers)
+        return StreamResult(self._engine, frame, self._raise_what_was_raised)
+
+    def websocket(
+        self,
+        target: str,
+        *,
+        protocols: Iterable[str] = (),
+        headers: Mapping[str, str | list[str]] | None = None,
+    ) -> WebSocket:
+        """Opens a WebSocket; to be used in a `with`, which closes it.
+
+        protocols: the subprotocols that the client offers.
+        Raises nodey.HTTPError when the handler refuses the client.
+        """
+        from .conversation import WebSocket
+
+        fields = dict(headers or {})
+        offered = ", ".join(protocols)
+        if offered:
+            fields["sec-websocket-protocol"] = offered
+        frame = request_frame("GET", target, ..., None, None, fields)
+        frame["upgrade"] = "websocket"
+        return WebSocket(self._engine, frame, self._raise_what_was_raised)
+
     def ask(self, token: str, args: Any = None) -> Any:
         """What the worker answers to an ask.
 
@@ -224,7 +267,13 @@ class Client:
         engine = self._engine
         engine.raised = None
         with engine.in_charge():
-            line = engine.line_for(frame)
+            answer = engine.answer(frame)
+        self._raise_what_was_raised()
+        return answer
+
+    def _raise_what_was_raised(self) -> None:
+        __tracebackhide__ = True
+        engine = self._engine
         raised, engine.raised = engine.raised, None
         if raised is not None and self.raise_errors:
             trace = raised.__traceback__
@@ -233,8 +282,6 @@ class Client:
             if hasattr(raised, "add_note") and _NOTE not in getattr(raised, "__notes__", ()):
                 raised.add_note(_NOTE)  # From Python 3.11 on.
             raise raised.with_traceback(trace)
-        answer: dict[str, Any] = decode(line)
-        return answer
 
     # ----------------------------------------------------------- start and stop
 

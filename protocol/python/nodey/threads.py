@@ -95,13 +95,21 @@ class ThreadEngine(SyncEngine):
 
     def _hand_out(self, frame: dict[str, Any], extra: bool) -> None:
         self.running.append(frame)
+        if frame.get("more") and not self.worker.registry.streams(frame):
+            # No thread has to wait for a client that is slow to send.
+            exchange = self.exchange(frame)
+            exchange.collect(lambda: self._begin(frame, extra))
+            return
+        self._begin(frame, extra)
+
+    def _begin(self, frame: dict[str, Any], extra: bool) -> None:
         self._pool.run(lambda: self._serve_here(frame), extra=extra)
 
     def _serve_here(self, frame: dict[str, Any]) -> None:
         """Serves one frame in the calling thread of the pool."""
         self._local.id = frame.get("id")
         try:
-            if frame.get("id") in self._cancelled:
+            if self._is_void(frame):
                 line = error_line(frame.get("id"), "cancelled", "cancelled before it began")
             else:
                 line = self._line_for(frame)
@@ -111,10 +119,17 @@ class ThreadEngine(SyncEngine):
         # By identity: two requests typed by hand may be equal.
         with self._waiting:
             self.running[:] = [other for other in self.running if other is not frame]
-        self._cancelled.discard(frame.get("id"))
-        self.channel.write(line)
+        self._forget(frame)
+        if line:
+            self.channel.write(line)
         if self._finishing and not self.running and self.signals is not None:
             self.signals.wake()
+
+    def _is_void(self, frame: dict[str, Any]) -> bool:
+        """Whether nobody wants the answer any more, or the body has not come whole."""
+        exchange = self.exchanges.get(frame.get("id"))
+        lacks = exchange is not None and exchange.collected is not None and not exchange.ended
+        return lacks or frame.get("id") in self._cancelled
 
     def _line_for(self, frame: dict[str, Any]) -> str:
         try:
@@ -122,7 +137,7 @@ class ThreadEngine(SyncEngine):
         except Exception as exc:
             return failure_line(exc, frame, "the router")
         line = handler.serve(frame, argument)
-        return within_limit(line, self.channel.max_line, frame, handler)
+        return within_limit(line, self.channel.max_line, frame, handler) if line else line
 
     def _finish(self) -> None:
         self._finishing = True

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
         def ask(self, token: str, args: Any, timeout: float | None) -> Any: ...
         def serving_id(self) -> Any: ...
         def is_cancelled(self, frame: dict[str, Any]) -> bool: ...
+        def exchange(self, frame: dict[str, Any]) -> Any: ...
 
 
 from . import sources, startup
@@ -26,6 +27,10 @@ from .context import is_interactive
 from .errors import Error
 from .registry import Registry
 from .version import PROTOCOL, VERSION
+
+
+_SOCKET_THREADS = 32
+_FEATURES = ("stream", "cancel", "ask", "nested", "ping", "drain", "sendfile")
 
 
 class Worker:
@@ -55,7 +60,7 @@ class Worker:
 
     # ----------------------------------------------------------------- serving
 
-    def start(self, threads: int = 0) -> None:
+    def start(self, threads: int | None = None) -> None:
         """See api.start()."""
         if self.started or self.loading:
             return
@@ -64,6 +69,8 @@ class Worker:
                 "nodey.start() serves standard input, which is this prompt: call the handlers "
                 "as functions, or use nodey.testing.Client()"
             )
+        if threads is None:
+            threads = self._usual_threads()
         if not isinstance(threads, int) or threads < 0 or threads > 1000:
             raise ValueError(f"threads must be 0 to 1000, not {threads!r}")
         if threads and self.registry.has_async:
@@ -88,6 +95,16 @@ class Worker:
         if dev.is_wanted():
             dev.warn_of_none(self.registry.router.handlers())
         engine.serve()
+
+    def _usual_threads(self) -> int:
+        """How many threads there are when the script does not say."""
+        if self.registry.has_async:
+            return 0
+        given = os.environ.get("NODEY_THREADS", "")
+        if given:
+            return int(given) if given.isdigit() else 0
+        # One client of a WebSocket would keep a worker without threads to itself.
+        return _SOCKET_THREADS if self.registry.has_sockets else 0
 
     def _make_engine(self, threads: int) -> Engine:
         """The engine for the handlers; frames that came during start-up are kept."""
@@ -156,7 +173,7 @@ class Worker:
             "pid": os.getpid(),
             "concurrency": concurrency,
             "prefetch": prefetch,
-            "features": ["cancel", "ask", "nested", "ping", "drain"],
+            "features": [*_FEATURES, *(["ws"] if self.registry.has_sockets else [])],
             "routes": self.registry.routes,
             "tokens": list(self.registry.tokens),
         }

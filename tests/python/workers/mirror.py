@@ -25,5 +25,5 @@ def fib(args: object) -> dict:
     return {"args": args}
 
 
-for name in ("CreateUser", "a.B-c", "A"):
+for name in ("CreateUser", "a.B-c", "A", "T"):
     nodey.set({name: fib})
