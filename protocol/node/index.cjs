@@ -58,6 +58,10 @@ class Nodey {
     start(options) {
         return life.start(options);
     }
+
+    serve(app, options) {
+        return require('./lib/serve/index.cjs').serve(app, options);
+    }
 }
 
 for (const method of METHODS) {
@@ -115,10 +119,6 @@ function file(path, options) {
     return require('./lib/files.cjs').file(path, options);
 }
 
-function serve(app, options) {
-    return require('./lib/serve/index.cjs').serve(app, options);
-}
-
 function sse(source, init) {
     return require('./lib/sse.cjs').sse(source, init);
 }
@@ -126,7 +126,7 @@ function sse(source, init) {
 const nodey = new Nodey();
 
 // Own, bound properties: `const { get, ask } = require('nodey')` works.
-for (const name of [...METHODS, ...registry.HOOKS, 'all', 'route', 'ws', 'set', 'token', 'ask', 'start']) {
+for (const name of [...METHODS, ...registry.HOOKS, 'all', 'route', 'ws', 'set', 'token', 'ask', 'start', 'serve']) {
     nodey[name] = nodey[name].bind(nodey);
 }
 
@@ -142,7 +142,6 @@ module.exports = Object.assign(nodey, {
     redirect,
     file,
     sse,
-    serve,
     log: logger(() => serving.getStore()),
     default: nodey, // what TypeScript makes of `import nodey` without esModuleInterop
 });

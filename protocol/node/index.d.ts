@@ -279,6 +279,17 @@ export interface StartOptions {
     concurrency?: number;
 }
 
+/** An app that takes a Request and returns a Response: Hono, Elysia, h3, or one's own. */
+export interface FetchApp {
+    fetch(request: Request, info: { ip?: string }, context: object): Response | Promise<Response>;
+}
+
+/**
+ * What serve() takes: an app of Express, Koa, Fastify, Nest, Next, hapi, Polka or connect, a
+ * function `(req, res)`, an `http.Server`, or an object with `fetch(request)`.
+ */
+export type App = import('node:http').Server | ((...args: any[]) => unknown) | FetchApp | object;
+
 /** Names in any case; an array is sent as several fields; what is undefined is left out. */
 export type HeadersInput =
     | Record<string, string | number | ReadonlyArray<string | number> | undefined>
@@ -453,6 +464,8 @@ export class Nodey {
      * options. Resolves when the worker has declared itself.
      */
     start(options?: StartOptions): Promise<void>;
+    /** Serves an app that was written for a port of its own; it needs none. Routes come before it. */
+    serve(app: App, options?: StartOptions): Promise<void>;
 }
 
 export const get: Verb;
@@ -474,6 +487,7 @@ export const before: Nodey['before'];
 export const after: Nodey['after'];
 export const onStart: Nodey['onStart'];
 export const onStop: Nodey['onStop'];
+export const serve: Nodey['serve'];
 /** Log lines; they name the call that is being served. */
 export const log: Logger;
 /** A value with a status and headers. */
@@ -499,7 +513,8 @@ export function file(path: string, options?: FileOptions): object;
  */
 export function sse(source: Events | (() => Events), init?: ResponseInit): NodeyResponse;
 
-declare const nodey: Nodey & {
+/** What `require('nodey')` gives. */
+export interface NodeyModule extends Nodey {
     Nodey: typeof Nodey;
     NodeyError: typeof NodeyError;
     HTTPError: typeof HTTPError;
@@ -513,5 +528,7 @@ declare const nodey: Nodey & {
     file: typeof file;
     sse: typeof sse;
     log: Logger;
-};
+}
+
+declare const nodey: NodeyModule;
 export default nodey;

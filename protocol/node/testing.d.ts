@@ -112,12 +112,15 @@ export class Client {
  */
 export function client(worker?: string | URL, options?: ClientOptions): Client;
 
-declare const testing: {
+/** What `require('nodey/testing')` gives. */
+export interface TestingModule {
     client: typeof client;
     Client: typeof Client;
     TestResponse: typeof TestResponse;
     StreamResponse: typeof StreamResponse;
     TestSocket: typeof TestSocket;
-};
+}
+
+declare const testing: TestingModule;
 export default testing;
 export type { NodeyError };

@@ -90,7 +90,8 @@ static void ask(struct cached *c, struct exchange *x, const struct cache_questio
 static bool is_ours(const struct cached *c, const struct http_request *req,
                     const struct cache_rule *rule)
 {
-    return rule->ttl_ms && c->cache.limit_bytes && !req->body.len &&
+    return rule->ttl_ms && c->cache.limit_bytes && !req->body.len && !req->more &&
+           !req->upgrade.len &&
            (slice_is(req->method, "GET") || slice_is(req->method, "HEAD"));
 }
 

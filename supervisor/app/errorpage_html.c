@@ -275,21 +275,22 @@ static void add_fields(const struct http_request *req, struct buf *out)
     buf_adds(out, "</table>\n");
 }
 
-static void add_body(struct slice body, struct buf *out)
+static void add_body(const struct http_request *req, struct buf *out)
 {
+    struct slice body = req->more ? req->start : req->body;
     struct slice shown = {body.ptr, MIN(body.len, (size_t)BODY_MAX)};
+    size_t size = req->more && req->has_length ? (size_t)req->length : body.len;
     if (!body.len)
         return;
     if (memchr(shown.ptr, '\0', shown.len)) {
-        html_addf(out, "<p>The body has %zu bytes, which are no text.</p>\n", body.len);
+        html_addf(out, "<p>The body has %zu bytes, which are no text.</p>\n", size);
         return;
     }
     buf_adds(out, "<pre class=\"wrap\">");
     html_text(out, shown);
     buf_adds(out, "</pre>\n");
-    if (shown.len < body.len)
-        html_addf(out, "<p>These are the first %zu of its %zu bytes.</p>\n", shown.len,
-                  body.len);
+    if (shown.len < size)
+        html_addf(out, "<p>These are the first %zu of its %zu bytes.</p>\n", shown.len, size);
 }
 
 static void add_request(const struct http_request *req, struct buf *out)
@@ -304,7 +305,7 @@ static void add_request(const struct http_request *req, struct buf *out)
         html_text(out, req->query);
     }
     buf_adds(out, "</pre>\n");
-    add_body(req->body, out);
+    add_body(req, out);
     html_addf(out, "<details><summary>%zu header fields, from %.*s</summary>\n",
               req->header_count, SLICE_ARG(req->ip));
     add_fields(req, out);

@@ -108,6 +108,7 @@ bool outflow_part(struct outflow *o, const struct frame *frame, struct slice bod
 
 static void finish(struct outflow *o, const struct call_reply *reply)
 {
+    const char *name = o->pool->config->name; /* `o` ends with the exchange */
     struct http_answer trailers = {0};
     struct err err;
     if (!write_body(o, reply->body, true)) {
@@ -117,7 +118,9 @@ static void finish(struct outflow *o, const struct call_reply *reply)
     outflow_gone(o);
     if (!reply_read_head(reply->frame, exchange_arena(o->exchange), &trailers, &err))
         trailers.header_count = 0;
-    exchange_end(o->exchange, trailers.headers, trailers.header_count);
+    if (!exchange_end(o->exchange, trailers.headers, trailers.header_count))
+        log_line(LOG_WARN, name,
+                 "an answer in pieces is cut off: it is shorter than its Content-Length");
 }
 
 void outflow_done(struct outflow *o, const struct call_reply *reply)

@@ -32,6 +32,11 @@ void reproduce_quote(struct buf *out, struct slice word)
 }
 
 /* Can stand in a command line: no NUL, no control character, nothing that is no text. */
+static bool has_body(const struct http_request *req)
+{
+    return req->body.len || req->more;
+}
+
 static bool is_text(struct slice body)
 {
     for (size_t i = 0; i < body.len; i++) {
@@ -81,13 +86,13 @@ void reproduce_by_curl(struct buf *out, const struct http_request *req)
         buf_adds(out, " --globoff");
     if (slice_is(req->method, "HEAD")) {
         buf_adds(out, " --head");
-    } else if (!slice_is(req->method, req->body.len ? "POST" : "GET")) {
+    } else if (!slice_is(req->method, has_body(req) ? "POST" : "GET")) {
         buf_adds(out, " -X ");
         reproduce_quote(out, req->method);
     }
     buf_addc(out, ' ');
     add_url(out, req);
-    if (req->body.len && type.len) {
+    if (has_body(req) && type.len) {
         struct buf field = {0};
         buf_adds(&field, "Content-Type: ");
         buf_add(&field, type);
@@ -95,10 +100,10 @@ void reproduce_by_curl(struct buf *out, const struct http_request *req)
         reproduce_quote(out, buf_slice(&field));
         buf_deinit(&field);
     }
-    if (!req->body.len)
+    if (!has_body(req))
         return;
     buf_adds(out, " --data-binary ");
-    if (req->body.len <= BODY_MAX && is_text(req->body) && req->body.ptr[0] != '@')
+    if (!req->more && req->body.len <= BODY_MAX && is_text(req->body) && req->body.ptr[0] != '@')
         reproduce_quote(out, req->body);
     else
         buf_adds(out, "@BODY");
@@ -160,7 +165,7 @@ static void add_program(struct buf *out, const struct worker_config *config, con
 bool reproduce_by_hand(struct buf *out, const struct http_request *req,
                        const struct worker_config *config, const char *dir, const char *sdk)
 {
-    if (req->body.len > BODY_MAX || !is_text(req->body))
+    if (req->more || req->body.len > BODY_MAX || !is_text(req->body))
         return false;
     struct buf line = {0};
     add_line(&line, req);

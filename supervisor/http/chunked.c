@@ -1,6 +1,7 @@
 #include "http/chunked.h"
 
 #include "http/field.h"
+#include "http/response.h"
 
 enum state {
     SIZE_FIRST, /* at least one digit must come */
@@ -177,4 +178,30 @@ enum chunked_verdict chunked_read(struct chunked *c, struct slice bytes, size_t 
     }
     *used = at;
     return verdict;
+}
+
+const struct field *chunked_trailers(struct slice kept, struct arena *arena, size_t *count)
+{
+    struct slice rest = arena_copy(arena, kept);
+    size_t lines = 0;
+    for (size_t i = 0; i < rest.len; i++)
+        lines += rest.ptr[i] == '\n';
+    struct field *fields = arena_alloc(arena, lines * sizeof(*fields));
+    *count = 0;
+    while (rest.len) {
+        char *name = (char *)rest.ptr; /* the copy: ours to change */
+        const char *colon = memchr(rest.ptr, ':', rest.len);
+        const char *lf = memchr(rest.ptr, '\n', rest.len);
+        struct field field = {
+            .name = {name, (size_t)(colon - name)},
+            .value = slice_trim((struct slice){colon + 1, (size_t)(lf - colon) - 2}),
+        };
+        rest = slice_from(rest, (size_t)(lf - name) + 1);
+        for (size_t i = 0; i < field.name.len; i++)
+            if (name[i] >= 'A' && name[i] <= 'Z')
+                name[i] |= 0x20;
+        if (response_trailer_allowed(field.name))
+            fields[(*count)++] = field;
+    }
+    return fields;
 }

@@ -7,6 +7,7 @@
  */
 #pragma once
 
+#include "base/arena.h"
 #include "base/buf.h"
 
 enum chunked_verdict {
@@ -37,3 +38,10 @@ struct chunked {
  */
 enum chunked_verdict chunked_read(struct chunked *, struct slice bytes, size_t limit,
                                   struct buf *body, size_t *used);
+
+/*
+ * The fields of a trailer section that was kept: names in lower case, values trimmed, without
+ * those that mean something before the body or not at all (response_trailer_allowed()).
+ * In the arena, as a whole.
+ */
+const struct field *chunked_trailers(struct slice kept, struct arena *, size_t *count);

@@ -13,7 +13,6 @@ enum {
     GONE_AFTER_MS = 100,
     DRAIN_MS = 1000,     /* for a request that is under way when draining begins */
     BLANK_LINES_MAX = 2, /* RFC 9112, 2.2: some clients send one too many */
-    REFUSED_MAX = 256,   /* connections that may be told that there are too many */
 };
 
 /* ------------------------------------------------------------------- states */
@@ -253,8 +252,8 @@ static void settle_half_closed(struct conn *c, bool bytes_left)
             farewell_begin(c, false);
         break;
     case CONN_HEAD:
-        farewell_refuse(
-            c, &(struct refusal){400, "The request ends before it is complete."}, false);
+        farewell_refuse(c, &(struct refusal){400, "The request ends before it is complete."},
+                        false);
         break;
     case CONN_BODY:
     case CONN_BUSY:
@@ -349,28 +348,7 @@ static const struct stream_ops conn_ops = {
 
 /* ------------------------------------------------------------------- public */
 
-/* Closes the connection that has been idle for longest. */
-static bool evict_idle(struct front *f)
-{
-    list_each (at, &f->idle) {
-        struct conn *c = container_of(at, struct conn, node);
-        if (stream_queued(&c->stream) == 0) {
-            conn_close(c, false);
-            return true;
-        }
-    }
-    return false;
-}
-
-static bool peer_trusted(const struct conn *c, bool is_unix)
-{
-    struct ip ip;
-    if (is_unix)
-        return c->front->trust.unix_peers;
-    return ip_parse(slice_of(c->ip), &ip) && trust_has(&c->front->trust, &ip);
-}
-
-static struct conn *conn_new(struct front *f, bool is_unix)
+struct conn *conn_new(struct front *f, bool is_unix)
 {
     struct conn *c = xcalloc(1, sizeof(*c));
     c->front = f;
@@ -387,27 +365,10 @@ static struct conn *conn_new(struct front *f, bool is_unix)
     return c;
 }
 
-void conn_accept(struct front *f, struct listener *listener)
+void conn_start(struct conn *c)
 {
-    bool full = f->open >= f->limits.connections && !evict_idle(f);
-    struct conn *c = conn_new(f, listener->is_unix);
-    if (!c)
-        return;
-    if (listener_accept(listener, &c->stream)) {
-        conn_close(c, false);
-        return;
-    }
-    if (full && f->open > f->limits.connections + REFUSED_MAX) {
-        conn_close(c, true);
-        return;
-    }
-    stream_peer(&c->stream, c->ip, sizeof(c->ip));
-    c->trusted = peer_trusted(c, listener->is_unix);
     conn_set_deadline(c, idle_ms(c));
-    stream_start(&c->stream, MAX(f->limits.head_bytes, (size_t)IN_LIMIT_MIN));
-    if (full)
-        farewell_refuse(c, &(struct refusal){503, "This server has as many connections as it accepts."},
-               false);
+    stream_start(&c->stream, MAX(c->front->limits.head_bytes, (size_t)IN_LIMIT_MIN));
 }
 
 void conn_widen(struct conn *c, size_t head_bytes)

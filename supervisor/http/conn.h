@@ -29,8 +29,8 @@
  * A client that shuts its side down within GONE_AFTER_MS of its request did so with
  * its request, and is answered; one that does so later has left.
  *
- * conn.c: states and what arrives; incoming.c: bodies; outgoing.c: answers; farewell.c:
- * how it ends.
+ * accept.c: how it begins; conn.c: states and what arrives; incoming.c: bodies; outgoing.c:
+ * answers; farewell.c: how it ends.
  */
 #pragma once
 
@@ -90,6 +90,12 @@ void conn_widen(struct conn *, size_t head_bytes);
 void conn_drop(struct conn *);
 
 /* ------------------------------------------------------- between its parts */
+
+/* Not connected yet; NULL when there cannot be one. */
+struct conn *conn_new(struct front *, bool is_unix);
+
+/* Connected: waits for the first request. */
+void conn_start(struct conn *);
 
 /* The only writer of `state`. */
 void conn_set_state(struct conn *, enum conn_state);

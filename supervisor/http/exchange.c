@@ -162,9 +162,9 @@ size_t exchange_unsent(const struct exchange *x)
     return stream_unsent(&x->conn->stream);
 }
 
-void exchange_end(struct exchange *x, const struct field *trailers, size_t count)
+bool exchange_end(struct exchange *x, const struct field *trailers, size_t count)
 {
-    outgoing_end(x->conn, trailers, count);
+    return outgoing_end(x->conn, trailers, count);
 }
 
 void exchange_abort(struct exchange *x)

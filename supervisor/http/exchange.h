@@ -17,7 +17,7 @@ struct incoming {
     struct chunked chunked;
     uint64_t left; /* when it is not chunked: bytes to come */
     size_t at;     /* of exchange.body: what lies before has been consumed */
-    struct field *trailers;
+    const struct field *trailers;
     size_t trailer_count;
     bool is_chunked;
     bool in_pieces; /* the handler was given it before it was whole */

@@ -3,7 +3,6 @@
 #include <assert.h>
 
 #include "http/farewell.h"
-#include "http/field.h"
 #include "http/request.h"
 
 enum { REST_MAX = 256 * 1024 /* of an unwanted body: more is not worth the connection */ };
@@ -23,32 +22,6 @@ static size_t held(const struct exchange *x)
     return x->body.len - x->in.at;
 }
 
-/* The lines of the trailer section become fields; those that mean something before the body
- * are dropped. */
-static void read_trailers(struct exchange *x)
-{
-    struct slice rest = arena_copy(&x->arena, buf_slice(&x->trailer));
-    size_t lines = 0;
-    for (size_t i = 0; i < rest.len; i++)
-        lines += rest.ptr[i] == '\n';
-    x->in.trailers = arena_alloc(&x->arena, lines * sizeof(struct field));
-    while (rest.len) {
-        char *name = (char *)rest.ptr; /* the copy: ours to change */
-        const char *colon = memchr(rest.ptr, ':', rest.len);
-        const char *lf = memchr(rest.ptr, '\n', rest.len);
-        struct field field = {
-            .name = {name, (size_t)(colon - name)},
-            .value = slice_trim((struct slice){colon + 1, (size_t)(lf - colon) - 2}),
-        };
-        rest = slice_from(rest, (size_t)(lf - name) + 1);
-        for (size_t i = 0; i < field.name.len; i++)
-            if (name[i] >= 'A' && name[i] <= 'Z')
-                name[i] |= 0x20;
-        if (response_trailer_allowed(field.name))
-            x->in.trailers[x->in.trailer_count++] = field;
-    }
-}
-
 static const struct refusal *absorb_chunked(struct conn *c, struct slice bytes, size_t *used)
 {
     struct exchange *x = c->exchange;
@@ -58,7 +31,8 @@ static const struct refusal *absorb_chunked(struct conn *c, struct slice bytes, 
     case CHUNKED_DONE:
         x->in.ended = true;
         if (x->trailer.len)
-            read_trailers(x);
+            x->in.trailers =
+                chunked_trailers(buf_slice(&x->trailer), &x->arena, &x->in.trailer_count);
         return NULL;
     case CHUNKED_TOO_LARGE:
         return &too_large;
@@ -285,10 +259,23 @@ struct slice exchange_body(const struct exchange *x)
     return slice_from(buf_slice(&x->body), x->in.at);
 }
 
+/* Its beginning is kept for an error page. */
+static void keep_start(struct exchange *x, size_t bytes)
+{
+    struct slice *start = &x->request.start;
+    size_t len = MIN(bytes, EXCHANGE_SHOWN - start->len);
+    if (len == 0 || x->tunnel)
+        return;
+    char *all = start->ptr ? (char *)start->ptr : arena_alloc(&x->arena, EXCHANGE_SHOWN);
+    memcpy(all + start->len, x->body.ptr + x->in.at, len);
+    *start = (struct slice){all, start->len + len};
+}
+
 void exchange_consume(struct exchange *x, size_t bytes)
 {
     struct conn *c = x->conn;
     assert(bytes <= held(x));
+    keep_start(x, bytes);
     x->in.at += bytes;
     if (held(x) == 0) {
         x->in.at = 0;

@@ -7,9 +7,9 @@
 #include "http/incoming.h"
 
 enum {
-    COPIED_MAX = 32 * 1024,   /* a file up to this leaves in one piece with its head */
-    UNSENT_MAX = 128 * 1024,  /* what the kernel may keep of an answer in pieces */
-    CHUNK_HEAD = 20,          /* a length in hexadecimal digits, and CRLF */
+    COPIED_MAX = 32 * 1024,  /* a file up to this leaves in one piece with its head */
+    UNSENT_MAX = 128 * 1024, /* what the kernel may keep of an answer in pieces */
+    CHUNK_HEAD = 20,         /* a length in hexadecimal digits, and CRLF */
 };
 
 /* ------------------------------------------------------------------ timeout */
@@ -36,6 +36,8 @@ static void on_send_check(struct timer *timer)
 }
 
 /*
+ * A client that takes nothing is reset one to two timeouts after: what has arrived is only
+ * asked for when the timer fires, which is cheaper than at each beginning.
  * The timer is left running when all has been sent: it looks once for nothing then, which
  * is cheaper than starting it for every answer.
  */
@@ -185,20 +187,22 @@ void outgoing_eased(struct conn *c)
         handler->drained(handler, c->exchange);
 }
 
-void outgoing_end(struct conn *c, const struct field *trailers, size_t count)
+bool outgoing_end(struct conn *c, const struct field *trailers, size_t count)
 {
     struct exchange *x = c->exchange;
     assert(x->out.begun);
     if (x->out.end == RESPONSE_LENGTH && x->out.left) {
         outgoing_abort(c);
-        return;
+        return false;
     }
     if (x->out.end == RESPONSE_CHUNKED) {
         outgoing_watch(c);
         response_write_last_chunk(stream_out(&c->stream), trailers, count);
     }
-    conn_answered(c, x->out.status, x->out.body_bytes,
-                  x->out.close || x->out.end == RESPONSE_UPGRADE);
+    if (x->tunnel)
+        outgoing_watch(c); /* from now on it may be left */
+    conn_answered(c, x->out.status, x->out.body_bytes, x->out.close || x->tunnel);
+    return true;
 }
 
 /* Where the client can tell that bytes are missing, it gets those that there are. */

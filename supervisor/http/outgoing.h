@@ -16,7 +16,7 @@ void outgoing_eased(struct conn *);
 /* Each ends the exchange. */
 void outgoing_answer(struct conn *, const struct http_answer *);
 void outgoing_send(struct conn *, const struct stored_sending *);
-void outgoing_end(struct conn *, const struct field *trailers, size_t count);
+bool outgoing_end(struct conn *, const struct field *trailers, size_t count);
 void outgoing_abort(struct conn *);
 
 /* See exchange_begin() and exchange_write().  has_length: `length` was announced. */

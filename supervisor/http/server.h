@@ -51,6 +51,7 @@ struct http_request {
     struct slice host; /* of the Host field or the absolute-form target */
     struct slice body; /* whole, chunked coding removed; empty when `more` */
     bool more;         /* the body comes in pieces: exchange_body() */
+    struct slice start; /* of that, what was consumed first, for people: EXCHANGE_SHOWN */
     bool has_length;   /* `length` is what Content-Length says; else it is chunked, or none */
     uint64_t length;
     struct slice upgrade; /* the protocol that the client would change to, lower case:
@@ -147,6 +148,7 @@ void *exchange_data(const struct exchange *);
 
 enum {
     EXCHANGE_INLINE = 64 * 1024, /* a body of a known length up to this is handed over whole */
+    EXCHANGE_SHOWN = 4096,       /* bytes of a body in pieces that can be shown later */
     EXCHANGE_LOW = 64 * 1024,    /* unsent bytes below which an answer may be continued */
 };
 
@@ -218,9 +220,10 @@ bool exchange_write(struct exchange *, struct slice bytes);
 /* Bytes of the answer that the kernel has not taken yet. */
 size_t exchange_unsent(const struct exchange *);
 
-/* The answer is whole, when as much as announced was written; else it is aborted.  Ends the
- * exchange.  Trailer fields are sent when the answer is chunked and they are valid. */
-void exchange_end(struct exchange *, const struct field *trailers, size_t count);
+/* The answer is whole, when as much as announced was written; else it is aborted, and false is
+ * returned.  Ends the exchange.  Trailer fields are sent when the answer is chunked and they
+ * are valid. */
+bool exchange_end(struct exchange *, const struct field *trailers, size_t count);
 
 /* The rest will never come, which the client sees: the connection is cut.  Ends the exchange.
  */

@@ -151,31 +151,40 @@ static bool moves(struct websocket *ws)
 static void on_close_timeout(struct timer *timer)
 {
     struct websocket *ws = container_of(timer, struct websocket, timer);
+    bool first = ws->stuck == NOT_STUCK;
     if (moves(ws))
         timer_start(ws->all->loop, timer, ws->timeout_ms, on_close_timeout);
+    else if (first && exchange_unsent(ws->exchange)) /* it may still read towards our close */
+        timer_start(ws->all->loop, timer, CLOSE_MS, on_close_timeout);
     else
         drop(ws);
+}
+
+static void heard(struct websocket *ws)
+{
+    ws->heard_ms = loop_now(ws->all->loop);
+    ws->pinged = false;
 }
 
 static void on_silence(struct timer *timer)
 {
     struct websocket *ws = container_of(timer, struct websocket, timer);
     uint64_t now = loop_now(ws->all->loop);
-    if (moves(ws) || ws->paused) /* whom we do not listen to is not silent */
-        ws->heard_ms = now;
-    uint64_t silent = now - ws->heard_ms;
-    uint64_t limit = ws->timeout_ms / 2;
-    if (silent >= ws->timeout_ms) {
-        drop(ws);
-        return;
-    }
-    if (silent >= limit) {
-        if (!ws->pinged)
-            put_frame(ws, WS_PING, false, (struct slice){0});
+    uint64_t half = ws->timeout_ms / 2;
+    if (moves(ws))
+        heard(ws);
+    if (now - ws->heard_ms >= half && !ws->pinged) {
+        put_frame(ws, WS_PING, false, (struct slice){0});
         ws->pinged = true;
-        limit = ws->timeout_ms;
     }
-    timer_start(ws->all->loop, timer, limit - silent, on_silence);
+    if (ws->paused) /* its answer is not read: that it vanished shows in a write that fails */
+        heard(ws);
+    uint64_t silent = now - ws->heard_ms;
+    if (silent >= ws->timeout_ms)
+        drop(ws);
+    else
+        timer_start(ws->all->loop, timer, (ws->pinged ? ws->timeout_ms : half) - silent,
+                    on_silence);
 }
 
 void websocket_close(struct websocket *ws, unsigned code, struct slice reason)
@@ -184,7 +193,7 @@ void websocket_close(struct websocket *ws, unsigned code, struct slice reason)
         return;
     put_close(ws, code, reason);
     ws->closing = true;
-    IGNORE(moves(ws)); /* so that the next look has one to compare with */
+    ws->stuck = NOT_STUCK;
     timer_start(ws->all->loop, &ws->timer, CLOSE_MS, on_close_timeout);
     if (ws->paused)
         loop_defer(ws->all->loop, &ws->again);
@@ -228,10 +237,12 @@ static void read_on(struct websocket *ws)
     size_t used = 0;
     ws->reading = true;
     while (!ws->paused && event.kind != WS_EVENT_NONE) {
-        struct slice rest = slice_from(exchange_body(ws->exchange), used);
+        struct slice body = exchange_body(ws->exchange);
+        struct slice rest = body.len ? slice_from(body, used) : body;
         used += wsreader_read(&ws->reader, rest, &event);
         if (!take_event(ws, &event))
             return;
+        wsreader_forget(&ws->reader);
     }
     ws->reading = false;
     exchange_consume(ws->exchange, used);
@@ -241,8 +252,7 @@ static void read_on(struct websocket *ws)
 
 void websocket_body(struct websocket *ws)
 {
-    ws->heard_ms = loop_now(ws->all->loop);
-    ws->pinged = false;
+    heard(ws);
     read_on(ws);
 }
 
@@ -257,7 +267,7 @@ void websocket_resume(struct websocket *ws)
     if (!ws->paused)
         return;
     ws->paused = false;
-    ws->heard_ms = loop_now(ws->all->loop);
+    heard(ws);
     if (!ws->reading)
         read_on(ws);
 }
@@ -287,6 +297,7 @@ bool websocket_open(struct websocket *ws, struct websockets *all,
         .compression = compression,
         .timeout_ms = form->timeout_ms,
         .heard_ms = loop_now(all->loop),
+        .written = exchange_unsent(form->exchange), /* the head */
         .stuck = NOT_STUCK,
     };
     wsreader_init(&ws->reader, form->max_message, compression.agreed);

@@ -190,18 +190,10 @@ static void end_frame(struct wsreader *r, struct ws_event *event)
     }
 }
 
-/* The last message has been passed on: idle, a reader holds next to nothing. */
-static void forget_message(struct wsreader *r)
-{
-    if (!r->in_message && r->message.cap > KEEP_BYTES)
-        buf_deinit(&r->message);
-}
-
 size_t wsreader_read(struct wsreader *r, struct slice bytes, struct ws_event *event)
 {
     size_t used = 0;
     *event = (struct ws_event){.kind = WS_EVENT_NONE};
-    forget_message(r);
     if (bytes.len == 0)
         return 0;
     while (event->kind == WS_EVENT_NONE) {
@@ -225,4 +217,10 @@ size_t wsreader_read(struct wsreader *r, struct slice bytes, struct ws_event *ev
         end_frame(r, event);
     }
     return used;
+}
+
+void wsreader_forget(struct wsreader *r)
+{
+    if (!r->in_message && r->message.cap > KEEP_BYTES)
+        buf_deinit(&r->message);
 }

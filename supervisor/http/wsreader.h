@@ -2,8 +2,7 @@
  * wsreader: what a client says on a WebSocket, out of the bytes that it sends.  Pure.
  *
  * Puts fragments together, unpacks, checks; control frames may come between fragments.  A
- * fault is told at the first byte that makes it one.  Holds memory only for a message that
- * has begun.
+ * fault is told at the first byte that makes it one.
  */
 #pragma once
 
@@ -52,3 +51,6 @@ void wsreader_deinit(struct wsreader *);
  * that it did not use are to be offered again with what follows.
  */
 size_t wsreader_read(struct wsreader *, struct slice bytes, struct ws_event *);
+
+/* The last event's bytes are of no more use: a reader that waits holds next to nothing. */
+void wsreader_forget(struct wsreader *);

@@ -18,7 +18,7 @@ function start(t, source, options = {}) {
 async function ready(worker) {
     for (;;) {
         const line = await worker.line();
-        assert.notEqual(line, null, worker.stderr);
+        if (line === null) assert.fail(`${JSON.stringify(await worker.ended())}: ${worker.stderr}`);
         if (line.startsWith('{')) {
             const frame = JSON.parse(line);
             assert.equal(frame.type, 'ready', line);
@@ -154,8 +154,9 @@ test('an app that asks may listen as well', async (t) => {
 test('close() waits for open requests, and asks to be replaced', async (t) => {
     const worker = start(t, `${HELLO}
         const server = http.createServer((req, res) => {
-            server.close((error) => console.log('closed', error, server.listening, server.address()));
-            setTimeout(() => res.end('last'), 50);
+            let answered = false;
+            server.close((error) => console.log('closed', error, server.listening, server.address(), answered));
+            setTimeout(() => { answered = true; res.end('last'); }, 50);
         }).listen(3000);
     `);
     await ready(worker);
@@ -164,7 +165,7 @@ test('close() waits for open requests, and asks to be replaced', async (t) => {
     assert.equal(worker.stderr, '');
     assert.equal((await worker.next()).body, 'last');
     await worker.finish();
-    assert.match(worker.stderr, /closed undefined false null/);
+    assert.match(worker.stderr, /closed undefined false null true/);
 });
 
 test('SIGTERM listeners of the app are called when the last request is answered', async (t) => {

@@ -77,6 +77,24 @@ test('bodies stream both ways, within the credit', async (t) => {
     await worker.finish();
 });
 
+test('a source is asked for no more than there is credit for', async (t) => {
+    const worker = await serve(t, `
+        if (request.url.endsWith('pulls')) return new Response(String(pulls));
+        return new Response(new ReadableStream({ pull(out) { pulls++; out.enqueue(new Uint8Array(32768)); } }));
+    } }); let pulls = 0; ({ x() {`);
+    worker.send({ type: 'hello', limits: { window: 65536 } }, request(1, '/'));
+    let got = 0;
+    while (got < 65536) got += Buffer.from((await worker.next()).body64, 'base64').length;
+    await new Promise((resolve) => {
+        setTimeout(resolve, 50);
+    });
+    const { body } = await worker.call(request(2, '/pulls'));
+    const pulls = Number(body);
+    assert.ok(pulls <= 5, `${pulls} pieces`);
+    await worker.call({ type: 'cancel', id: 1 });
+    await worker.finish();
+});
+
 test('a client that leaves aborts the signal and cancels the body', async (t) => {
     const worker = await serve(t, `
         if (request.url.endsWith('seen')) return Response.json(seen);

@@ -64,6 +64,7 @@ test('the app sees the request as it came', async (t) => {
         look(req, res) {
             const { remoteAddress, remoteFamily, encrypted } = req.socket;
             req.socket.setNoDelay().setKeepAlive(true).ref().unref();
+            if (req.socket.bytesRead === 0) throw new Error('nothing was read');
             let body = '';
             req.setEncoding('utf8').on('data', (text) => (body += text)).on('end', () => {
                 res.end(JSON.stringify({ method: req.method, url: req.url, version: req.httpVersion, headers: req.headers,

@@ -176,6 +176,7 @@ def test_which_global_is_the_app() -> None:
     assert apps.find_app({"shop": first, "also": first, "request": flask.request}) is first
     assert apps.find_app({"shop": first, "other": second}) is None
     assert apps.find_app({"make_app": lambda: plain_wsgi}) is plain_wsgi
+    assert apps.find_app({"make_app": handler, "create_app": 3}) is None
     assert apps.find_app({"handler": handler, "two": plain_wsgi, "App": WsgiClass}) is None
 
 
@@ -503,8 +504,8 @@ print("after")
 """,
     "waitress": wsgi() + "import waitress\nwaitress.serve(app, listen='*:1')\nprint('after')\n",
     "werkzeug": wsgi()
-    + "from werkzeug.serving import run_simple\nrun_simple('localhost', 1, app, use_reloader=True)\n"
-    + "print('after')\n",
+    + "from werkzeug.serving import run_simple\n"
+    + "run_simple('localhost', 1, app, use_reloader=True)\nprint('after')\n",
     "wsgiref": wsgi()
     + "from wsgiref.simple_server import make_server\n"
     + "with make_server('', 1, app) as server:\n    server.serve_forever()\nprint('after')\n",

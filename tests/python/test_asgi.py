@@ -47,7 +47,8 @@ def frames_of(worker: Worker) -> List[Dict[str, Any]]:
 
 SCOPE = """
 shown = {key: value for key, value in scope.items() if key not in ("headers", "state")}
-shown["raw_path"], shown["query_string"] = scope["raw_path"].decode(), scope["query_string"].decode()
+shown["raw_path"] = scope["raw_path"].decode()
+shown["query_string"] = scope["query_string"].decode()
 shown["headers"] = [[name.decode(), value.decode("latin-1")] for name, value in scope["headers"]]
 shown["got"] = await receive() if scope["type"] == "http" else None
 if shown["got"]:
@@ -389,6 +390,39 @@ except OSError as exc:
     assert "seen ClientGone" in worker.errors()
 
 
+def test_who_listens_hears_of_it_before_who_sends(write: Write) -> None:
+    """So that a framework ends its stream in its own way, and goes on to what comes after."""
+    text = """
+async def stream():
+    try:
+        while True:
+            await body(send, b"x", True)
+    except OSError:
+        print("the sender was first")
+        raise
+
+await receive()
+await start(send)
+task = asyncio.ensure_future(stream())
+assert (await receive())["type"] == "http.disconnect"
+task.cancel()
+await asyncio.wait([task])
+print("ended")
+"""
+    worker = serve(write, text)
+    worker.get("/")
+    while worker.next().get("type") != "chunk":
+        pass
+    worker.send({"type": "cancel", "id": 1, "reason": "disconnect"})
+    while True:
+        frame = worker.next()
+        if frame.get("type") == "error":
+            break
+    assert frame["code"] == "cancelled" and not worker.failures
+    worker.end()
+    assert worker.errors() == "ended\n"
+
+
 # ----------------------------------------------------------------------- errors
 
 
@@ -483,7 +517,9 @@ nodey.serve(app, lifespan=MODE)
         ),
     ],
 )
-def test_a_lifespan_that_fails_keeps_the_worker_from_starting(write: Write, text: str, message: str):
+def test_a_lifespan_that_fails_keeps_the_worker_from_starting(
+    write: Write, text: str, message: str
+) -> None:
     worker = write(failing(text).replace("MODE", "'auto'"))
     frame = worker.next()
     assert frame["type"] == "error" and frame["id"] is None
@@ -528,6 +564,7 @@ while True:
     if message["type"] == "websocket.disconnect":
         print("closed", message["code"], message["reason"])
         return
+    assert type(message.get("text", "")) is str and type(message.get("bytes", b"")) is bytes
     if message.get("text") == "close":
         await send({"type": "websocket.close", "code": 4001, "reason": "as you like"})
         continue
@@ -585,6 +622,15 @@ def test_a_vanished_client_is_1006(write: Write) -> None:
     worker.next()
     worker.send({"type": "end", "id": 1, "code": 1006})
     assert worker.next()["type"] == "end"
+    worker.end()
+    assert "closed 1006" in worker.errors()
+
+
+def test_a_websocket_that_is_cancelled_is_told_so(write: Write) -> None:
+    worker = connected(write)
+    worker.next()
+    worker.send({"type": "cancel", "id": 1, "reason": "shutdown"})
+    assert worker.next()["id"] == 1
     worker.end()
     assert "closed 1006" in worker.errors()
 

@@ -301,11 +301,16 @@ return iter([b"a", b"bcd", b"e"])
     assert "".join(frame.get("body", "") for frame in frames) == "abc"
 
 
-def test_an_answer_does_not_wait_for_what_the_app_does_afterwards(write: Write, tmp_path: Path):
+@pytest.mark.parametrize("members", ["streaming = False", "def __len__(self): return 1"])
+def test_an_answer_does_not_wait_for_what_the_app_does_afterwards(
+    write: Write, tmp_path: Path, members: str
+) -> None:
+    """Whether it is known as a whole at once, or when its promised length has come."""
     worker = write(
         """
         import os, time
         class Body(list):
+            MEMBERS
             def close(self):
                 while not os.path.exists("go"):
                     time.sleep(0.01)
@@ -313,7 +318,7 @@ def test_an_answer_does_not_wait_for_what_the_app_does_afterwards(write: Write, 
         def app(environ, start_response):
             start_response("200 OK", [("Content-Type", "text/plain"), ("Content-Length", "2")])
             return Body([b"hi"])
-        """,
+        """.replace("MEMBERS", members),
         cwd=tmp_path,
     )
     worker.ready()
@@ -594,6 +599,9 @@ def app(environ, start_response):
         headers.append(("Content-Length", "7"))
     if environ["PATH_INFO"] == "/gone":
         os.rename(name, "other.bin")
+    if environ["PATH_INFO"] == "/another":
+        os.rename(name, "other.bin")
+        open(name, "w").write("not what was opened")
     start_response("200 OK", headers)
     return environ["wsgi.file_wrapper"](file, 1000)
 """
@@ -629,9 +637,11 @@ def test_a_file_is_sent_by_nodey(write: Write, tmp_path: Path, path: str, member
 
 
 @pytest.mark.parametrize(
-    "path, root", [("/", None), ("/", "elsewhere"), ("/odd", "."), ("/gone", ".")]
+    "path, root", [("/", None), ("/", "elsewhere"), ("/odd", "."), ("/gone", "."), ("/another", ".")]
 )
-def test_any_other_file_is_read(write: Write, tmp_path: Path, path: str, root: Optional[str]):
+def test_any_other_file_is_read(
+    write: Write, tmp_path: Path, path: str, root: Optional[str]
+) -> None:
     roots = [] if root is None else [str((tmp_path / root).resolve())]
     frames = file_answer(write, tmp_path, path, roots)
     assert "file" not in frames[0]

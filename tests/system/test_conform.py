@@ -124,7 +124,7 @@ FAULTS = [
     ("wrong-id", ANSWER, "the id 2, which is not open", "the id of the line"),
     ("bad-status", ANSWER, "status must be a whole number 100 to 599", ""),
     ("bad-header", ANSWER, "CR, LF or NUL", ""),
-    ("streams", ANSWER, '"more" is reserved', "whole body"),
+    ("streams", ANSWER, '"more" without having declared', '"features":["stream"]'),
     ("latin1", ANSWER, "not UTF-8", "write UTF-8"),
     ("pretty", ANSWER, "no frame", "not indented"),
     ("undeclared-ask", ANSWER, "without having declared the feature ask", '"features":["ask"]'),
@@ -153,6 +153,35 @@ FAULTS = [
      "still ran", "exit"),
     ("exits-with-3", "shutdown: ends what is open, and exits", "status 3 instead of 0", ""),
 ]
+
+
+CREDIT = "stops an answer when its credit is used up, and goes on with more"
+PIECES = [sys.executable, "-S", "-E", str(WORKERS / "pieces.py")]
+FAULTS_OF_PIECES = [
+    ("undeclared-pieces", ANSWER, '"more" without having declared', '"features":["stream"]'),
+    ("pieces-after-the-end", ONCE, "has got its last frame already", "answer once"),
+    ("greedy", CREDIT, "256 bytes of an answer came, and its credit was 0", "wait for credit"),
+    ("deaf-to-credit", CREDIT, "nothing more came", "go on"),
+    ("deaf-to-cancel", "ends an answer in pieces that is cancelled", "nothing came within", ""),
+    ("answers-strangers", "ignores pieces and credit of what is not open", "has no answer", ""),
+]
+
+
+def test_an_answer_in_pieces_is_right_when_it_keeps_to_its_credit(tmp_path: Path) -> None:
+    result = verdict(tmp_path, "--", *PIECES)
+    assert (result["level"], of(result, "fail"), of(result, "note")) == (1, [], []), result
+    assert "stream" in result["features"] and CREDIT in of(result, "ok")
+
+
+@pytest.mark.parametrize("fault, name, why, mend", FAULTS_OF_PIECES,
+                         ids=[fault[0] for fault in FAULTS_OF_PIECES])
+def test_a_fault_in_pieces_is_named(tmp_path: Path, fault: str, name: str, why: str,
+                                    mend: str) -> None:
+    result = verdict(tmp_path, "--timeout", PATIENCE, "--", *PIECES, fault)
+    failed = {one["name"]: one for one in result["checks"] if one["result"] == "fail"}
+    assert name in failed, result
+    assert why in failed[name]["why"] and mend in failed[name]["mend"], failed[name]
+    assert len(failed) <= 2, "one fault is not told all over again"
 
 
 @pytest.mark.parametrize("fault, name, why, mend", FAULTS, ids=[fault[0] for fault in FAULTS])
@@ -271,16 +300,18 @@ def test_check_without_a_program_still_checks_the_configuration(tmp_path: Path) 
 
 
 GOLDEN = ["fib", "echo", "shapes", "ask", "slow", "noisy", "broken"]
+IN_PIECES = ["streams", "sockets"]
 
 
-@pytest.mark.parametrize("worker", GOLDEN)
+@pytest.mark.parametrize("worker", GOLDEN + IN_PIECES)
 def test_the_golden_transcripts_can_be_run_against_any_program(tmp_path: Path,
                                                                worker: str) -> None:
     known = [json.loads(line)["name"] for line in
              (ROOT / "protocol/vectors/transcripts.jsonl").read_text().splitlines()
              if json.loads(line)["worker"] == worker]
     program = ROOT / "tests/python/workers" / f"{worker}.py"
-    result = verdict(tmp_path, "--as", worker, str(program))
+    command = ["--", *PIECES] if worker in IN_PIECES else [str(program)]
+    result = verdict(tmp_path, "--as", worker, *command)
     assert sorted(of(result, "ok")) == sorted(known) and not of(result, "fail"), result
 
 
@@ -292,6 +323,18 @@ def test_who_is_somebody_else_fails_the_golden_transcripts(tmp_path: Path, worke
     done = check(tmp_path, "--as", worker, str(path))
     assert done.code == 1 and "FAIL" in done.out and "expected" in done.out, done
     assert f"the golden transcripts of {worker}: " in done.out
+
+
+@pytest.mark.parametrize("worker, fault, failing", [
+    ("streams", "greedy", "an answer stops when its credit is used up, and goes on"),
+    ("streams", "deaf-to-credit", "each answer has a credit of its own"),
+    ("streams", "pieces-after-the-end", "an answer in pieces"),
+    ("sockets", "greedy", "messages wait for credit, one may exceed it"),
+])
+def test_faults_in_pieces_fail_the_golden_transcripts(tmp_path: Path, worker: str, fault: str,
+                                                      failing: str) -> None:
+    result = verdict(tmp_path, "--as", worker, "--", *PIECES, fault)
+    assert failing in of(result, "fail"), result
 
 
 @pytest.mark.parametrize("end, why", [

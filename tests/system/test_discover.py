@@ -39,6 +39,46 @@ def notes(app: App) -> str:
     return app.log().split("nodey ready on")[0]
 
 
+FLASK_PY = '''
+from flask import Flask, request
+
+app = Flask(__name__)
+
+@app.get("/notes")
+def notes():
+    return {"for": request.args["for"]}
+'''
+
+WSGI_PY = '''
+def application(environ, start_response):
+    start_response("200 OK", [("Content-Type", "text/plain")])
+    return [f"plain {environ['PATH_INFO']}".encode()]
+'''
+
+HTTP_JS = '''
+const http = require('node:http');
+
+http.createServer((req, res) => res.end(`clock ${req.url}`)).listen(3000);
+'''
+
+DJANGO = {
+    "manage.py": "import os\nos.environ.setdefault('DJANGO_SETTINGS_MODULE', 'site_one.settings')\n",
+    "site_one/__init__.py": "",
+    "site_one/settings.py": "SECRET_KEY = 'x'\nROOT_URLCONF = 'site_one.urls'\n"
+                            "ALLOWED_HOSTS = ['*']\n",
+    "site_one/urls.py": "import os\nfrom django.http import HttpResponse\n"
+                        "from django.urls import path\n\nurlpatterns = [\n"
+                        "    path('shop/', lambda request: HttpResponse('a shop in ' +\n"
+                        "         os.path.basename(os.getcwd())))]\n",
+    "site_one/wsgi.py": "import os\nfrom django.core.wsgi import get_wsgi_application\n"
+                        "os.environ.setdefault('DJANGO_SETTINGS_MODULE', 'site_one.settings')\n"
+                        "application = get_wsgi_application()\n",
+}
+
+ROUTES = "".join(f'[[routes]]\npath = "{path}"\nto = "{worker}"\n' for path, worker in (
+    ("/notes", "notes"), ("/plain/*", "plain"), ("/clock/*", "clock"), ("/shop/*", "shop")))
+
+
 # ------------------------------------------------------------------ files and folders
 
 
@@ -71,12 +111,12 @@ def test_what_is_no_worker_is_left_out_with_a_reason(nodey: Nodey) -> None:
     assert app.get("/one").text == "hello"
     assert app.worker_pids() == app.worker_pids("one")
     assert not (app.folder / "started").exists()
-    for note in ('workers/util.py is not served: it does not import nodey (if it is to be a worker, '
+    for note in ('workers/util.py is not served: it neither imports nodey nor is a web app (if it is to be a worker, '
                  'add "import nodey" and @nodey.get("/util"))',
-                 'workers/money.js is not served: it does not import nodey (if it is to be a '
+                 'workers/money.js is not served: it neither imports nodey nor is a web app (if it is to be a '
                  'worker, add "const nodey = require(\'nodey\')" and nodey.get("/money", ...))',
                  '"workers/test_one.py": left out, a test',
-                 '"workers/lib": left out, nothing in it imports nodey (a module of others?)',
+                 '"workers/lib": left out, nothing in it imports nodey or is a web app (a module of others?)',
                  '"workers/data.bin": left out, neither a script that nodey knows nor executable'
                  ' (chmod +x)',
                  '"workers/deploy.bash": left out, it reads no requests (if it does, chmod +x)',
@@ -200,3 +240,44 @@ def test_a_language_that_is_not_installed_is_named_and_the_others_are_served(
     answer = app.get("/two")
     assert answer.status == 503 and "apt-get install nodejs" in answer.json()["detail"], answer
     assert "ruby is not installed, which runs such files (apt-get install ruby)" in notes(app)
+
+
+# ------------------------------------------------------------------------------- apps
+
+
+def test_apps_that_know_nothing_of_nodey_are_served(nodey: Nodey) -> None:
+    app = nodey({"workers/notes.py": FLASK_PY, "workers/plain.py": WSGI_PY,
+                 "workers/clock.js": HTTP_JS,
+                 "workers/router.js": "module.exports = require('node:http').Agent;\n",
+                 **{f"workers/shop/{name}": text for name, text in DJANGO.items()},
+                 "nodey.toml": ROUTES})
+    assert app.get("/notes?for=Ann").json() == {"for": "Ann"}
+    assert app.get("/plain/a%20b").text == "plain /plain/a b"
+    assert app.get("/clock/1?x=2").text == "clock /clock/1?x=2"
+    assert app.get("/shop/").text == "a shop in shop", "a Django project runs in its own folder"
+    assert "workers/: clock.js (node), notes.py (python3), plain.py (python3), shop/ (Django) " \
+           "are served" in notes(app), app.log()
+    assert "workers/router.js is not served: it neither imports nodey nor is a web app" \
+           in notes(app)
+
+
+def test_an_app_is_configured_by_its_name_alone(nodey: Nodey) -> None:
+    app = nodey({"site/pages/__init__.py": "", "site/pages/web.py": WSGI_PY + "\n\ndef make():\n"
+                 "    import os\n    return lambda environ, start: (start('200 OK', []),\n"
+                 "        [os.environ['NODEY_THREADS'].encode()])[1]\n",
+                 "nodey.toml": '[workers.whole]\napp = "pages.web:application"\ncwd = "site"\n'
+                               '[workers.made]\napp = "pages.web:make()"\ncwd = "site"\n'
+                               'threads = 3\n'
+                               '[[routes]]\npath = "/whole/*"\nto = "whole"\n'
+                               '[[routes]]\npath = "/made"\nto = "made"\n'})
+    assert app.get("/whole/x").text == "plain /whole/x"
+    assert app.get("/made").text == "3"
+
+
+def test_an_app_whose_module_is_not_there_is_noted_and_says_why_it_does_not_start(
+        nodey: Nodey) -> None:
+    app = nodey({"pages/__init__.py": "", "workers/one.py": hello("/one"),
+                 "nodey.toml": '[workers.web]\napp = "pages.wsgi:application"\n'})
+    assert app.get("/one").text == "hello"
+    assert 'app "pages.wsgi:application": there is no pages/wsgi.py in ' in notes(app), app.log()
+    app.wait_log(r"has no module pages\.wsgi in ")

@@ -270,7 +270,8 @@ function checkProtocol() {
     const offered = process.env.NODEY_PROTOCOL;
     if (!offered || offered.split(',').some((major) => Number(major) === PROTOCOL)) return;
     refuseToStart(new NodeyError('failed_precondition',
-        `nodey speaks protocol ${offered}; the SDK in ${__dirname} speaks ${PROTOCOL}`));
+        `nodey speaks protocol ${offered}; the package in ${require('node:path').dirname(__dirname)} speaks ${PROTOCOL}: ` +
+        'remove it, for nodey carries one that fits, or install the one of this version of nodey'));
     process.exit(1);
 }
 

@@ -39,7 +39,7 @@ def _name(name: str | bytes) -> str:
     return known
 
 
-def fields_of(pairs: Iterable[tuple[str, str]]) -> dict[str, Any]:
+def fields_of(pairs: Iterable[tuple[str | bytes, str]]) -> dict[str, Any]:
     """Header fields by name, those that come more than once as a list.
 
     Leaves out what belongs to the connection, which is not the app's.  Raises TypeError or

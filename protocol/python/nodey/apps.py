@@ -154,9 +154,9 @@ def find_app(namespace: Mapping[str, Any]) -> Any:
     if len(found) == 1:
         return next(iter(found.values()))
     for name in FACTORIES:
-        value = namespace.get(name)
-        if _is_factory(value):
-            return value()
+        factory: Any = namespace.get(name)
+        if _is_factory(factory):
+            return factory()
     return None
 
 

@@ -13,37 +13,24 @@ from http import HTTPStatus
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
-    from typing import Any
+    from typing import Any, NoReturn
 
     from .handler import InThread
 
     App = Callable[[Any, Any, Any], Awaitable[None]]
 
 from .appline import ONE_LINE_MAX, answer_line, fields_of_bytes, is_text
-from .codec import encode, encode_id, encode_utf8
-from .environ import below, server_of
+from .codec import encode, encode_id
 from .errors import failure_line
 from .exchange import AsyncExchange, Cancelled
 from .frames import within_limit
 from .handler import Handler
 from .request import body_of_frame
+from .scope import scope_of, websocket_scope_of
 
-_KEPT = 1000
 _BLOCK = 65536
 _REQUESTED, _STARTED, _STREAMING, _TRAILERS, _SENT, _COMPLETE = range(6)
 
-# As other servers say: from 2.4 on frameworks no longer watch for clients that leave, and
-# a stream that has nothing to send would never be ended.
-_HTTP_SPEC = {"version": "3.0", "spec_version": "2.3"}
-_WEBSOCKET_SPEC = {"version": "3.0", "spec_version": "2.4"}
-_HTTP_EXTENSIONS: dict[str, dict[str, Any]] = {
-    "http.response.pathsend": {},
-    "http.response.early_hint": {},
-    "http.response.trailers": {},
-}
-_WEBSOCKET_EXTENSIONS: dict[str, dict[str, Any]] = {"websocket.http.response": {}}
-
-_names: dict[str, bytes] = {}
 _statuses = {
     int(status): "" if status == 200 else f'"status":{int(status)},'
     for status in HTTPStatus
@@ -53,69 +40,6 @@ _statuses = {
 
 class ClientGone(OSError):
     """What send() raises when nobody reads any more."""
-
-
-def _pairs(headers: dict[str, Any]) -> list[tuple[bytes, bytes]]:
-    pairs = []
-    for name, value in headers.items():
-        key = _names.get(name)
-        if key is None:
-            key = name.encode("latin-1", "replace")
-            if len(_names) < _KEPT:
-                _names[name] = key
-        if type(value) is str:
-            pairs.append((key, value.encode("latin-1", "replace")))
-        else:
-            pairs += [(key, item.encode("latin-1", "replace")) for item in value]
-    return pairs
-
-
-def scope_of(frame: dict[str, Any], root_path: str, state: dict[str, Any]) -> dict[str, Any]:
-    """The scope of a request.  root_path: is put before paths that do not have it."""
-    get = frame.get
-    path: str = frame["path"]
-    if root_path and not below(root_path, path):
-        path = root_path + path
-    raw_path = path.encode() if path.isascii() else encode_utf8(path)
-    if "%" in path:
-        from urllib.parse import unquote
-
-        path = unquote(path)
-    headers = get("headers") or {}
-    scheme = get("scheme") or "http"
-    host, port = server_of(headers.get("host", ""), scheme)
-    ip = get("ip")
-    return {
-        "type": "http",
-        "asgi": _HTTP_SPEC.copy(),
-        "http_version": "1.1",
-        "method": frame["method"],
-        "scheme": scheme,
-        "path": path,
-        "raw_path": raw_path,
-        "query_string": encode_utf8(get("query") or ""),
-        "root_path": root_path,
-        "headers": _pairs(headers),
-        "client": (ip, 0) if ip else None,
-        "server": (host, int(port)),
-        "state": state.copy(),
-        "extensions": _HTTP_EXTENSIONS.copy(),
-    }
-
-
-def websocket_scope_of(scope: dict[str, Any]) -> dict[str, Any]:
-    """The scope of a request that asks for a WebSocket."""
-    protocols: list[str] = []
-    for name, value in scope["headers"]:
-        if name == b"sec-websocket-protocol":
-            protocols += [part.strip() for part in value.decode("latin-1").split(",")]
-    del scope["method"]
-    scope["type"] = "websocket"
-    scope["asgi"] = _WEBSOCKET_SPEC.copy()
-    scope["scheme"] = "wss" if scope["scheme"] == "https" else "ws"
-    scope["subprotocols"] = [protocol for protocol in protocols if protocol]
-    scope["extensions"] = _WEBSOCKET_EXTENSIONS.copy()
-    return scope
 
 
 class HttpCycle:
@@ -316,12 +240,8 @@ class HttpCycle:
         if self._phase == _STARTED:
             self._phase = _STREAMING
             exchange.head(self._status, encode(self._fields, "the headers"))
-        elif self._is_over():
-            # Who listens as well is to be the first to know, and may have us cancelled.
-            await asyncio.sleep(0)
-            await asyncio.sleep(0)
         if self._is_over():
-            raise ClientGone("the client has gone")
+            await self._leave()
         try:
             if not more and not self._has_trailers:
                 await exchange.end(self._as_text(body))
@@ -331,10 +251,19 @@ class HttpCycle:
                 await exchange.write(self._as_text(body))
             else:
                 exchange.begin()
-        except Cancelled as exc:
-            raise ClientGone(f"the client has gone: {exc.reason}") from None
+        except Cancelled:
+            await self._leave()
         if not more:
             self._phase = _TRAILERS
+
+    async def _leave(self) -> NoReturn:
+        """Raises what send() raises when nobody reads any more.
+
+        Who listens as well is to be the first to know, and may have the sender cancelled.
+        """
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        raise ClientGone("the client has gone")
 
     def _as_text(self, body: bytes) -> bytes | str:
         """A short piece as text if that is what it is: people read it."""
@@ -349,8 +278,8 @@ class HttpCycle:
         assert self._exchange is not None
         try:
             await self._exchange.end(trailers=self._trailers or None)
-        except Cancelled as exc:
-            raise ClientGone(f"the client has gone: {exc.reason}") from None
+        except Cancelled:
+            await self._leave()
         self._complete()
 
     async def _send_path(self, path: str) -> None:
@@ -366,7 +295,7 @@ class HttpCycle:
             while True:
                 data = await self._in_thread(lambda: file.read(_BLOCK))
                 if self._is_over():
-                    raise ClientGone("the client has gone")
+                    await self._leave()
                 if not data:
                     break
                 await self._send_piece(data, True)
@@ -435,7 +364,8 @@ class AsgiHandler(Handler):
 
     def __init__(self, app: App, name: str, root_path: str) -> None:
         self.name = f"{name} (ASGI)"
-        self.function = self.call = app
+        self.function: Any = app
+        self.call: Any = app
         self.hooks = None
         self.is_async = True
         self.cost = float("inf")
@@ -450,11 +380,12 @@ class AsgiHandler(Handler):
 
     async def serve_async(self, frame: dict[str, Any], argument: Any, in_thread: InThread) -> str:
         """Calls the app; returns the line that answers, "" when it has been sent."""
-        engine = self.engine
+        engine: Any = self.engine
         if engine is None:
             from .worker import worker
 
-            engine = self.engine = worker.engine
+            engine = worker.engine
+            self.engine = engine
             self.line_max = engine.channel.max_line // 4
         scope = scope_of(frame, self._root_path, self.state)
         if "upgrade" in frame:

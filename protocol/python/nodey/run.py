@@ -68,8 +68,9 @@ def run_app(spec: str, arguments: list[str]) -> int:
 
     def app() -> None:
         import nodey.apps
+        from nodey.worker import worker
 
-        if not nodey.apps.worker.started:  # A module may have served it while it was imported.
+        if not worker.started:  # A module may have served it while it was imported.
             nodey.apps.serve(spec)
 
     return _guarded(app)
@@ -144,6 +145,7 @@ def _attach() -> None:
 
     file = os.path.join(os.path.dirname(os.path.abspath(__file__)), "attach.py")
     spec = spec_from_file_location("nodey.attach", file)
+    assert spec is not None and spec.loader is not None
     module = module_from_spec(spec)
     spec.loader.exec_module(module)
     module.install()

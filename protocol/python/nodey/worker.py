@@ -81,7 +81,9 @@ class Worker:
         if str(PROTOCOL) not in [major.strip() for major in offered]:
             raise Error(
                 "failed_precondition",
-                f"the SDK speaks protocol {PROTOCOL}, the supervisor {','.join(offered)}",
+                f"the package in {os.path.dirname(__file__)} speaks protocol {PROTOCOL}, the "
+                f"supervisor {','.join(offered)}: remove it, for nodey carries one that fits, "
+                "or install the one of this version of nodey",
             )
         self.channel.take()
         if not self.channel.supervised:

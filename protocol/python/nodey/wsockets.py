@@ -80,8 +80,8 @@ class WebSocketCycle:
             raise ClientGone(f"the client has gone: {exc.reason}") from None
 
     async def _send(self, message: dict[str, Any]) -> None:
-        text = message.get("text")
-        data = message.get("bytes")
+        text: Any = message.get("text")
+        data: Any = message.get("bytes")
         if text is None and data is None:
             raise RuntimeError("'websocket.send' has neither text nor bytes")
         await self._exchange.send(data if text is None else text)

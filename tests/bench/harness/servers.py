@@ -140,8 +140,8 @@ def nodey_app(context: Context, name: str, app: str) -> Server:
     )
 
 
-def _nginx_before(context: Context, name: str, backend: Server, passing: str) -> Server:
-    """nginx in front of a backend that listens on the socket `app` in its folder."""
+def _nginx_before(name: str, backend: Server, inner: str, passing: str) -> Server:
+    """nginx in front of a backend that listens at `inner`."""
     program = shutil.which("nginx", path=os.environ["PATH"] + os.pathsep + "/usr/sbin")
     if program is None:
         raise BenchError("nginx is not installed")
@@ -150,14 +150,14 @@ def _nginx_before(context: Context, name: str, backend: Server, passing: str) ->
     for mark, value in (
         ("@PORT@", str(backend.port)),
         ("@DIR@", str(folder)),
-        ("@SOCKET@", str(folder / "app")),
+        ("@INNER@", inner),
         ("@PASS@", passing),
     ):
         text = text.replace(mark, value)
     (folder / "nginx.conf").write_text(text)
     # The backend is asked through nginx: it is ready when both are.
-    script = 'trap "kill 0" EXIT; "$@" & exec_pid=$!; '
-    script += f'{program} -c {folder}/nginx.conf -p {folder} & wait $exec_pid'
+    front = f"{program} -c {folder}/nginx.conf -p {folder}"
+    script = f'"$@" & {front} & trap "kill $(jobs -p)" TERM; wait; wait'
     return Server(
         name=name,
         argv=["bash", "-c", script, "bash", *backend.argv],
@@ -169,17 +169,18 @@ def _nginx_before(context: Context, name: str, backend: Server, passing: str) ->
 
 def nginx_gunicorn(context: Context) -> Server:
     backend = gunicorn(context, workers=1)
-    backend.argv[backend.argv.index("-b") + 1] = f"unix:{backend.directory / 'app'}"
+    inner = f"127.0.0.1:{free_port()}"
+    backend.argv[backend.argv.index("-b") + 1] = inner
     passing = 'proxy_pass http://app; proxy_http_version 1.1; proxy_set_header Connection "";'
-    return _nginx_before(context, "nginx+gunicorn", backend, passing)
+    return _nginx_before("nginx+gunicorn", backend, inner, passing)
 
 
 def nginx_uwsgi(context: Context) -> Server:
     program = shutil.which("uwsgi")
     if program is None:
         raise BenchError("uWSGI is not installed: apt-get install uwsgi-core uwsgi-plugin-python3")
-    folder = context.folder("nginx+uWSGI")
-    options = ["--plugin", "python3", "--socket", str(folder / "app"), "--master"]
+    folder, inner = context.folder("nginx+uWSGI"), f"127.0.0.1:{free_port()}"
+    options = ["--plugin", "python3", "--socket", inner, "--master"]
     options += ["--processes", "1", "--module", "flask_app:app", "--disable-logging"]
     options += ["--virtualenv", str(BUILD / "venv"), "--pythonpath", str(PEERS), "--die-on-term"]
     backend = Server(
@@ -190,14 +191,14 @@ def nginx_uwsgi(context: Context) -> Server:
         env={"PYTHONDONTWRITEBYTECODE": "1"},
     )
     passing = "include /etc/nginx/uwsgi_params; uwsgi_pass app;"
-    return _nginx_before(context, "nginx+uWSGI", backend, passing)
+    return _nginx_before("nginx+uWSGI", backend, inner, passing)
 
 
 def unit(context: Context) -> Server:
     """NGINX Unit, when somebody has installed it: Debian has no package of it."""
     program = shutil.which("unitd", path=os.environ["PATH"] + os.pathsep + "/usr/sbin")
     if program is None:
-        raise NotBuilt("unitd cannot be had: neither Debian nor PyPI has it")
+        raise NotBuilt("unitd is not installed, and Debian 12 has no package of it")
     folder, port = context.folder("Unit"), free_port()
     (folder / "state").mkdir()
     application = {

@@ -38,6 +38,8 @@ class Connection extends Duplex {
         this.#release = release;
         this.remoteAddress = undefined;
         this.encrypted = false;
+        this.bytesRead = 0;
+        this.bytesWritten = 0; // by which some see whether anybody has answered
         this._httpMessage = null; // the http.Server's: the answer under way
     }
 
@@ -127,12 +129,14 @@ class Connection extends Duplex {
     }
 
     #push(head, body) {
+        this.bytesRead += head.length;
         if (!body) {
             this.push(Buffer.from(head, 'latin1'));
             return;
         }
         const size = typeof body === 'string' ? Buffer.byteLength(body) : body.length;
         const bytes = Buffer.allocUnsafe(head.length + size);
+        this.bytesRead += size;
         bytes.latin1Write(head, 0);
         if (typeof body === 'string') bytes.utf8Write(body, head.length);
         else bytes.set(body, head.length);
@@ -150,6 +154,7 @@ class Connection extends Duplex {
         this.push(bytes);
         if (this.#isChunked) this.push(CRLF);
         this.#ungranted += bytes.length;
+        this.bytesRead += bytes.length;
         if (this.readableLength === 0) this._read();
         this.#timer?.handle.refresh();
     }
@@ -239,6 +244,7 @@ class Connection extends Duplex {
     #take(chunk, encoding) {
         if (!this.#exchange || this.#exchange.isEnded) return;
         this.#timer?.handle.refresh();
+        this.bytesWritten += typeof chunk === 'string' ? Buffer.byteLength(chunk, encoding ?? 'utf8') : chunk.byteLength;
         try {
             this.#reader.take(chunk, encoding);
         } catch (error) {
@@ -297,7 +303,7 @@ class Connection extends Duplex {
 }
 
 Object.assign(Connection.prototype, {
-    localAddress: '127.0.0.1', localPort: 0, remotePort: 0, bytesRead: 0, bytesWritten: 0, bufferSize: 0,
+    localAddress: '127.0.0.1', localPort: 0, remotePort: 0, bufferSize: 0,
 });
 
 module.exports = { Connection };

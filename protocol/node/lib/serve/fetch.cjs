@@ -97,9 +97,10 @@ function headOf({ status, statusText, headers }) {
 }
 
 /* Waits for credit between the pieces. */
-async function sendBody(exchange, reader, textual) {
+async function sendBody(exchange, reader, textual, signal) {
     let wake = () => {};
     exchange.onDrain = () => wake();
+    signal.addEventListener('abort', () => wake());
     for (;;) {
         const { done, value } = await reader.read();
         if (done || exchange.cancelled) return;
@@ -121,7 +122,7 @@ async function answer(exchange, response, abort) {
     if (response.body && !isBodiless) {
         const reader = response.body.getReader();
         abort.signal.addEventListener('abort', () => reader.cancel(abort.signal.reason).catch(() => {}));
-        await sendBody(exchange, reader, isText(response.headers.get('content-type')));
+        await sendBody(exchange, reader, isText(response.headers.get('content-type')), abort.signal);
     }
     exchange.end();
 }
