@@ -64,7 +64,7 @@ struct rule {
 
 #define INTO(field) offsetof(struct frame, field)
 
-static const char status_fault[] = "status must be a whole number 100 to 599";
+static const char status_fault[] = "status must be a whole number 100 to 999";
 static const char message_fault[] = "message must be a string";
 static const char reason_fault[] = "reason must be a string";
 static const char headers_fault[] =
@@ -292,7 +292,7 @@ static bool apply(const struct rule *rule, const struct json_value *v, struct fr
     void *into = (char *)f + rule->offset;
     switch (rule->how) {
     case AS_STATUS:
-        return in_range(v, 100, 599, into);
+        return in_range(v, 100, 999, into);
     case AS_INTERIM:
         return in_range(v, 102, 199, into);
     case AS_CLOSE:

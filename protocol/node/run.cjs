@@ -71,18 +71,35 @@ function hushTypeless() {
     };
 }
 
+/*
+ * The folder of the SDK that the script uses, or would: one that npm has installed for it goes
+ * before ours, and two would take each other's frames.
+ */
+function sdkFolder() {
+    const own = `${__dirname}/lib`;
+    if (process[SDK_LOADED]) return process[SDK_LOADED];
+    try {
+        const { dirname } = require('node:path');
+        const { resolve } = require('node:module').createRequire(process.argv[1]);
+        const found = `${dirname(resolve('nodey'))}/lib`;
+        return require('node:fs').existsSync(`${found}/serve/listen.cjs`) ? found : own;
+    } catch {
+        return own;
+    }
+}
+
 /* A script that was written for a port of its own: its server is the app. */
 function catchServers() {
     const { Server } = require('node:net'); // the SDK needs that anyway
     const { listen } = Server.prototype;
     Server.prototype.listen = function (...args) {
-        return require('./lib/serve/listen.cjs').take(this, args) ?? listen.apply(this, args);
+        return require(`${sdkFolder()}/serve/listen.cjs`).take(this, args) ?? listen.apply(this, args);
     };
 }
 
 /* A script that only exports its app. */
 function catchExports() {
-    const serve = (isIdle) => require('./lib/serve/exported.cjs').serveExport(isIdle);
+    const serve = (isIdle) => require(`${sdkFolder()}/serve/exported.cjs`).serveExport(isIdle);
     const timer = setTimeout(serve, EXPORTS_MS, false).unref();
     process.once('beforeExit', () => {
         clearTimeout(timer);

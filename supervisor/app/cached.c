@@ -91,8 +91,7 @@ static bool is_ours(const struct cached *c, const struct http_request *req,
                     const struct cache_rule *rule)
 {
     return rule->ttl_ms && c->cache.limit_bytes && !req->body.len && !req->more &&
-           !req->upgrade.len &&
-           (slice_is(req->method, "GET") || slice_is(req->method, "HEAD"));
+           !req->upgrade.len && (slice_is(req->method, "GET") || slice_is(req->method, "HEAD"));
 }
 
 bool cached_take(struct cached *c, struct exchange *x, const struct router_match *match)

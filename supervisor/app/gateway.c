@@ -98,7 +98,7 @@ static void fail_raised(struct gateway *g, struct exchange *x, const struct pool
         json_unescape(&frame->stack, &stack);
     unsigned status =
         frame->status ? (unsigned)frame->status : frame_code_status(buf_slice(&code));
-    if (status < 400)
+    if (status < 400 || status > 599)
         status = 500;
     errorpage_send(g->errors, x,
                    &(struct failure){

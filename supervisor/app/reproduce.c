@@ -103,7 +103,8 @@ void reproduce_by_curl(struct buf *out, const struct http_request *req)
     if (!has_body(req))
         return;
     buf_adds(out, " --data-binary ");
-    if (!req->more && req->body.len <= BODY_MAX && is_text(req->body) && req->body.ptr[0] != '@')
+    if (!req->more && req->body.len <= BODY_MAX && is_text(req->body) &&
+        req->body.ptr[0] != '@')
         reproduce_quote(out, req->body);
     else
         buf_adds(out, "@BODY");

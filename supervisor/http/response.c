@@ -5,12 +5,13 @@
 
 enum {
     STATUS_MIN = 200, /* interim answers are the connection's own business */
-    STATUS_MAX = 599,
+    STATUS_MAX = 999, /* apps send what no standard knows */
+    STATUS_NAMED = 511,
     FIXED_BYTES = 256, /* status line and own fields but for reason, type, date and id */
 };
 
 /* clang-format off */
-static const char *const reasons[STATUS_MAX + 1] = {
+static const char *const reasons[STATUS_NAMED + 1] = {
     [101] = "Switching Protocols", [102] = "Processing", [103] = "Early Hints",
     [200] = "OK", [201] = "Created", [202] = "Accepted",
     [203] = "Non-Authoritative Information", [204] = "No Content", [205] = "Reset Content",
@@ -41,7 +42,7 @@ static const char *const reasons[STATUS_MAX + 1] = {
 
 struct slice http_reason(unsigned status)
 {
-    const char *reason = status <= STATUS_MAX ? reasons[status] : NULL;
+    const char *reason = status <= STATUS_NAMED ? reasons[status] : NULL;
     return reason ? slice_of(reason) : SLICE("Unknown");
 }
 

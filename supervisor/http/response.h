@@ -8,7 +8,7 @@
 #include "base/slice.h"
 
 struct http_answer {
-    unsigned status;             /* 200..599 */
+    unsigned status;             /* 200..999 */
     struct slice reason;         /* empty = the standard phrase */
     const struct field *headers; /* hop-by-hop ones, Content-Length and Date are ignored */
     size_t header_count;
@@ -39,7 +39,7 @@ struct slice http_reason(unsigned status);
 
 /*
  * May this be sent?  False with a sentence when a field name is no token, a value or
- * the reason holds CR, LF or NUL, or the status is not 200..599.
+ * the reason holds CR, LF or NUL, or the status is not 200..999.
  */
 bool response_check(const struct http_answer *, struct err *why);
 

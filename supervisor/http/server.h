@@ -48,11 +48,11 @@ struct http_request {
     const struct field
         *headers; /* lower-case names, hop-by-hop removed, X-Forwarded-* judged */
     size_t header_count;
-    struct slice host; /* of the Host field or the absolute-form target */
-    struct slice body; /* whole, chunked coding removed; empty when `more` */
-    bool more;         /* the body comes in pieces: exchange_body() */
+    struct slice host;  /* of the Host field or the absolute-form target */
+    struct slice body;  /* whole, chunked coding removed; empty when `more` */
+    bool more;          /* the body comes in pieces: exchange_body() */
     struct slice start; /* of that, what was consumed first, for people: EXCHANGE_SHOWN */
-    bool has_length;   /* `length` is what Content-Length says; else it is chunked, or none */
+    bool has_length;    /* `length` is what Content-Length says; else it is chunked, or none */
     uint64_t length;
     struct slice upgrade; /* the protocol that the client would change to, lower case:
                              "websocket"; empty = none.  Only with HTTP/1.1 and no body */
@@ -157,7 +157,7 @@ struct arena *exchange_arena(struct exchange *);
 
 /*
  * Answers.  Checks the answer first: false, and nothing was sent, when a field name
- * is no token, a value holds CR, LF or NUL, or the status is not 200..599; `why`
+ * is no token, a value holds CR, LF or NUL, or the status is not 200..999; `why`
  * says which.  On true the exchange has ended.
  */
 bool exchange_respond(struct exchange *, const struct http_answer *,

@@ -122,7 +122,7 @@ FAULTS = [
     ("string-id", ANSWER, "came back as a string", "without quotes"),
     ("no-id", ANSWER, "without a usable id", "take the id from the line"),
     ("wrong-id", ANSWER, "the id 2, which is not open", "the id of the line"),
-    ("bad-status", ANSWER, "status must be a whole number 100 to 599", ""),
+    ("bad-status", ANSWER, "status must be a whole number 100 to 999", ""),
     ("bad-header", ANSWER, "CR, LF or NUL", ""),
     ("streams", ANSWER, '"more" without having declared', '"features":["stream"]'),
     ("latin1", ANSWER, "not UTF-8", "write UTF-8"),

@@ -98,7 +98,7 @@ def installed_py(wheel: Path, tmp_path: Path) -> Path:
     folder.mkdir()
     run([sys.executable, "-m", "venv", "--without-pip", "venv"], folder)
     run([sys.executable, "-m", "pip", "--python", folder / "venv/bin/python", "install",
-         "--quiet", "--no-index", "--no-deps", wheel], folder)
+         "--quiet", "--no-index", "--no-deps", "--no-compile", wheel], folder)
     return folder
 
 
@@ -341,7 +341,7 @@ def test_the_samples_use_all_that_there_is() -> None:
     """Or the tests above say nothing about what is new."""
     listed = run(["node", "-p", "Object.keys(require('./testing.cjs')).concat("
                                 "Object.keys(require('./index.cjs'))).join(' ')"], NODE_SOURCE)
-    assert set(listed.stdout.split()) <= names_in("everything.mts")
+    assert set(listed.stdout.split()) - {"default"} <= names_in("everything.mts")
     imported = run(["node", "--input-type=module", "-e", f"""
         const own = await import('{NODE_SOURCE}/index.mjs');
         const required = Object.keys(own.default).filter((name) => !(name in own));

@@ -503,9 +503,8 @@ def test_nodes_ws(app: App) -> None:
 
 
 @pytest.mark.long
-@pytest.mark.skipif(not CHROMIUM, reason="no Chromium is here; run: scripts/bootstrap browser")
 def test_chromium(app: App, tmp_path: Path) -> None:
-    assert CHROMIUM
+    assert CHROMIUM, "no Chromium is here; run: scripts/bootstrap test"
     browser = subprocess.Popen(
         [CHROMIUM, "--headless=new", "--no-sandbox", "--disable-gpu", "--no-first-run",
          "--disable-dev-shm-usage", f"--user-data-dir={tmp_path}",

@@ -102,8 +102,9 @@ static void on_done(struct call *call, const struct call_reply *reply)
                         : reply->frame->kind == FRAME_ERROR ? 'X'
                                                             : 'A');
     struct buf scratch = {0};
-    buf_add(&p->got, reply->frame->kind == FRAME_END ? reply->body
-                                                     : frame_body_bytes(reply->frame, &scratch));
+    buf_add(&p->got, reply->frame->kind == FRAME_END
+                         ? reply->body
+                         : frame_body_bytes(reply->frame, &scratch));
     buf_deinit(&scratch);
 }
 
@@ -265,7 +266,8 @@ static void more_than_the_window_cuts_the_answer_only(void **state)
 {
     struct parcel p;
     struct job next;
-    struct worker_config config = rig_config("a", "ready(features=['stream','cancel'],concurrency=2)");
+    struct worker_config config =
+        rig_config("a", "ready(features=['stream','cancel'],concurrency=2)");
     (void)state;
     parcel_init(&p, "begin()\nfor i in range(5): chunk('x' * 65536)\nend()", 0);
     p.greedy = true;
@@ -443,7 +445,8 @@ static void misplaced_pieces_fail_their_request(void **state)
          "an interim answer after the head"},
         {"begin('a')", "ready()", "did not declare \"stream\""},
         {"begin('a')", "ready(features=['cancel'])", "did not declare \"stream\""},
-        {"put(json.dumps({'id':me(),'file':'/etc/passwd'}))", NULL, "did not declare \"sendfile\""},
+        {"put(json.dumps({'id':me(),'file':'/etc/passwd'}))", NULL,
+         "did not declare \"sendfile\""},
     };
     (void)state;
     for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
@@ -466,6 +469,7 @@ static void bodies_share_the_pipe(void **state)
                                  "    if f['type'] == 'end': break\n"
                                  "    size += len(text_of(f)); credit(len(text_of(f)))\n"
                                  "reply(str(size))";
+
     enum { MANY = 4, SIZE = 2 * 1024 * 1024 };
     struct parcel all[MANY];
     struct worker_config config = rig_config("a", "ready(features=['stream'],concurrency=8)");

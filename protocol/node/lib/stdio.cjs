@@ -107,7 +107,7 @@ const mode = findMode(process.env);
 const output = mode === 'supervised' || mode === 'hand' ? takeOutput() : -1;
 if (mode === 'supervised') {
     hideStdin();
-    process[Symbol.for('nodey.loaded')] = true; // for run.cjs
+    process[Symbol.for('nodey.loaded')] = __dirname; // for run.cjs
 }
 
 module.exports = { mode, output };

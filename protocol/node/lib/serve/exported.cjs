@@ -48,7 +48,7 @@ async function exportOf(file) {
 }
 
 function hasHandlers() {
-    return process[Symbol.for('nodey.loaded')] === true && !require('../registry.cjs').current.isEmpty;
+    return Boolean(process[Symbol.for('nodey.loaded')]) && !require('../registry.cjs').current.isEmpty;
 }
 
 /** isIdle: the script has nothing more to do; else it may still be about to listen. */
