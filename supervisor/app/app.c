@@ -22,6 +22,7 @@
 enum {
     HTTP_SHARE = 60,      /* per cent of shutdown_timeout for the requests under way */
     SAME_SIGNAL_MS = 200, /* a wrapper may pass on what the terminal sent to us as well */
+    HTTP_CHECK_MS = 100,  /* between two looks at them */
     PATIENCE_MS = 5000,   /* between two words about workers that are not ready */
     KILL_RESERVE = 500,   /* ms of it kept for the end of what had to be killed */
     EXIT_KILLED = 128,
@@ -53,6 +54,7 @@ struct app {
     struct timer limit;
     struct timer patience;
     uint64_t asked_ms;   /* when the first signal to stop came */
+    uint64_t push_at_ms; /* when workers are told to stop, whatever is open */
     uint64_t stop_at_ms; /* when everything must have ended */
     bool listening;
     bool stopping;
@@ -130,11 +132,18 @@ static void stop_pools(struct app *app)
     pools_stop(&app->pools, left / 2);
 }
 
-static void on_http_limit(struct timer *timer)
+/* Event streams and tunnels end when their workers are told to: waiting for them is no use. */
+static void on_http_check(struct timer *timer)
 {
     struct app *app = container_of(timer, struct app, limit);
-    log_line(LOG_WARN, who, "%zu connections are still open: not waiting any longer",
-             http_server_connections(app->server));
+    size_t ending = http_server_ending(app->server);
+    if (ending && loop_now(&app->loop) < app->push_at_ms) {
+        timer_start(&app->loop, timer, HTTP_CHECK_MS, on_http_check);
+        return;
+    }
+    if (ending)
+        log_line(LOG_WARN, who, "%zu connections are still open: not waiting any longer",
+                 ending);
     stop_pools(app);
 }
 
@@ -149,9 +158,10 @@ static void stop(struct app *app)
     uint64_t all = app->config->server.shutdown_timeout;
     app->stopping = true;
     app->stop_at_ms = loop_now(&app->loop) + (all > KILL_RESERVE ? all - KILL_RESERVE : 0);
-    timer_start(&app->loop, &app->limit, all * HTTP_SHARE / 100, on_http_limit);
+    app->push_at_ms = loop_now(&app->loop) + all * HTTP_SHARE / 100;
     websockets_drain(&app->gateway.sockets);
     http_server_drain(app->server, on_http_drained, app);
+    timer_start(&app->loop, &app->limit, HTTP_CHECK_MS, on_http_check);
 }
 
 static void on_signal(struct app *app, int signum)

@@ -2,6 +2,8 @@
 
 #include "app/compress.h"
 #include "app/reply.h"
+#include "http/field.h"
+#include "http/mediatype.h"
 
 /* The answer cannot go on, and it is the worker's fault.  The call is over. */
 static void cut(struct outflow *o, const char *why)
@@ -54,6 +56,15 @@ static bool write_body(struct outflow *o, struct slice body, bool last)
     return fits;
 }
 
+static bool is_event_stream(const struct http_answer *answer)
+{
+    static const char *const types[] = {"text/event-stream"};
+    for (size_t i = 0; i < answer->header_count; i++)
+        if (field_lookup(answer->headers[i].name) == FIELD_CONTENT_TYPE)
+            return mediatype_fits(answer->headers[i].value, types, ARRAY_LEN(types));
+    return false;
+}
+
 static bool begin(struct outflow *o, const struct frame *frame, struct slice body,
                   const struct field *extra)
 {
@@ -72,6 +83,8 @@ static bool begin(struct outflow *o, const struct frame *frame, struct slice bod
         return refuse(o, err.text);
     }
     o->begun = true;
+    if (is_event_stream(&answer))
+        exchange_set_endless(o->exchange);
     if (o->coder)
         IGNORE(write_body(o, body, false)); /* no length is announced */
     write_piece(o, body);

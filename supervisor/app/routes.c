@@ -93,6 +93,25 @@ static bool is_configured(const struct routes *r, const struct pool *pool)
     return false;
 }
 
+/*
+ * An app of a framework says that it takes every path, for it cannot tell which it serves.
+ * Where routes.json says that, clients see no other, as with the balancer that it was for.
+ */
+static bool is_listed(const struct routes *r, const struct pool *pool)
+{
+    for (size_t i = 0; i < r->config->route_count; i++) {
+        const struct route_config *route = &r->config->routes[i];
+        if (route->listed && slice_is(route_config_worker(route), pool->config->name))
+            return true;
+    }
+    return false;
+}
+
+static bool takes_all(const struct ready_route *declared)
+{
+    return declared->method.len == 0 && slice_is(declared->path, "/*");
+}
+
 static void add_by_name(struct routes *r, struct pool *pool)
 {
     char path[96];
@@ -142,10 +161,15 @@ static struct cache_rule *inherit_rules(struct routes *r, const struct pool *poo
 static void add_declared(struct routes *r, struct pool *pool, const struct cache_rule *rules)
 {
     const struct ready *ready = pool_declaration(pool);
-    for (size_t i = 0; ready && i < ready->route_count; i++)
-        add(r, ready->routes[i].method, ready->routes[i].path,
+    bool listed = is_listed(r, pool);
+    for (size_t i = 0; ready && i < ready->route_count; i++) {
+        const struct ready_route *declared = &ready->routes[i];
+        if (listed && takes_all(declared))
+            continue;
+        add(r, declared->method, declared->path,
             (struct route){
-                .pool = pool, .timeout_ms = ready->routes[i].timeout_ms, .cache = rules[i]});
+                .pool = pool, .timeout_ms = declared->timeout_ms, .cache = rules[i]});
+    }
     if (!is_configured(r, pool) && (!ready || ready->route_count == 0))
         add_by_name(r, pool);
 }

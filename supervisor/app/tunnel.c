@@ -41,6 +41,6 @@ void tunnel_begin(struct relay *r, const struct frame *head, struct slice body)
     r->way = &tunnel;
     r->upgrading = false;
     r->outflow.begun = true;
-    if (body.len)
-        IGNORE(exchange_write(r->exchange, body)); /* no length was announced */
+    exchange_set_endless(r->exchange);
+    on_part(r, &(struct frame){.kind = FRAME_CHUNK}, body);
 }

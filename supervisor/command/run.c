@@ -133,7 +133,8 @@ static int become(const struct word_list *words)
     char **argv = xcalloc(words->count + 1, sizeof(*argv));
     for (size_t i = 0; i < words->count; i++)
         argv[i] = xstrdup(words->items[i]);
-    signal(SIGPIPE, SIG_DFL); /* nodey itself ignores it, and that would be inherited */
+    signal(SIGPIPE, SIG_DFL); /* nodey itself ignores both, and that would be inherited */
+    signal(SIGXFSZ, SIG_DFL);
     execvp(argv[0], argv);
     int why = errno;
     if (why == ENOENT)

@@ -106,6 +106,7 @@ struct route_config {
     uint64_t cache;             /* ms that an answer without Cache-Control is fresh; 0 = off */
     struct string_list cache_headers; /* lower case: request headers that are part of the key */
     const char *description;          /* for people */
+    bool listed; /* of routes.json, which lists all paths of the workers that it names */
 };
 
 struct config {

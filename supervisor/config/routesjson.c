@@ -304,7 +304,7 @@ static int require(const struct reading *r, const struct entry *e,
 
 static int read_route(struct reading *r, const struct entry *e)
 {
-    struct route_config route = {0};
+    struct route_config route = {.listed = true};
     struct patterns patterns = {0};
     struct reader reader = {.arena = &r->config->arena, .dir = r->config->dir, .err = r->err};
     reader_defaults(&reader, &section_route, &route);

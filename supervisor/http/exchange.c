@@ -69,6 +69,11 @@ void exchange_set_data(struct exchange *x, void *data)
     x->data = data;
 }
 
+void exchange_set_endless(struct exchange *x)
+{
+    x->endless = true;
+}
+
 void *exchange_data(const struct exchange *x)
 {
     return x->data;

@@ -51,6 +51,7 @@ struct exchange {
     bool keep_alive;
     bool to_head;
     bool tunnel;        /* the connection is a stream of bytes now */
+    bool endless;       /* see exchange_set_endless() */
     uint64_t handed_ns; /* when the handler got it */
     void *data;
     char id[REQUEST_ID_LEN];

@@ -135,6 +135,16 @@ void http_server_drain(struct http_server *server, void (*drained)(void *), void
     check_ended(server);
 }
 
+size_t http_server_ending(const struct http_server *server)
+{
+    size_t count = server->front.open;
+    list_each (at, &server->front.active) {
+        const struct exchange *x = container_of(at, struct conn, node)->exchange;
+        count -= x && x->endless;
+    }
+    return count;
+}
+
 static void drop_all(struct list *conns)
 {
     while (!list_empty(conns))

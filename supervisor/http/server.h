@@ -133,6 +133,9 @@ const char *http_server_url(const struct http_server *, size_t n);
  */
 void http_server_drain(struct http_server *, void (*drained)(void *), void *arg);
 
+/* Open connections without those whose answer is endless: how many end without a push. */
+size_t http_server_ending(const struct http_server *);
+
 /* Closes everything at once and frees it when the handles are closed.  Takes NULL. */
 void http_server_free(struct http_server *);
 
@@ -145,6 +148,9 @@ const struct http_request *exchange_request(const struct exchange *);
 /* The handler's own pointer. */
 void exchange_set_data(struct exchange *, void *);
 void *exchange_data(const struct exchange *);
+
+/* Its answer goes on until the handler is told to stop: see http_server_ending(). */
+void exchange_set_endless(struct exchange *);
 
 enum {
     EXCHANGE_INLINE = 64 * 1024, /* a body of a known length up to this is handed over whole */

@@ -150,6 +150,13 @@ static void throw_away(struct slot *slot, size_t bytes)
     slot->drained = 0;
 }
 
+void flow_abandon(struct slot *slot, const struct call *c)
+{
+    uint64_t window = worker_window(slot->worker);
+    if (c->answering)
+        throw_away(slot, (size_t)(window - MIN(window, c->window)));
+}
+
 /* The call ends here, the slot when the worker has answered: it is told to stop. */
 static void give_up(struct slot *slot, const char *code, const char *what)
 {

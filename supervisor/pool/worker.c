@@ -247,6 +247,7 @@ void slot_abandon(struct slot *slot, const char *reason)
         frame_write_cancel(worker_out(w), slot->id, reason);
         slot->cancelled = true;
     }
+    flow_abandon(slot, call);
     worker_watch_stuck(w);
 }
 

@@ -198,6 +198,9 @@ uint64_t worker_window(const struct worker *);
 /* The call has just been given to the worker: the first pieces of its body may follow. */
 void flow_begin(struct slot *);
 
+/* This call was given up: what has come of its answer and was not passed on is thrown away. */
+void flow_abandon(struct slot *, const struct call *);
+
 /* The call leaves its slot: nothing of it waits for the pipe any more. */
 void flow_leave(struct call *);
 

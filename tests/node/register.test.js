@@ -151,6 +151,38 @@ test('an app that asks may listen as well', async (t) => {
     await worker.finish();
 });
 
+test('tokens and a server are one worker, ready when the server listens', async (t) => {
+    const worker = start(t, `const { Nodey } = require('nodey'); ${HELLO}
+        const nodey = new Nodey();
+        nodey.set({ Half: (n) => n / 2 });
+        nodey.start().then(() => setTimeout(() => http.createServer(hello).listen(3000), 100));
+    `);
+    const frame = await ready(worker);
+    assert.deepEqual([frame.routes, frame.tokens], [[{ path: '/*' }], ['Half']]);
+    assert.ok(frame.features.includes('upgrade'));
+    assert.equal(await bodyOf(worker), 'hello');
+    assert.equal((await worker.call({ type: 'ask', id: 2, token: 'Half', args: 4 })).value, 2);
+    await worker.finish();
+});
+
+test('a server that needs an answer first lets its requests wait, and others ask meanwhile', async (t) => {
+    const worker = start(t, `const nodey = require('nodey'); ${HELLO}
+        nodey.set({ Half: (n) => n / 2 });
+        nodey.ask('Rates').then((rates) => http.createServer((req, res) => res.end(rates)).listen(3000));
+    `);
+    assert.deepEqual((await ready(worker)).routes, [{ path: '/*' }]);
+    assert.equal((await worker.next()).token, 'Rates');
+    worker.send({ id: 5, method: 'POST', path: '/', more: true });
+    worker.send({ type: 'chunk', id: 5, body: 'x' });
+    worker.send({ type: 'end', id: 5 });
+    assert.equal((await worker.call({ type: 'ask', id: 6, token: 'Half', args: 4 })).value, 2);
+    worker.send({ type: 'answer', id: 1, value: 'high' });
+    const frames = [await worker.next(), await worker.next()];
+    assert.ok(frames.find(({ type }) => type === 'ready').features.includes('upgrade'));
+    assert.equal(frames.find(({ id }) => id === 5).body, 'high');
+    await worker.finish();
+});
+
 test('close() waits for open requests, and asks to be replaced', async (t) => {
     const worker = start(t, `${HELLO}
         const server = http.createServer((req, res) => {

@@ -319,6 +319,35 @@ static void what_comes_for_a_call_that_is_over_is_granted_at_once(void **state)
     parcel_deinit(&p);
 }
 
+static void a_worker_without_credit_gets_it_when_its_call_is_over(void **state)
+{
+    struct parcel p;
+    struct job next;
+    struct worker_config config = rig_config("a", "ready(features=['stream'],concurrency=2)");
+    (void)state;
+    /* It does not heed cancel, and waits for the credit of what its client never took. */
+    parcel_init(&p,
+                "begin()\n"
+                "for i in range(4): chunk('x' * 65536)\n"
+                "assert piece('credit')['bytes'] == 4 * 65536\n"
+                "end()",
+                0);
+    p.greedy = true;
+    struct rig *rig = rig_new();
+    struct pool *pool = rig_pool(rig, &config);
+    rig_until(rig, rig->readies);
+    uint64_t life = rig_worker(pool, 0)->life;
+    assert_null(pool_submit(pool, &p.call, 0));
+    rig_until(rig, p.got.len == WINDOW);
+    call_cancel(&p.call, "disconnect");
+    job_send(&next, pool, "reply('next')");
+    rig_until(rig, next.ends);
+    assert_string_equal(next.text, "next");
+    assert_int_equal(rig_worker(pool, 0)->life, life);
+    rig_free(rig);
+    parcel_deinit(&p);
+}
+
 static void cancel_reaches_a_worker_that_streams(void **state)
 {
     struct parcel p;
@@ -481,8 +510,9 @@ static void bodies_share_the_pipe(void **state)
         parcel_init(&all[i], source, SIZE);
         assert_null(pool_submit(pool, &all[i].call, 0));
     }
-    rig_until(rig, all[0].sent > WINDOW / 2);
-    for (int i = 0; i < MANY; i++) /* all have had their first turns */
+    /* It was alone for two pieces; its third turn comes when all others have had one. */
+    rig_until(rig, all[0].sent >= WINDOW);
+    for (int i = 0; i < MANY; i++)
         assert_true(all[i].sent >= FRAME_CHUNK_MAX);
     for (int i = 0; i < MANY; i++) {
         rig_until(rig, all[i].ends);
@@ -503,6 +533,7 @@ static int tests(void)
         cmocka_unit_test(an_answer_waits_for_credit),
         cmocka_unit_test(more_than_the_window_cuts_the_answer_only),
         cmocka_unit_test(what_comes_for_a_call_that_is_over_is_granted_at_once),
+        cmocka_unit_test(a_worker_without_credit_gets_it_when_its_call_is_over),
         cmocka_unit_test(cancel_reaches_a_worker_that_streams),
         cmocka_unit_test(an_answer_that_streams_has_no_deadline),
         cmocka_unit_test(a_body_that_moves_renews_the_deadline),

@@ -11,6 +11,7 @@
     /zeros?size=N        so many zero bytes, as fast as credit comes
     /parts?parts=JSON    these frames, each with the id put in; then nothing: write an end
     /file?answer=JSON    these members in the answer
+    /events              ticks without an end, until it is told to drain or cancelled
     /hello               "hello"
 """
 
@@ -63,6 +64,8 @@ def read() -> None:
         pieces.append(frame)
     elif kind == "request":
         requests.append(frame)
+    elif kind == "drain":
+        draining.set()
     elif kind == "shutdown":
         os._exit(0)
 
@@ -195,7 +198,8 @@ def hello(request: Request) -> None:
 
 def serve(frame: dict) -> None:
     request = Request(frame)
-    handler = upgrade if "upgrade" in frame else globals()[frame["path"].strip("/").split("/")[-1]]
+    name = frame["path"].strip("/").split("/")[-1]
+    handler = upgrade if "upgrade" in frame and name != "parts" else globals()[name]
     try:
         handler(request)
     except Cancelled:

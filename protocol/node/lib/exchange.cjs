@@ -337,6 +337,7 @@ class Exchange {
     /** A whole message: text or bytes.  False, and onDrain(), as for write(). */
     message(data) {
         if (this.#stage !== STREAMING || this.#ending !== null || this.cancelled) return true;
+        if (this.#sendText(data)) return true;
         const message = new Message(this.idText, data);
         if (message.line.length * 3 > limits.maxLine && Buffer.byteLength(message.line) > limits.maxLine) {
             throw new RangeError(`a message of ${message.size} bytes does not fit one line of ${limits.maxLine} bytes`);
@@ -345,6 +346,15 @@ class Exchange {
         this.#queued += message.size;
         this.#pump();
         return this.#isAccepted();
+    }
+
+    /* Past the queue, if it may leave now and is text of the kind that needs no line first. */
+    #sendText(data) {
+        if (typeof data !== 'string' || this.#queue.length > 0 || !(this.#credit > 0)) return false;
+        const size = sizeOf(data);
+        if (!wire.sendText(this.idText, data, size)) return false;
+        this.#credit -= size;
+        return true;
     }
 
     /** Closes a WebSocket, behind the messages that wait. */

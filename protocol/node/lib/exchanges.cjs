@@ -92,6 +92,11 @@ function takeChunk(id, bytes) {
     open.get(id)?.takeChunk(bytes);
 }
 
+/** text: a message. */
+function takeText(id, text) {
+    open.get(id)?.takeMessage(text, false);
+}
+
 function countReceiving(step) {
     receiving += step;
 }
@@ -121,7 +126,7 @@ function failAll(code, message, stack) {
 
 module.exports = {
     WINDOW, limits, receivers, open: openExchange, add, remove, hold, whenIdle, setLimits, countReceiving, wantsChunks,
-    takeChunk, cancel, cancelAll, shutdownAll, failAll,
+    takeChunk, takeText, cancel, cancelAll, shutdownAll, failAll,
     get size() {
         return open.size;
     },

@@ -39,6 +39,7 @@ let scheduled = false; // the main module is awaited
 let startPromise = null; // start() was called
 let launching = null; // the onStart hooks run, and then it begins
 let held = null; // requests that came while they ran
+let expected = null; // loaded by a worker with tokens whose server is yet to listen
 let started = false;
 let draining = false;
 let leaving = false; // the onStop hooks run
@@ -86,7 +87,7 @@ function declare() {
         concurrency: options.concurrency,
         features: app ? [...new Set([...FEATURES, ...app.features])] : FEATURES,
         window: exchanges.WINDOW,
-        routes: app ? [...routes, { path: '/*' }] : routes,
+        routes: app || expected?.isAwaited() ? [...routes, { path: '/*' }] : routes,
         tokens: [...tokens.keys()],
         files: require('./sources.cjs').sourceFiles(),
     };
@@ -159,6 +160,11 @@ function onLine(line) {
 function onChunk(id, bytes) {
     flushIfLate();
     exchanges.takeChunk(id, bytes);
+}
+
+function onText(id, text) {
+    flushIfLate();
+    exchanges.takeText(id, text);
 }
 
 function onBatch() {
@@ -299,7 +305,7 @@ function begin() {
         if (isWatched) watchFiles();
     }
     for (const line of unsent.splice(0)) wire.send(line);
-    const receivers = { onLine, onBatch, onEnd, onChunk, wantsChunks: exchanges.wantsChunks };
+    const receivers = { onLine, onBatch, onEnd, onChunk, onText, wantsChunks: exchanges.wantsChunks };
     if (mode === 'hand') exchanges.setLimits({ window: Infinity }); // a person gives no credit
     if (mode === 'hand') require('./hand.cjs').read(receivers);
     else wire.read(receivers);
@@ -308,6 +314,7 @@ function begin() {
 /* A hook may ask, and then the worker must be ready: requests wait for the other hooks. */
 async function runStartHooks() {
     held = [];
+    if (unsent.length > 0) setImmediate(begin);
     try {
         await require('./hooks.cjs').runStart(registry.current);
     } catch (error) {
@@ -322,9 +329,23 @@ async function runStartHooks() {
     exitWhenIdle();
 }
 
+/* When the script goes on to start a server, that is the last of the onStart hooks. */
+function expectServer() {
+    const { tokens, routes, app } = registry.current;
+    if (mode !== 'supervised' || launching || app || routes.length > 0 || tokens.size === 0) return;
+    const found = require('./serve/expected.cjs');
+    if (!found.isExpected(registry.current)) return;
+    expected = found;
+    registry.addHook('onStart', expected.wait);
+}
+
 function launch() {
     if (started) return null;
-    if (registry.current.onStart.length > 0) return (launching ??= runStartHooks());
+    expectServer();
+    if (registry.current.onStart.length > 0) {
+        launching ??= runStartHooks();
+        return expected ? null : launching; // the script may await start() before it listens
+    }
     begin();
     return null;
 }

@@ -11,7 +11,10 @@ const LF = 10;
 const ARENA_BYTES = 262144;
 const LEAST_ROOM = 65536;
 
+const LONG_LINE = 4096; // below this, a message is read as any other frame
+
 const CHUNK = '{"type":"chunk","id":';
+const MESSAGE = '{"type":"message","id":';
 const BODY64 = ',"body64":"';
 const BODY = ',"body":"';
 const TAIL_BYTES = 2; // `"}`
@@ -26,8 +29,9 @@ class Lines {
     #receivers;
 
     /**
-     * receivers: { onLine(text), onChunk(id, bytes), onBatch(), wantsChunks() }.  onBatch()
-     * is called after the last line of what was read at once.
+     * receivers: { onLine(text), onChunk(id, bytes), onText(id, text), onBatch(), wantsChunks() }.
+     * onText() is for long text messages, onBatch() is called after the last line of what was
+     * read at once.
      */
     constructor(receivers) {
         this.#receivers = receivers;
@@ -103,7 +107,7 @@ class Lines {
         const arena = this.#arena;
         for (let start = from; start <= to;) {
             const end = arena.indexOf(LF, start);
-            if (!this.#takeChunk(start, end)) onLine(arena.utf8Slice(start, end));
+            if (!this.#takeChunk(start, end) && !this.#takeMessage(start, end)) onLine(arena.utf8Slice(start, end));
             start = end + 1;
         }
     }
@@ -121,6 +125,29 @@ class Lines {
         this.#receivers.onChunk(Number(id), bytes);
         return true;
     }
+
+    /* The same for a long `message` of text in which nothing is escaped. */
+    #takeMessage(start, end) {
+        const arena = this.#arena;
+        const idAt = start + MESSAGE.length;
+        if (end - start < LONG_LINE || arena.latin1Slice(start, idAt) !== MESSAGE) return false;
+        const idEnd = arena.indexOf(0x2c, idAt);
+        if (idEnd < 0 || idEnd > end) return false;
+        const id = arena.latin1Slice(idAt, idEnd);
+        const bytes = ID.test(id) ? plainText(arena, idEnd, end - TAIL_BYTES) : null;
+        if (!bytes) return false;
+        this.#receivers.onText(Number(id), bytes.utf8Slice(0, bytes.length));
+        return true;
+    }
+}
+
+/* The bytes of a `body` between `at` and `to` that stand there as they are, or null. */
+function plainText(arena, at, to) {
+    if (to < at || arena[to] !== 0x22 || arena[to + 1] !== 0x7d) return null;
+    const from = at + BODY.length;
+    if (from > to || arena.latin1Slice(at, from) !== BODY) return null;
+    const text = arena.subarray(from, to);
+    return text.includes(0x5c) || text.includes(0x22) ? null : text;
 }
 
 /* What stands between `at`, behind the id, and `to`, before `"}`; null when it is not plain. */
@@ -128,10 +155,8 @@ function chunkBytes(arena, at, to) {
     if (to < at || arena[to] !== 0x22 || arena[to + 1] !== 0x7d) return null;
     const from = at + BODY64.length;
     if (from <= to && arena.latin1Slice(at, from) === BODY64) return base64Bytes(arena, from, to);
-    const textAt = at + BODY.length;
-    if (textAt > to || arena.latin1Slice(at, textAt) !== BODY) return null;
-    const text = arena.subarray(textAt, to);
-    return text.includes(0x5c) || text.includes(0x22) ? null : Buffer.from(text);
+    const text = plainText(arena, at, to);
+    return text && Buffer.from(text);
 }
 
 /* Null when there is anything in it but base64: then fewer bytes come out than must. */

@@ -15,7 +15,9 @@ const { output } = require('./stdio.cjs');
 const RETRY_MS = 1;
 const CHUNK_TAIL = '"}\n';
 const SMALL_CHUNK = 4096; // below this, lines are collected as any others
+const BIG_LINE = 16384; // of characters; from here on a line is not collected, either
 const SCRATCH_BYTES = 98304; // the line of a chunk of 64 KiB
+const TEXT_AT = 64; // where the text of a message begins in it: heads are shorter
 
 let waiting = ''; // lines that no write has seen yet
 let stuck = []; // bytes that a full pipe refused: only when somebody made it non-blocking
@@ -23,7 +25,10 @@ let scheduled = false;
 let exiting = false;
 let redirected = null;
 let onFlush = () => false;
-let scratch = null; // a line of bytes is built here
+let scratch = null; // where a line becomes bytes
+let words = null; // the same
+
+const encoder = new TextEncoder();
 
 /* Returns what a full non-blocking pipe did not take, else null. */
 function writeSome(bytes) {
@@ -52,9 +57,30 @@ function put(bytes) {
 
 function putWaiting() {
     if (waiting === '') return;
-    const bytes = Buffer.from(waiting);
+    const text = waiting;
     waiting = '';
-    put(bytes);
+    putText(text);
+}
+
+function openScratch() {
+    if (!scratch) {
+        scratch = Buffer.allocUnsafeSlow(SCRATCH_BYTES);
+        words = new Int32Array(scratch.buffer);
+    }
+    return scratch;
+}
+
+/*
+ * Text by way of the same buffer again and again: the kernel clears every page of a new one.
+ * A cut may go through a pair of surrogates; encodeInto() reads none of it then.
+ */
+function putText(text) {
+    const room = openScratch();
+    for (let rest = text; rest !== '';) {
+        const { read, written } = encoder.encodeInto(rest, room);
+        put(room.subarray(0, written));
+        rest = rest.slice(read);
+    }
 }
 
 /** Writes out what has been collected. */
@@ -92,8 +118,9 @@ function send(line) {
         return;
     }
     waiting += line;
+    if (line.length >= BIG_LINE) putWaiting();
     if (exiting) flushAll();
-    else schedule();
+    else if (waiting !== '' || stuck.length > 0) schedule();
 }
 
 /*
@@ -108,12 +135,44 @@ function sendChunk(idText, bytes) {
         return;
     }
     putWaiting();
-    scratch ??= Buffer.allocUnsafeSlow(SCRATCH_BYTES);
-    let end = scratch.latin1Write(head, 0);
-    end += scratch.latin1Write(bytes.base64Slice(0, bytes.length), end);
-    end += scratch.latin1Write(CHUNK_TAIL, end);
-    put(scratch.subarray(0, end));
+    const room = openScratch();
+    let end = room.latin1Write(head, 0);
+    end += room.latin1Write(bytes.base64Slice(0, bytes.length), end);
+    end += room.latin1Write(CHUNK_TAIL, end);
+    put(room.subarray(0, end));
     if (stuck.length > 0) schedule();
+}
+
+/* Whether four bytes at a time of UTF-8 need no escape: no control character, quote or backslash. */
+function isPlain(from, to) {
+    let marks = 0;
+    for (let at = from >> 2; at < to >> 2; at++) {
+        const four = words[at];
+        const quotes = four ^ 0x22222222;
+        const backslashes = four ^ 0x5c5c5c5c;
+        marks |= ((four - 0x20202020) & ~four) | ((quotes - 0x01010101) & ~quotes) |
+            ((backslashes - 0x01010101) & ~backslashes);
+    }
+    return (marks & 0x80808080) === 0;
+}
+
+/*
+ * Sends a `message` of long text at once, if that is text as it stands in JSON: to look for
+ * what it would have to escape costs JSON.stringify several times as long.  False when it is
+ * not sent.  size: bytes of the text.
+ */
+function sendText(idText, text, size) {
+    const head = `{"type":"message","id":${idText},"body":"`;
+    if (redirected || size < BIG_LINE || size > SCRATCH_BYTES - 2 * TEXT_AT || head.length > TEXT_AT) return false;
+    putWaiting();
+    const room = openScratch();
+    const end = TEXT_AT + room.utf8Write(text, TEXT_AT);
+    if (!isPlain(TEXT_AT, end + room.latin1Write('xxx', end))) return false;
+    const from = TEXT_AT - head.length;
+    room.latin1Write(head, from);
+    put(room.subarray(from, end + room.latin1Write(CHUNK_TAIL, end)));
+    if (stuck.length > 0) schedule();
+    return true;
 }
 
 /** From now on lines go to take(line): to a prompt, or to a test. */
@@ -173,4 +232,4 @@ function read({ onEnd, ...receivers }) {
     input.on('close', end);
 }
 
-module.exports = { send, sendChunk, flush, schedule, whenFlushed, redirect, read };
+module.exports = { send, sendChunk, sendText, flush, schedule, whenFlushed, redirect, read };

@@ -113,7 +113,8 @@ class NoAttribute(AttributeError):
     def __str__(self) -> str:
         from .habits import missing
 
-        return missing(*self.args, self._known())
+        owner, name = self.args
+        return missing(owner, name, self._known())
 
 
 # For people it is what Python's own is.

@@ -1,5 +1,5 @@
-"""Unmodified Python apps, one instance of each: Flask and FastAPI behind nodey and behind the
-servers that they are usually run with."""
+"""Unmodified apps: Flask and FastAPI behind nodey and behind the servers that they are usually
+run with, one instance of each; Express in nodey, one and two instances, and on its own port."""
 
 from __future__ import annotations
 
@@ -61,5 +61,18 @@ def _fastapi(context: Context) -> Table:
     return table
 
 
+def _express(context: Context) -> Table:
+    table = Table("express", f"Express, GET /hello, {CONNECTIONS} connections", COLUMNS)
+    makers: dict[str, Callable[[Context], Server]] = {
+        "nodey x1": partial(servers.nodey_express, name="nodey x1", instances=1),
+        "nodey x2": partial(servers.nodey_express, name="nodey x2", instances=2),
+        "Express": servers.express,
+    }
+    _compare(context, table, makers)
+    table.ratio("nodey x1", "Express", "per_second", ">=", 1.0)
+    table.ratio("nodey x2", "Express", "per_second", ">=", 1.6)
+    return table
+
+
 def run(context: Context) -> list[Table]:
-    return [_flask(context), _fastapi(context)]
+    return [_flask(context), _fastapi(context), _express(context)]

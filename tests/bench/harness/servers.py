@@ -85,6 +85,14 @@ def express(context: Context) -> Server:
     return _node_peer(context, "Express", "express_app.js")
 
 
+def nodey_express(context: Context, name: str, instances: int) -> Server:
+    """The same program, served by nodey."""
+    pool = Pool("../peers/express_app.js", instances)
+    server = nodey(context, name, {"app": pool})
+    server.env["NODE_ENV"] = "production"
+    return server
+
+
 def balancer(context: Context, name: str, backend: Server) -> Server:
     """Express and http-proxy-middleware in front of another server."""
     front = _node_peer(context, name, "express_balancer.js", backend.port)

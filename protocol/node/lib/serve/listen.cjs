@@ -41,10 +41,10 @@ function wishOf(args) {
     return { port: Number(first.port), host: first.host, signal: first.signal, onListening };
 }
 
-/* A worker that has handlers of its own does not wait for a server. */
-function hasHandlers() {
-    const registry = require('../registry.cjs').current;
-    return !registry.isEmpty;
+/* A worker that has routes of its own does not wait for a server; one with tokens may. */
+function hasRoutes() {
+    const { routes, app: served } = require('../registry.cjs').current;
+    return routes.length > 0 || served !== null;
 }
 
 function isApp(server, port) {
@@ -52,7 +52,7 @@ function isApp(server, port) {
     if (wanted !== undefined && wanted !== '') return isPort(wanted) && Number(wanted) === port;
     // A framework may open one server for each address of "localhost".
     if (app) return port !== 0 && app.port === port;
-    return isServed(server) || !hasHandlers();
+    return isServed(server) || !hasRoutes();
 }
 
 function isServed(server) {
@@ -112,6 +112,7 @@ function begin(server, injector) {
     const registry = require('../registry.cjs');
     if (!registry.current.app) registry.setApp(injector);
     addStopHook(registry);
+    require('./expected.cjs').hasCome();
     require('../life.cjs').start();
 }
 
