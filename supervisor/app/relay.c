@@ -174,13 +174,11 @@ static void write_streaming(struct relay *r, const struct router_match *match)
     r->call.streams = true;
 }
 
-/* Reads what is spooled into the arena; empty when it does not fit a line anyway. */
-static struct slice whole_spool(struct relay *r, uint64_t limit)
+/* Reads what is spooled into the arena; it fits a line.  Less than all: there is trouble. */
+static struct slice whole_spool(struct relay *r)
 {
     struct buf all = {0};
     uint64_t size = spool_size(r->spool);
-    if (size > limit)
-        return (struct slice){0};
     while (all.len < size) {
         struct slice piece = spool_read(r->spool, all.len, (size_t)size - all.len);
         if (!piece.len)
@@ -213,9 +211,13 @@ static const struct call_failure *write_line(struct relay *r, const struct route
     uint64_t max_line = route->pool->config->max_line;
     r->upgrading = offers_upgrade(req, ready);
     if (!r->upgrading && !(req->more && !r->spool)) {
-        struct slice body = r->spool ? whole_spool(r, max_line) : req->body;
-        if (fits_line(r, ready, max_line) && write_whole(r, match, body))
-            return NULL;
+        if (fits_line(r, ready, max_line)) { /* only then is all of it read into memory */
+            struct slice body = r->spool ? whole_spool(r) : req->body;
+            if (r->spool && r->spool->trouble)
+                return &spool_lost;
+            if (write_whole(r, match, body))
+                return NULL;
+        }
         if (!has(ready, FEATURE_STREAM))
             return &line_too_long;
         if (!r->spool) {

@@ -79,10 +79,13 @@ static bool same_routes(const struct config *before, const struct config *after)
 {
     if (before->route_count != after->route_count)
         return false;
-    for (size_t i = 0; i < after->route_count; i++)
+    for (size_t i = 0; i < after->route_count; i++) {
+        if (before->routes[i].listed != after->routes[i].listed)
+            return false;
         for (size_t j = 0; j < section_route.count; j++)
             if (!same_setting(&section_route.rows[j], &before->routes[i], &after->routes[i]))
                 return false;
+    }
     return true;
 }
 

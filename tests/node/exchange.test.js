@@ -201,7 +201,7 @@ function collect(wantsChunks = true) {
     const got = [];
     const lines = new Lines({
         onLine: (text) => got.push(text), onChunk: (id, bytes) => got.push([id, bytes.toString('latin1')]),
-        onBatch: () => {}, wantsChunks: () => wantsChunks,
+        onText: (id, text) => got.push([id, text]), onBatch: () => {}, wantsChunks: () => wantsChunks,
     });
     return { got, lines };
 }
@@ -249,4 +249,21 @@ test('only what is plainly a chunk is read as bytes', () => {
         lines.take(Buffer.from(`before\n${line}\nafter\n`));
         assert.deepEqual(got, ['before', line, 'after']);
     }
+});
+
+test('only a long message of text without escapes is read past JSON', () => {
+    const long = `${'é'.repeat(3000)}😀`;
+    const PLAIN = `{"type":"message","id":7,"body":"${long}"}`;
+    const OTHERS = [
+        PLAIN.replace('é', '\\n'), PLAIN.replace('é', '","x":"'), PLAIN.replace('"body"', '"body64"'),
+        PLAIN.replace('7', '"7"'), PLAIN.slice(0, -1), '{"type":"message","id":7,"body":"short"}',
+    ];
+    for (const line of OTHERS) {
+        const { got, lines } = collect();
+        lines.take(Buffer.from(`before\n${line}\nafter\n`));
+        assert.deepEqual(got, ['before', line, 'after']);
+    }
+    const { got, lines } = collect();
+    lines.take(Buffer.from(`before\n${PLAIN}\nafter\n`));
+    assert.deepEqual(got, ['before', [7, long], 'after']);
 });

@@ -86,7 +86,7 @@ test('further servers, other kinds and unix paths really listen', async (t) => {
     `);
     await ready(worker);
     let ports = {};
-    for (let tries = 0; !ports.http && tries < 100; tries++) ports = JSON.parse(await bodyOf(worker));
+    for (let tries = 0; !ports.http && tries < 2000; tries++) ports = JSON.parse(await bodyOf(worker));
     assert.equal(ports.path, true);
     for (const name of ['net', 'http']) {
         await new Promise((resolve, reject) => {
@@ -181,6 +181,18 @@ test('a server that needs an answer first lets its requests wait, and others ask
     assert.ok(frames.find(({ type }) => type === 'ready').features.includes('upgrade'));
     assert.equal(frames.find(({ id }) => id === 5).body, 'high');
     await worker.finish();
+});
+
+test('a script that fails before its server listens does not go on without it', async (t) => {
+    const worker = start(t, `const nodey = require('nodey'); ${HELLO}
+        nodey.set({ Half: (n) => n / 2 });
+        nodey.ask('Rates').then((rates) => http.createServer((req, res) => res.end(rates)).listen(3000));
+    `);
+    await ready(worker);
+    assert.equal((await worker.next()).token, 'Rates');
+    worker.send({ type: 'error', id: 1, code: 'unavailable', message: 'it has crashed' });
+    await worker.finish(1);
+    assert.match(JSON.stringify(worker.logs), /it has crashed/);
 });
 
 test('close() waits for open requests, and asks to be replaced', async (t) => {

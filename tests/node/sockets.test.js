@@ -196,3 +196,30 @@ test('misuse is refused where it happens', async (t) => {
     assert.equal((await worker.next()).type, 'end');
     await worker.finish();
 });
+
+/* Long text leaves past JSON.stringify if nothing in it is to be escaped: wherever that is. */
+test('long messages come back as they went', async (t) => {
+    const worker = await serve(t, `
+        nodey.ws('/', (socket) => { socket.onmessage = (text) => socket.send(text); });
+    `, { hello: { limits: { max_line: 1048576, window: 64e6 } } });
+    await accepted(worker, 1, '/');
+    const long = 'x'.repeat(20000);
+    const escaped = ['"', '\\', '\n', '\0', '\x1f'];
+    const bodies = [...[...escaped, '\x7f', 'é', '😀', '\u2028'].flatMap((odd) =>
+        [0, 1, 2, 3].flatMap((at) => [long.slice(0, at) + odd + long, `${long.slice(at)}${odd}`])),
+    long, 'é'.repeat(30000), 'x'.repeat(98000), `${'x'.repeat(98303)}😀`, '😀'.repeat(60000)];
+    for (const body of bodies) {
+        worker.send({ type: 'message', id: 1, body });
+        let frame = await worker.next();
+        while (frame.type === 'credit') frame = await worker.next();
+        assert.equal(frame.type, 'message');
+        assert.ok(frame.body === body, `${body.length} characters, ${body.slice(0, 4)} ... ${body.slice(-4)}`);
+    }
+    worker.send({ type: 'message', id: 1, body: `\ud800${long}` });
+    let frame = await worker.next();
+    while (frame.type === 'credit') frame = await worker.next();
+    assert.ok(['\ud800', '\ufffd'].includes(frame.body[0]));
+    worker.send({ type: 'end', id: 1, code: 1000 });
+    assert.deepEqual(await worker.next(), { type: 'end', id: 1, code: 1000 });
+    await worker.finish();
+});

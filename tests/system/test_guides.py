@@ -18,6 +18,9 @@ from app import BINARY, ROOT, App, Drain
 from conftest import APPS
 from guide import Reader, Section, agrees, find_lines, parse, sections_of
 
+pytestmark = pytest.mark.outside
+
+PACKAGES = ROOT / "build" / "node" / "node_modules"
 GUIDES = ("README.md", "protocol/python/README.md", "protocol/node/README.md")
 SECTIONS = [section for guide in GUIDES for section in sections_of(ROOT / guide)]
 
@@ -80,6 +83,7 @@ def follow(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Callable[
     def follow(section: Section) -> None:
         folder = tmp_path / "app"
         folder.mkdir()
+        (tmp_path / "node_modules").symlink_to(PACKAGES)  # as npm install would have them found
         Reader(section, folder, tmp_path / "bin", start).follow()
 
     request.node.stash[APPS] = apps

@@ -15,6 +15,8 @@ import requests
 from app import App, ROOT
 from timing import slow, until
 
+pytestmark = pytest.mark.outside
+
 APPS = ROOT / "tests/workers/apps"
 PACKAGES = ROOT / "build/node/node_modules"
 

@@ -23,6 +23,8 @@ from app import App
 from timing import slow, until
 from websockets.sync.client import ClientConnection, connect
 
+pytestmark = pytest.mark.outside
+
 Nodey = Callable[..., App]
 Started = Tuple[App, Path]
 

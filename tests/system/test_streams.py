@@ -263,19 +263,22 @@ def test_a_worker_has_a_file_sent(app: App) -> None:
     assert answer.headers["content-type"] == "video/mp4"
     assert app.get(file({"file": path, "status": 206, "offset": 10, "length": 100})).body == body[10:110]
     assert app.get(file({"file": path, "offset": len(body)})).body == b""
+    assert app.get(file({"file": path, "offset": 10, "length": len(body)})).status == 502
 
 
 def test_only_files_in_the_roots_are_sent(nodey: Callable[..., App], tmp_path) -> None:
     outside = tmp_path / "outside.txt"
     outside.write_text("secret")
-    app = nodey(files={"media/a.txt": "inside", "b.txt": "not in media"}, config=streamer(file_roots=["media"]))
+    app = nodey(files={"media/a.txt": "inside", "b.txt": "not in media", "media-secret/a.txt": "secret"},
+                config=streamer(file_roots=["media"]))
     (app.folder / "media" / "link.txt").symlink_to(outside)
     (app.folder / "media" / "good.txt").symlink_to(app.folder / "media" / "a.txt")
     os.mkfifo(app.folder / "media" / "fifo")
     media = app.folder / "media"
     assert app.get(file({"file": str(media / "a.txt")})).text == "inside"
     assert app.get(file({"file": str(media / "good.txt")})).text == "inside"
-    for path in (outside, app.folder / "b.txt", media / ".." / "b.txt", media / "link.txt", "/etc/passwd", media,
+    for path in (outside, app.folder / "b.txt", app.folder / "media-secret" / "a.txt",
+                 media / ".." / "b.txt", media / "link.txt", "/etc/passwd", media,
                  media / "fifo", "a.txt", media / "none.txt", "/dev/zero", "/proc/self/environ"):
         answer = app.get(file({"file": str(path)}))
         assert answer.status == 502, path

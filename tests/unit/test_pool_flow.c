@@ -300,6 +300,7 @@ static void what_comes_for_a_call_that_is_over_is_granted_at_once(void **state)
                 "left = 1024 * 1024 - 1\n"
                 "for i in range(80):\n"
                 "    while left < 65536: left += piece('credit')['bytes']\n"
+                "    assert left <= 1024 * 1024\n"
                 "    chunk('x' * 65536)\n"
                 "    left -= 65536\n"
                 "end()",
@@ -308,11 +309,13 @@ static void what_comes_for_a_call_that_is_over_is_granted_at_once(void **state)
     struct rig *rig = rig_new();
     struct pool *pool = rig_pool(rig, &config);
     rig_until(rig, rig->readies);
+    uint64_t life = rig_worker(pool, 0)->life;
     assert_null(pool_submit(pool, &p.call, 0));
     rig_until(rig, p.got.len);
     job_send(&next, pool, "reply('next')");
     rig_until(rig, next.ends);
     assert_string_equal(next.text, "next");
+    assert_int_equal(rig_worker(pool, 0)->life, life);
     assert_int_equal(p.ends, 0);
     assert_text(&p.got, "a");
     rig_free(rig);
@@ -393,18 +396,18 @@ static void a_body_that_moves_renews_the_deadline(void **state)
     (void)state;
     parcel_init(&p,
                 "n = len(text_of(piece('chunk')))\n"
-                "while n < 5 * 1024:\n"
+                "while n < 12 * 1024:\n"
                 "    sleep(0.08)\n"
                 "    credit(1024)\n"
                 "    n += len(text_of(piece('chunk')))\n"
                 "reply(str(n))",
-                5 * 1024);
+                12 * 1024);
     struct rig *rig = rig_new();
     struct pool *pool = rig_pool(rig, &config);
     rig_until(rig, rig->readies);
     assert_null(pool_submit(pool, &p.call, 200 * rig_slow()));
     rig_until(rig, p.ends);
-    assert_text(&p.got, "5120");
+    assert_text(&p.got, "12288");
     rig_free(rig);
     parcel_deinit(&p);
 }

@@ -11,7 +11,8 @@
     /zeros?size=N        so many zero bytes, as fast as credit comes
     /parts?parts=JSON    these frames, each with the id put in; then nothing: write an end
     /file?answer=JSON    these members in the answer
-    /events              ticks without an end, until it is told to drain or cancelled
+    /greedy              sends 12 MB without waiting for credit
+    /burst               upgraded: 200000 bytes with the 101, and 8000000 as credit comes
     /hello               "hello"
 """
 
@@ -64,8 +65,6 @@ def read() -> None:
         pieces.append(frame)
     elif kind == "request":
         requests.append(frame)
-    elif kind == "drain":
-        draining.set()
     elif kind == "shutdown":
         os._exit(0)
 
@@ -177,11 +176,27 @@ def parts(request: Request) -> None:
         put({**frame, "id": request.id})
 
 
+def greedy(request: Request) -> None:
+    request.begin()
+    for _ in range(200):
+        credit[request.id] = CHUNK
+        request.chunk(bytes(CHUNK))
+    request.end()
+
+
+def burst(request: Request) -> None:
+    request.begin(101, headers={"upgrade": request.frame["upgrade"]}, body="x" * 200000)
+    credit[request.id] -= 200000
+    for _ in range(160):
+        request.chunk(b"x" * 50000)
+    request.end()
+
+
 def file(request: Request) -> None:
     put({"id": request.id, **json.loads(request.query["answer"])})
 
 
-def upgrade(request: Request) -> None:
+def up(request: Request) -> None:
     """Sends back what comes, in capitals, until "bye"."""
     request.begin(101, headers={"upgrade": request.frame["upgrade"], "x-who": "me"})
     request.more = True
@@ -198,8 +213,7 @@ def hello(request: Request) -> None:
 
 def serve(frame: dict) -> None:
     request = Request(frame)
-    name = frame["path"].strip("/").split("/")[-1]
-    handler = upgrade if "upgrade" in frame and name != "parts" else globals()[name]
+    handler = globals()[frame["path"].strip("/").split("/")[-1]]
     try:
         handler(request)
     except Cancelled:

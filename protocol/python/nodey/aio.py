@@ -192,7 +192,8 @@ class AsyncEngine:
                 continue
             kind = frame.get("type")
             if kind is None or kind == "ask":
-                task = asyncio.ensure_future(self._serve(frame))
+                assert self.loop is not None
+                task = self.loop.create_task(self._serve(frame))
                 self._tasks[task] = frame
                 task.add_done_callback(self._forget)
             else:

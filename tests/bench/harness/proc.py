@@ -64,8 +64,21 @@ def family_cpu_seconds(root: int) -> float:
     return sum(process.own_seconds + process.reaped_seconds for process in family(root))
 
 
-def rss_bytes(pid: int) -> int:
+def _memory_bytes(pid: int, key: str) -> int:
     for line in Path(f"/proc/{pid}/status").read_text().splitlines():
-        if line.startswith("VmRSS:"):
+        if line.startswith(f"{key}:"):
             return int(line.split()[1]) * 1024
-    raise ValueError(f"process {pid} has no VmRSS")
+    raise ValueError(f"process {pid} has no {key}")
+
+
+def rss_bytes(pid: int) -> int:
+    return _memory_bytes(pid, "VmRSS")
+
+
+def peak_rss_bytes(pid: int) -> int:
+    """The most since its start, or since reset_peak()."""
+    return _memory_bytes(pid, "VmHWM")
+
+
+def reset_peak(pid: int) -> None:
+    Path(f"/proc/{pid}/clear_refs").write_text("5")
