@@ -45,6 +45,33 @@ const char *route_server(const struct route *route)
     return route->pool ? route->pool->config->name : "files";
 }
 
+static bool is_configured(const struct routes *r, const struct pool *pool)
+{
+    for (size_t i = 0; i < r->config->route_count; i++)
+        if (slice_is(route_config_worker(&r->config->routes[i]), pool->config->name))
+            return true;
+    return false;
+}
+
+/*
+ * It comes too late.  Nothing would reach an app that takes every path; unless it has routes of
+ * its own, and then it is well.
+ */
+static void tell_taken(const struct routes *r, struct slice method, struct slice path,
+                       const struct route *route, const struct route *owner)
+{
+    const char *name = route->pool->config->name;
+    if (method.len || !slice_is(path, "/*"))
+        pool_tell_once(route->pool, "route " SLICE_FMT " " SLICE_FMT " is served by %s already",
+                       SLICE_ARG(method.len ? method : SLICE("*")), SLICE_ARG(path),
+                       route_server(owner));
+    else if (!is_configured(r, route->pool))
+        pool_tell_once(route->pool,
+                       "every path is served by %s already: give this app its own, "
+                       "[[routes]] path = \"/%s/*\" to = \"%s\"",
+                       route_server(owner), name, name);
+}
+
 /* Says so when the route is malformed or somebody else's. */
 static void add(struct routes *r, struct slice method, struct slice path, struct route route)
 {
@@ -64,9 +91,7 @@ static void add(struct routes *r, struct slice method, struct slice path, struct
     }
     const struct route *owner = taken;
     if (owner && route.pool && owner->pool != route.pool)
-        pool_tell_once(route.pool, "route " SLICE_FMT " " SLICE_FMT " is served by %s already",
-                       SLICE_ARG(method.len ? method : SLICE("*")), SLICE_ARG(path),
-                       route_server(owner));
+        tell_taken(r, method, path, &route, owner);
 }
 
 static void add_configured(struct routes *r, const struct route_config *config)
@@ -83,14 +108,6 @@ static void add_configured(struct routes *r, const struct route_config *config)
         add(r, (struct slice){0}, slice_of(config->path), route);
     for (size_t i = 0; i < config->methods.count; i++)
         add(r, slice_of(config->methods.items[i]), slice_of(config->path), route);
-}
-
-static bool is_configured(const struct routes *r, const struct pool *pool)
-{
-    for (size_t i = 0; i < r->config->route_count; i++)
-        if (slice_is(route_config_worker(&r->config->routes[i]), pool->config->name))
-            return true;
-    return false;
 }
 
 /*

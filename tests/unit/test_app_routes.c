@@ -235,6 +235,26 @@ static void the_first_pool_keeps_a_route(void **state)
     stage_free(s);
 }
 
+/* Two apps that take every path: the second hears how it gets its own. */
+static void an_app_that_is_hidden_is_told_what_to_do(void **state)
+{
+    static const struct route_config own[] = {{.path = "/b/*", .to = "b"}};
+    (void)state;
+    struct stage *s = stage_new(NULL, 0);
+    declare(s, 0, "[{\"path\":\"/*\"}]");
+    declare(s, 1, "[{\"path\":\"/*\"}]");
+    assert_string_equal(whose(s, "GET", "/x"), "a");
+    assert_non_null(strstr(buf_cstr(&s->told), "every path is served by a already"));
+    assert_non_null(strstr(buf_cstr(&s->told), "path = \"/b/*\" to = \"b\""));
+    stage_free(s);
+    s = stage_new(own, 1);
+    declare(s, 0, "[{\"path\":\"/*\"}]");
+    declare(s, 1, "[{\"path\":\"/*\"}]");
+    assert_string_equal(whose(s, "GET", "/b/x"), "b");
+    assert_int_equal(s->told.len, 0);
+    stage_free(s);
+}
+
 static void a_malformed_route_is_told_of_and_left_out(void **state)
 {
     (void)state;
@@ -254,6 +274,7 @@ int main(void)
         cmocka_unit_test(a_configured_cache_is_for_declared_routes_too),
         cmocka_unit_test(a_rule_is_another_when_anything_of_it_is),
         cmocka_unit_test(the_first_pool_keeps_a_route),
+        cmocka_unit_test(an_app_that_is_hidden_is_told_what_to_do),
         cmocka_unit_test(a_malformed_route_is_told_of_and_left_out),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
