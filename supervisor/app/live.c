@@ -53,13 +53,15 @@ static void add_path(struct files *files, const char *path, bool is_folder)
     seen->stamp = stamp_of(path, &seen->mtime_ns);
 }
 
+enum { WALKED = 1 }; /* the stamp of such a folder */
+
 /* Of a folder that was walked all files are known: what else happens in it is no change. */
 static void add_walked(void *arg, const char *path, bool is_folder)
 {
     struct files *files = arg;
     add_path(files, path, is_folder);
     if (is_folder)
-        files->items[files->count - 1].stamp = 1;
+        files->items[files->count - 1].stamp = WALKED;
 }
 
 /* Of all that lies around a script only this may be a part of it. */
@@ -177,6 +179,24 @@ static bool newest_serves(const struct pool *pool)
     return false;
 }
 
+/* Within the project: .next/server/app.js, and whatever else tools have made. */
+static bool is_generated(const struct config *config, const char *path)
+{
+    static const char *const names[] = {"node_modules", "__pycache__", "coverage"};
+    size_t len = strlen(config->dir);
+    if (strncmp(path, config->dir, len) != 0 || path[len] != '/')
+        return false;
+    for (const char *part = path + len + 1, *end; (end = strchr(part, '/')); part = end + 1) {
+        struct slice name = {part, (size_t)(end - part)};
+        if (*part == '.')
+            return true;
+        for (size_t i = 0; i < ARRAY_LEN(names); i++)
+            if (slice_is(name, names[i]))
+                return true;
+    }
+    return false;
+}
+
 static struct files files_of(const struct pool *pool, const struct config *config, bool whole)
 {
     struct files files = {0};
@@ -187,7 +207,7 @@ static struct files files_of(const struct pool *pool, const struct config *confi
     for (size_t i = 0; ready && i < ready->file_count; i++) {
         char path[4096];
         snprintf(path, sizeof(path), SLICE_FMT, SLICE_ARG(ready->files[i]));
-        if (path[0] == '/')
+        if (path[0] == '/' && !is_generated(config, path))
             add_path(&files, path, false);
     }
     for (size_t i = 0; i < w->watch.count; i++) {
@@ -237,12 +257,14 @@ static void subject_new(struct live *live, const struct pool *pool)
 /*
  * What has changed among its files since they were last looked at, or NULL.  One that
  * was not known before has changed if it is younger than the program that loaded it, or
- * if all that is there was known.
+ * if all that is there was known.  A new folder is none: programs make them for their data.
  */
 static const struct seen *find_change(const struct subject *s, const struct files *now)
 {
     for (size_t i = 0; i < now->count; i++) {
         const struct seen *seen = &now->items[i], *before = find(&s->files, seen->path);
+        if (!before && seen->is_folder && seen->stamp == WALKED)
+            continue;
         if (before ? before->stamp != seen->stamp
                    : seen->stamp && (s->whole || seen->mtime_ns >= s->begun_ns))
             return seen;

@@ -429,6 +429,15 @@ static bool takes_many(const struct ready *ready)
     return ready && has(ready, FEATURE_STREAM) && ready->concurrency > 1;
 }
 
+/* A poll of socket.io lasts until there is news, or until its worker is told to end. */
+static bool is_long_poll(const struct http_request *req)
+{
+    struct slice query = req->query;
+    return slice_is(req->method, "GET") && query.len &&
+           memmem(query.ptr, query.len, "transport=polling", 17) &&
+           memmem(query.ptr, query.len, "sid=", 4);
+}
+
 void relay_begin(struct gateway *g, struct exchange *x, const struct router_match *match,
                  struct slice only)
 {
@@ -438,6 +447,8 @@ void relay_begin(struct gateway *g, struct exchange *x, const struct router_matc
     if (refuse_handshake(x, ready))
         return;
     struct relay *r = relay_new(g, x, only);
+    if (is_long_poll(req))
+        exchange_set_endless(x);
     if (!req->more || takes_many(ready)) {
         submit(r, match);
     } else if (!has(ready, FEATURE_STREAM) && req->length > route->pool->config->max_line) {

@@ -154,11 +154,17 @@ def test_an_app_by_its_name(shop: Any, name: str, app: Any) -> None:
 @pytest.mark.parametrize(
     "spec, message",
     [
-        ("nodey_test_shop:aplication", "has no 'aplication'; it has 'application'"),
-        ("nodey_test_shop:site.ap", "SimpleNamespace has no 'ap'; it has 'app'"),
+        ("nodey_test_shop:aplication", "shop has no 'aplication'; did you mean 'application'?"),
+        ("nodey_test_shop:site.ap", "SimpleNamespace has no 'ap'; did you mean 'app'?"),
         ("nodey_no_shop.wsgi:app", "has no module nodey_no_shop in "),
         (":app", "an app is named as 'package.module:name', not ':app'"),
         ("nodey_test_shop:", "an app is named as"),
+        ("nodey_test_shop:zzz", "nodey_test_shop has no 'zzz'; it has 'application'"),
+        ("server.js", """an app is 'package.module:name': to run the file,  script = "server.js\""""),
+        ("api.py", """write  app = "api:app"  or, to run the file,  script = "api.py\""""),
+        ("./shop/wsgi.py:run", """write  app = "shop.wsgi:run"  or, to run the file,"""),
+        ("nodey.fils:app", "has no module nodey.fils in "),
+        ("nodey.fils:app", "; did you mean 'files'?"),
     ],
 )
 def test_an_app_that_is_not_there(shop: Any, spec: str, message: str) -> None:
@@ -333,8 +339,9 @@ def test_the_name_of_the_app_may_be_left_out(run: Any, tmp_path: Path) -> None:
         ("main:app", "import nodey_needs_this\n", 'needs the package "nodey_needs_this"'),
         ("main:app", "def f(:\n", "SyntaxError"),
         ("main:app", "raise ValueError('no secret key')\n", "ValueError: no secret key"),
-        ("main:apq", wsgi(), "main has no 'apq'; it has 'app'"),
+        ("main:apq", wsgi(), "main has no 'apq'; did you mean 'app'?"),
         ("other:app", "", "has no module other"),
+        ("maim:app", wsgi(), "is installed; did you mean 'main'?"),
         ("main", "x = 1\n", "the module main has no app: name it, as in main:application"),
         ("main:x", "x = 1\n", "main:x is a int, and no app"),
     ],
@@ -346,6 +353,20 @@ def test_an_app_that_cannot_be_imported(
     frame = refused(run(Path("--app"), arguments=[spec], cwd=tmp_path))
     assert message in frame["message"]
     assert "run.py" not in frame.get("stack", "")
+
+
+@pytest.mark.parametrize("spec", ["maim:app", "main:apq", "main", "main:x", "main.py"])
+def test_the_wrong_name_of_an_app_is_one_sentence(run: Any, tmp_path: Path, spec: str) -> None:
+    (tmp_path / "main.py").write_text("x = 1\n")
+    worker = run(Path("--app"), arguments=[spec], cwd=tmp_path)
+    assert "stack" not in refused(worker)
+    assert worker.errors() == ""
+
+
+def test_a_failure_of_the_module_keeps_its_traceback(run: Any, tmp_path: Path) -> None:
+    (tmp_path / "main.py").write_text("import nodey\nraise nodey.Error('internal', 'no')\n")
+    frame = refused(run(Path("--app"), arguments=["main"], cwd=tmp_path))
+    assert 'main.py", line 2' in frame["stack"] and "apps.py" not in frame["stack"]
 
 
 def test_the_runner_tells_how_it_is_used(run: Any) -> None:

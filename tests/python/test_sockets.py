@@ -331,3 +331,45 @@ def test_handlers_of_sockets_and_streams_in_a_test(tmp_path) -> None:
         assert client.post("/mirror", data=b"abc").body == b"abc"
         with pytest.raises(ValueError, match="fails"):
             client.get("/fails?n=2")
+
+
+FORGETFUL = """
+import nodey
+@nodey.ws("/receive")
+async def receives(socket):
+    message = socket.receive()
+    await socket.send("x")
+@nodey.ws("/send")
+async def sends(socket):
+    await socket.receive()
+    socket.send("never")
+@nodey.ws("/for")
+async def loops(socket):
+    for message in socket: pass
+@nodey.ws("/def")
+def plain(socket):
+    socket.send("x")
+"""
+
+
+def test_under_dev_the_log_says_where_an_await_is_missing(write, tmp_path) -> None:
+    worker = write(FORGETFUL, env={"NODEY_DEV": "1"}, cwd=tmp_path)
+    worker.ready()
+    for path in ("/receive", "/send", "/def"):
+        open_socket(worker, path)
+        worker.send({"type": "message", "id": 1, "body": "hi"})
+        worker.answer()
+    # The handlers' None is no answer that somebody could have forgotten.
+    assert worker.end_with_logs() == [
+        'an "await" is missing in receives, worker.py:5:  message = socket.receive()',
+        'an "await" is missing in sends, worker.py:10:  socket.send("never")',
+    ]
+    assert "never awaited" not in worker.errors()
+
+
+def test_a_plain_loop_over_an_async_socket_says_what_to_write(write) -> None:
+    worker = write(FORGETFUL)
+    worker.ready()
+    open_socket(worker, "/for")
+    assert worker.next()["message"].endswith("come with  async for message in socket")
+    assert worker.end() == 0

@@ -465,6 +465,65 @@ def test_a_big_file_is_sent_by_nodey_when_it_may(files, tmp_path) -> None:
     assert files.next()["status"] == 304
 
 
+RANGES = [
+    ("bytes=2-4", 2, 5),
+    ("bytes=7-", 7, None),
+    ("bytes=-3", -3, None),
+    ("bytes=1-999999999", 1, None),
+    ("bytes=-999999999", 0, None),
+    ("bytes=10-199998", 10, 199999),
+]
+
+
+@pytest.mark.parametrize("is_sent_by_nodey", [True, False])
+def test_a_range_of_a_file(files, tmp_path, is_sent_by_nodey) -> None:
+    files.send({**HELLO, "limits": {}, "roots": [str(tmp_path)] if is_sent_by_nodey else []})
+    for name in ("big.bin", "small.txt"):
+        whole = (tmp_path / name).read_bytes()
+        for field, start, end in RANGES:
+            files.get(f"/{name}", headers={"range": field})
+            answer = files.answer()
+            wanted, head = whole[start:end], answer.head
+            start = len(whole) + start if start < 0 else start
+            if "file" in head:
+                assert is_sent_by_nodey and name == "big.bin" and "body64" not in head
+                offset = head.get("offset", 0)
+                body = whole[offset : offset + head.get("length", len(whole))]
+            else:
+                assert not is_sent_by_nodey or len(wanted) <= 65536
+                body = answer.body
+            assert head["status"] == (206 if wanted else 416), (name, field)
+            assert body == wanted, (name, field)
+            place = f"{start}-{start + len(wanted) - 1}" if wanted else "*"
+            assert head["headers"]["content-range"] == f"bytes {place}/{len(whole)}"
+    assert files.end() == 0
+
+
+def test_what_is_no_range_of_a_file(files) -> None:
+    files.get("/small.txt")
+    frame = files.next()
+    assert frame["headers"]["accept-ranges"] == "bytes"
+    tag, date = frame["headers"]["etag"], frame["headers"]["last-modified"]
+    for headers, status in (
+        ({"range": "bytes=5-"}, 416),
+        ({"range": "bytes=-0"}, 416),
+        ({"range": "bytes=0-1,3-4"}, 200),
+        ({"range": "bytes=-"}, 200),
+        ({"range": "bytes=3-1"}, 200),
+        ({"range": "lines=0-1"}, 200),
+        ({"range": "bytes=0-1", "if-range": tag}, 206),
+        ({"range": "bytes=0-1", "if-range": '"other"'}, 200),
+        ({"range": "bytes=0-1", "if-range": date}, 200),
+        ({"range": "bytes=0-1", "if-none-match": tag}, 304),
+    ):
+        files.get("/small.txt", headers=headers)
+        frame = files.next()
+        assert frame["status"] == status if status != 200 else frame["body"] == "small", headers
+        assert ("content-range" in frame["headers"]) == (status in (206, 416)), headers
+    files.send({"id": 1, "method": "HEAD", "path": "/small.txt", "headers": {"range": "bytes=0-1"}})
+    assert files.next()["status"] == 200
+
+
 @pytest.mark.parametrize("roots", [[], ["/nowhere"], ["part"]])
 def test_a_big_file_elsewhere_is_sent_in_pieces(files, tmp_path, roots) -> None:
     # A folder whose name only begins alike does not hold the file.

@@ -286,7 +286,39 @@ static void web_apps_are_known_by_their_text(void **state)
         {SCRIPT_NODE, true, "import { serve } from '@hono/node-server';\nserve(app);\n"},
         {SCRIPT_NODE, true, "const next = require('next');\ncreateServer(h).listen(3000)"},
         {SCRIPT_NODE, false, "module.exports = require('express').Router();\n"},
-        {SCRIPT_NODE, false, "const app = require('express')();\nmodule.exports = app;\n"},
+        {SCRIPT_NODE, true, "const app = require('express')();\nmodule.exports = app;\n"},
+        {SCRIPT_NODE, true,
+         "import { Hono } from 'hono';\nconst it = new Hono();\n"
+         "export default it;\n"},
+        {SCRIPT_NODE, true,
+         "var express = require('express');\nvar app = express();\n"
+         "app.use(x);\nmodule.exports=app;"},
+        {SCRIPT_NODE, false,
+         "const express = require('express');\n"
+         "const api = express.Router();\nmodule.exports = api;\n"},
+        {SCRIPT_NODE, false, "const app = require('express')();\nmodule.exports.app = app;\n"},
+        {SCRIPT_NODE, false, "const app = require('express')();\nmodule.exports = apple;\n"},
+        {SCRIPT_NODE, false, "const app = express();\nmodule.exports = app;\n"},
+        {SCRIPT_NODE, true,
+         "import { WebSocketServer } from 'ws';\n"
+         "new WebSocketServer({ port: 8080 });\n"},
+        {SCRIPT_NODE, true,
+         "const WebSocket = require('ws');\nnew WebSocket.Server({\n"
+         "  maxPayload: 9,\n  port });\n"},
+        {SCRIPT_NODE, false,
+         "import { WebSocketServer } from 'ws';\n"
+         "new WebSocketServer({ noServer: true, portal: 1 });\n"},
+        {SCRIPT_NODE, false,
+         "const WebSocket = require('ws');\n"
+         "new WebSocket('ws://x', { port: 1 });\n"},
+        {SCRIPT_NODE, true,
+         "import { Server } from 'socket.io';\n"
+         "const io = new Server(3000, { cors: {} });\n"},
+        {SCRIPT_NODE, true, "const io = require('socket.io')(process.env.PORT || 1);\n"},
+        {SCRIPT_NODE, false,
+         "import { Server } from 'socket.io';\n"
+         "export const io = (server) => new Server(server, { port: 1 });\n"},
+        {SCRIPT_NODE, false, "import { Server } from 'ours';\nnew Server(3000);\n"},
         {SCRIPT_NODE, false, "const app = require('express')();\n// app.listen(3000);\n"},
         {SCRIPT_NODE, false, "/*\n * require('express')().listen(3000)\n */\n"},
         {SCRIPT_NODE, false, "require('net').createServer(f).listen(7);\n"},
@@ -367,6 +399,66 @@ static void apps_are_dropped_in_without_a_word_of_nodey(void **state)
     xfree(got);
 }
 
+static void what_a_program_loads_is_no_program(void **state)
+{
+    static const char app[] = "const app = require('express')();\nmodule.exports = app;\n";
+    folder_put("workers/alone.js", app);
+    folder_put("workers/app.js", app);
+    folder_put("workers/app.test.js", "require('./alone');\n");
+    folder_put("workers/db.js", "module.exports = 1;\n");
+    folder_put("workers/left.mjs", "import './right.mjs';\nimport nodey from 'nodey';\n");
+    folder_put("workers/right.mjs", "import './left.mjs';\nimport nodey from 'nodey';\n");
+    folder_put("workers/server.js", "const db = require('./db.js');\n"
+                                    "require(\"./app\").listen(3000);\n");
+    folder_put("workers/util.js", "require('./db'); emitter.listen(1);\n");
+    folder_put("workers/gen/app.js", app);
+    folder_put("workers/gen/package.json", "{\"scripts\":{\"start\":\"node ./bin/www\"}}");
+    folder_put("workers/gen/bin/www",
+               "#!/usr/bin/env node\nvar app = require('../app'), http = require('http');\n"
+               "http.createServer(app).listen(port);\n");
+    char *got = discovered(*state);
+    assert_string_equal(got, "alone=alone.js gen=gen/bin/www left=left.mjs server=server.js; "
+                             "workers/: alone.js (node), gen/ (node), left.mjs (node), "
+                             "server.js (node) are served");
+    xfree(got);
+}
+
+static void a_folder_that_is_a_worker_runs_in_itself(void **state)
+{
+    struct err err = {0};
+    folder_put("workers/shop/index.js", NODEY);
+    folder_put("workers/pack/main.py", NODEY);
+    folder_put("workers/file.js", NODEY);
+    folder_put("workers/home/index.js", NODEY);
+    struct config *c =
+        load("[workers.shop]\ninstances = 1\n[workers.home]\ncwd = \".\"\n", &err);
+    assert_string_equal(err.text, "");
+    assert_path(config_worker(c, "shop")->cwd, state, "workers/shop");
+    assert_path(config_worker(c, "pack")->cwd, state, "workers/pack");
+    assert_path(config_worker(c, "file")->cwd, state, "");
+    assert_path(config_worker(c, "home")->cwd, state, "");
+    config_release(c);
+}
+
+static void what_a_section_names_is_not_noted(void **state)
+{
+    struct err err = {0};
+    (void)state;
+    folder_put("workers/echo.mjs", "import { start } from './start.mjs';\n");
+    folder_put("workers/start.mjs", "export const start = 1;\n");
+    folder_put("workers/other.mjs", "export const other = 1;\n");
+    folder_put("workers/dist/main.js", "go();\n");
+    struct config *c = load("[workers.echo]\nscript = \"workers/echo.mjs\"\n"
+                            "[workers.main]\ncommand = [\"node\", \"workers/dist/main.js\"]\n",
+                            &err);
+    assert_string_equal(err.text, "");
+    assert_false(has_note(c, "echo.mjs"));
+    assert_false(has_note(c, "start.mjs"));
+    assert_false(has_note(c, "dist"));
+    assert_true(has_note(c, "workers/other.mjs is not served"));
+    config_release(c);
+}
+
 #define IN_FOLDER(test) cmocka_unit_test_setup_teardown(test, folder_enter, folder_leave)
 
 int main(void)
@@ -384,6 +476,9 @@ int main(void)
         IN_FOLDER(a_django_project_is_known_by_its_parts),
         cmocka_unit_test(web_apps_are_known_by_their_text),
         IN_FOLDER(apps_are_dropped_in_without_a_word_of_nodey),
+        IN_FOLDER(what_a_program_loads_is_no_program),
+        IN_FOLDER(a_folder_that_is_a_worker_runs_in_itself),
+        IN_FOLDER(what_a_section_names_is_not_noted),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -218,7 +218,7 @@ static void a_folder_with_a_main_file_is_one_worker(void **state)
         {"{}", "app.js", "app.js"},
         {"{}", "app.py", "app.py"},
         {"{\"main\": \"src/web.js\"}", "src/web.js", "src/web.js"},
-        {"{\"main\": \"./src/web\"}", "src/web.js", "./src/web.js"},
+        {"{\"main\": \"./src/web\"}", "src/web.js", "src/web.js"},
         {"{\"main\": \"lib\"}", "lib/index.js", "lib/index.js"},
         {"{\"main\": \"dist/gone.js\"}", "index.js", "index.js"},
         {"{\"main\": 5}", "index.js", "index.js"},

@@ -85,6 +85,29 @@ static void what_goes_in_whole_comes_out_whole(void **state)
     buf_deinit(&packed);
 }
 
+/* It becomes longer, and so needs more room than was made at first. */
+static void noise_comes_out_whole(void **state)
+{
+    (void)state;
+
+    enum { SIZE = 500000 };
+    struct buf noise = {0}, packed = {0};
+    for (uint64_t seed = 1; noise.len < SIZE;) {
+        seed = seed * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);
+        buf_append(&noise, (char *)&seed + 4, 4); /* the low bits repeat themselves */
+    }
+    for (size_t c = 0; c < ARRAY_LEN(codings); c++) {
+        struct encoder *e = encoder_new(codings[c], SIZE_MAX);
+        buf_clear(&packed);
+        encoder_write(e, buf_slice(&noise), ENCODER_END, &packed);
+        encoder_free(e);
+        assert_true(packed.len > noise.len);
+        assert_decodes(codings[c], buf_slice(&packed), buf_slice(&noise));
+    }
+    buf_deinit(&noise);
+    buf_deinit(&packed);
+}
+
 static void what_was_flushed_can_be_read_at_once(void **state)
 {
     (void)state;
@@ -126,6 +149,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_goes_in_whole_comes_out_whole),
+        cmocka_unit_test(noise_comes_out_whole),
         cmocka_unit_test(what_was_flushed_can_be_read_at_once),
         cmocka_unit_test(one_that_is_given_up_leaves_nothing_behind),
     };

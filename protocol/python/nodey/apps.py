@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from .handler import Handler
     from .registry import Registry
 
-from . import startup
+from . import dev, startup
 from .errors import Error, one_line
 from .worker import worker
 
@@ -23,6 +23,9 @@ NAMES = ("app", "application", "asgi", "wsgi", "api", "server")
 FACTORIES = ("create_app", "make_app")
 
 _MAX_THREADS = 1000
+
+# What somebody may take for the name of an app.
+_FILES = (".py", ".js", ".cjs", ".mjs", ".ts")
 
 
 # ------------------------------------------------------------------------ kinds
@@ -98,6 +101,8 @@ def load(spec: str) -> Any:
     if not path or (colon and not name):
         text = f"an app is named as 'package.module:name', not {spec!r}"
         raise Error("failed_precondition", text)
+    if "/" in path or path.endswith(_FILES):
+        raise _is_file(path, colon + name)
     module = _module(path, spec)
     if not colon:
         app = find_app(vars(module))
@@ -122,9 +127,44 @@ def _module(path: str, spec: str) -> ModuleType:
     except ModuleNotFoundError as exc:
         if exc.name is None or not f"{path}.".startswith(f"{exc.name}."):
             raise
-        text = f"the app {spec!r} has no module {exc.name} in {os.getcwd()} or what is installed"
-        raise Error("failed_precondition", text) from None
+        raise _no_module(exc.name, spec) from None
     return sys.modules[path]
+
+
+def _is_file(path: str, name: str) -> Error:
+    """What to write when the name of an app is that of a file.  name: ":name", or ""."""
+    stem, ending = os.path.splitext(path)
+    text = f"app = {path + name!r} names a file, and an app is 'package.module:name': "
+    if ending in ("", ".py"):
+        module = stem.removeprefix("./").strip("/").replace("/", ".")
+        text += f"write  app = \"{module}{name or ':app'}\"  or, "
+    text += f'to run the file,  script = "{path}"'
+    return Error("failed_precondition", text)
+
+
+def _no_module(name: str, spec: str) -> Error:
+    """name: of the module, or of the package that it should be in."""
+    from .advice import did_you_mean
+
+    package, _, last = name.rpartition(".")
+    folders = getattr(sys.modules.get(package), "__path__", ()) if package else [os.getcwd()]
+    near = did_you_mean(last, [found for folder in folders for found in _modules_in(folder)])
+    text = f"the app {spec!r} has no module {name} in {os.getcwd()} or what is installed{near}"
+    return Error("failed_precondition", text)
+
+
+def _modules_in(folder: str) -> list[str]:
+    """The names of what can be imported from a folder."""
+    try:
+        entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
+    except OSError:
+        return []
+    stems = [
+        entry.name if entry.is_dir() else entry.name.removesuffix(".py")
+        for entry in entries
+        if entry.is_dir() or entry.name.endswith(".py")
+    ]
+    return [stem for stem in stems if stem.isidentifier() and not stem.startswith("__")]
 
 
 def _attribute(value: Any, name: str, spec: str) -> Any:
@@ -132,12 +172,12 @@ def _attribute(value: Any, name: str, spec: str) -> Any:
         return getattr(value, name)
     except AttributeError:
         pass
-    from difflib import get_close_matches
+    from .advice import did_you_mean
 
-    known = [key for key in dir(value) if not key.startswith("_")]
-    near = get_close_matches(name, known, 1)
+    hint = did_you_mean(name, [key for key in dir(value) if not key.startswith("_")])
     apps = [key for key in NAMES if kind_of(getattr(value, key, None))]
-    hint = f"; it has {(near or apps)[0]!r}" if near or apps else ""
+    if not hint and apps:
+        hint = f"; it has {apps[0]!r}"
     owner = value.__name__ if isinstance(value, ModuleType) else type(value).__name__
     text = f"the app {spec!r} is not there: {owner} has no {name!r}{hint}"
     raise Error("failed_precondition", text)
@@ -191,6 +231,8 @@ def serve(
     kind = kind_of(app)
     if kind is None:
         raise _no_app(app, name)
+    if "django.core.handlers.base" in sys.modules and dev.is_wanted():
+        app = dev.with_static_files(app)
     handler: Handler
     if kind == "wsgi":
         from .wsgi import WsgiHandler

@@ -24,7 +24,7 @@ class Bridge(logging.Handler):
         try:
             text = record.getMessage()
             if record.exc_info and record.exc_info[1] is not None:
-                text += "\n" + traceback_text(record.exc_info[1]).rstrip()
+                text += "\n" + traceback_text(record.exc_info[1], brief=True).rstrip()
             elif record.exc_text:
                 text += "\n" + record.exc_text
             if record.stack_info:
@@ -49,3 +49,13 @@ def install() -> None:
     root = logging.getLogger()
     if not root.handlers:
         root.addHandler(Bridge())
+        _silence_django()
+
+
+def _silence_django() -> None:
+    """Takes away what Django prints with unless it is configured otherwise: the bridge is
+    given the same records."""
+    logger = logging.getLogger("django")
+    for handler in list(logger.handlers) if logger.propagate else ():
+        if type(handler) is logging.StreamHandler and handler.formatter is None:
+            logger.removeHandler(handler)

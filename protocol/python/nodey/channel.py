@@ -114,6 +114,11 @@ class Channel:
             self.held_since = now
         self.held.append(line)
 
+    @property
+    def is_writing(self) -> bool:
+        """Whether a line is on its way: who is called out of that must not write another."""
+        return self._lock.locked()
+
     def flush(self) -> None:
         """Writes what is held, in one system call if the pipe takes it."""
         if not self.held:

@@ -144,12 +144,12 @@ def failure_line(exc: BaseException, frame: dict[str, Any], where: str) -> str:
         from .habits import explain_misuse
 
         explain_misuse(exc)
-    text = traceback_text(exc)
     if observer is not None:
         observer(exc)
     else:
-        _log(f"{_asked_for(frame)} failed in {where.partition(' (')[0]}", text, frame)
-    stack = text if os.environ.get("NODEY_DEV") == "1" else None
+        failed = f"{_asked_for(frame)} failed in {where.partition(' (')[0]}"
+        _log(failed, traceback_text(exc, brief=True), frame)
+    stack = traceback_text(exc) if os.environ.get("NODEY_DEV") == "1" else None
     return error_line(id, "internal", one_line(exc), stack=stack)
 
 
@@ -233,14 +233,18 @@ def one_line(exc: BaseException) -> str:
     return f"{type(exc).__name__}: {text}" if text else type(exc).__name__
 
 
-def traceback_text(exc: BaseException) -> str:
-    """The traceback, without the frames that are the SDK's own."""
+def traceback_text(exc: BaseException, brief: bool = False) -> str:
+    """The traceback, without the frames that are the SDK's own.
+
+    brief: of those of a library only the ones that the user's own code has called last; a
+    framework has many on the way to it, and they are always the same.
+    """
     import traceback
 
     whole = traceback.TracebackException(type(exc), exc, exc.__traceback__)
     if whole.__cause__ is not None and not _frames_of_others(whole):
         whole = whole.__cause__  # The SDK has only said it in other words.
-    _leave_out_own_frames(whole, set())
+    _leave_out_frames(whole, brief, set())
     text = "".join(whole.format())
     if len(text) <= _STACK_MAX:
         return text
@@ -252,16 +256,40 @@ def _frames_of_others(whole: Any) -> list[Any]:
     return [entry for entry in whole.stack if os.path.dirname(entry.filename) != _PACKAGE]
 
 
-def _leave_out_own_frames(whole: Any, seen: set[int]) -> None:
+def is_said_by_sdk(exc: BaseException) -> bool:
+    """Whether it is an Error that came about without any code but the SDK's."""
+    if not isinstance(exc, Error) or exc.__cause__ is not None:
+        return False
+    trace = exc.__traceback__
+    while trace is not None:
+        if os.path.dirname(os.path.abspath(trace.tb_frame.f_code.co_filename)) != _PACKAGE:
+            return False
+        trace = trace.tb_next
+    return True
+
+
+def _called_last(stack: list[Any]) -> list[Any]:
+    """The user's own frames, with all that follow the last of them."""
+    from .sources import is_own_source
+
+    own = [
+        index
+        for index, entry in enumerate(stack)
+        if not entry.filename.startswith("<") and is_own_source(os.path.abspath(entry.filename))
+    ]
+    return [stack[index] for index in own[:-1]] + stack[own[-1] :] if own else stack
+
+
+def _leave_out_frames(whole: Any, brief: bool, seen: set[int]) -> None:
     """whole: a TracebackException, with those that led to it."""
     if whole is None or id(whole) in seen:
         return
     seen.add(id(whole))
     kept = _frames_of_others(whole)
     if kept:
-        whole.stack[:] = kept
+        whole.stack[:] = _called_last(kept) if brief else kept
     for other in (whole.__cause__, whole.__context__, *(getattr(whole, "exceptions", None) or ())):
-        _leave_out_own_frames(other, seen)
+        _leave_out_frames(other, brief, seen)
 
 
 def log_text(text: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from stat import S_ISREG
 
 TYPE_CHECKING = False
@@ -16,6 +17,7 @@ from .errors import Error
 from .response import FileBody, Response
 
 _SMALL = 65536  # Bytes up to which a file goes in one line.
+_RANGE = re.compile(r"bytes=(\d{0,18})-(\d{0,18})")
 
 # The common ones by ourselves: the system's table differs from machine to machine, and
 # reading it takes milliseconds.
@@ -53,7 +55,7 @@ def file(
     headers: HeadersLike | None = None,
 ) -> Response:
     """A file as an answer, with its type, ETag and Last-Modified; a client that has it
-    already is told so (304).
+    already is told so (304), and one that asks for a part is given that (206).
 
     path: relative to the working directory, or to `root`.
     root: a folder that the file must be in; give it whenever the path comes from a client.
@@ -127,12 +129,40 @@ class FileResponse(Response):
             kept.headers.pop("content-type", None)
             kept.headers.pop("content-disposition", None)
             return kept
-        whole = Response(..., self.status, self.headers)
-        whole.value, is_text = self._read()
-        kind = str(whole.headers["content-type"])
+        part = self._range(frame) if frame.get("method") == "GET" and self.status == 200 else None
+        offset, end = part or (0, self._size)
+        if part is not None and offset >= end:
+            return Response("", 416, {"content-range": f"bytes */{self._size}"})
+        answer = Response(..., self.status, self.headers)
+        answer.value, is_text = self._read(offset, end)
+        fields = answer.headers
+        if self.status == 200:
+            fields.setdefault("accept-ranges", "bytes")
+        if part is not None:
+            answer.status = 206
+            fields["content-range"] = f"bytes {offset}-{end - 1}/{self._size}"
+        kind = str(fields["content-type"])
         if self._charset and is_text and kind.startswith("text/"):
-            whole.headers["content-type"] = f"{kind}; charset=utf-8"
-        return whole
+            fields["content-type"] = f"{kind}; charset=utf-8"
+        return answer
+
+    def _range(self, frame: dict[str, Any]) -> tuple[int, int] | None:
+        """Where the one range that a request wants begins and ends; None for the whole file,
+        also when it wants several (RFC 9110, 14.2).  Empty: nothing of it is in the file."""
+        given = frame.get("headers") or {}
+        wanted = given.get("range")
+        found = _RANGE.fullmatch(wanted) if isinstance(wanted, str) else None
+        if found is None or found[0] == "bytes=-":
+            return None
+        # A date is too coarse to tell whether it is still the same file.
+        if given.get("if-range", self.headers["etag"]) != self.headers["etag"]:
+            return None
+        first, last, size = found[1], found[2], self._size
+        if not first:
+            return max(0, size - int(last)), size
+        if not last:
+            return int(first), size
+        return (int(first), min(size, int(last) + 1)) if int(first) <= int(last) else None
 
     def _is_known(self, frame: dict[str, Any]) -> bool:
         """Whether the client has this very file (RFC 9110, 13.1)."""
@@ -146,12 +176,18 @@ class FileResponse(Response):
         since = given.get("if-modified-since")
         return isinstance(since, str) and self._modified <= _seconds_of(since)
 
-    def _read(self) -> tuple[str | bytes | FileBody, bool]:
-        """The body, and whether it is text: the whole file when it is small."""
+    def _read(self, offset: int, end: int) -> tuple[bytes | str | FileBody, bool]:
+        """The body from `offset` to `end`, and whether the file is text; a short body is read."""
+        is_part = end - offset != self._size
         with open(self._path, "rb") as opened:
             data = opened.read(_SMALL + 1)
-        if len(data) > _SMALL:
-            return FileBody(os.path.realpath(self._path), self._size), _begins_as_text(data)
+            is_text = _begins_as_text(data)
+            if is_part and end - offset <= _SMALL:
+                opened.seek(offset)
+                return opened.read(end - offset), is_text
+        if is_part or len(data) > _SMALL:
+            path = os.path.realpath(self._path)
+            return FileBody(path, offset, end - offset, is_part), is_text
         try:
             return data.decode(), True
         except UnicodeDecodeError:

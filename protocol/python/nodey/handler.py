@@ -31,6 +31,8 @@ class Handler:
 
     __slots__ = ("name", "function", "is_async", "call", "cost", "hooks", "streams")
 
+    has_result = True  # What the function returns is the answer.
+
     def __init__(
         self,
         function: Callable[..., Any],

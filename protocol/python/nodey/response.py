@@ -163,13 +163,18 @@ class Response:
 
 
 class FileBody:
-    """A file as the body of an answer."""
+    """A file, or a part of one, as the body of an answer.
 
-    __slots__ = ("path", "size")
+    path: absolute.  offset, size: bytes.  is_part: it is not the whole file.
+    """
 
-    def __init__(self, path: str, size: int) -> None:
+    __slots__ = ("path", "offset", "size", "is_part")
+
+    def __init__(self, path: str, offset: int, size: int, is_part: bool) -> None:
         self.path = path
+        self.offset = offset
         self.size = size
+        self.is_part = is_part
 
 
 LARGE = 196608

@@ -11,7 +11,7 @@ import _thread
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterable, Iterator
-    from typing import Any
+    from typing import Any, NoReturn
 
     from .handler import InThread
 
@@ -141,6 +141,11 @@ class Socket(_Common):
 class AsyncSocket(_Common):
     """A WebSocket for an `async def` handler; see Socket."""
 
+    def __iter__(self) -> NoReturn:
+        raise TypeError(
+            "the messages of an `async def` handler's socket come with  async for message in socket"
+        )
+
     async def receive(self) -> str | bytes:
         """The next message: str or bytes, as it was sent.  Raises Closed at the end."""
         self.accept()
@@ -199,6 +204,8 @@ class SocketHandler(Handler):
     takes two arguments."""
 
     __slots__ = ("protocols", "takes_request")
+
+    has_result = False
 
     def __init__(
         self, function: Callable[..., Any], path: str, protocols: Iterable[str]

@@ -31,12 +31,13 @@ def loaded_files() -> list[str]:
     files = set()
     for module in list(sys.modules.values()):
         file = getattr(module, "__file__", None)
-        if isinstance(file, str) and _is_own_source(os.path.abspath(file)):
+        if isinstance(file, str) and is_own_source(os.path.abspath(file)):
             files.add(os.path.abspath(file))
     return sorted(files)
 
 
-def _is_own_source(file: str) -> bool:
+def is_own_source(file: str) -> bool:
+    """Whether a file, named with its whole path, is neither Python's nor a library's."""
     if file.startswith((_STANDARD, _OWN)):
         return False
     return not any(part in _LIBRARIES for part in file.split(os.sep))

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 from .channel import channel
 from .codec import error_line
 from .context import has_runner, is_worker, main_frame
-from .errors import Error, log_text, one_line, traceback_text
+from .errors import Error, is_said_by_sdk, log_text, one_line, traceback_text
 
 _serve: Callable[[], None] | None = None
 _script: FrameType | None = None
@@ -241,7 +241,7 @@ def report_failure(exc: BaseException) -> bool:
         message, stack = known.message, known.stack
     else:
         message = str(exc) if isinstance(exc, Error) else one_line(exc)
-        if exc.__traceback__ is not None:
+        if exc.__traceback__ is not None and not is_said_by_sdk(exc):
             stack = traceback_text(exc)
     channel.write(error_line(None, "failed_precondition", message, stack=stack))
     return True

@@ -173,7 +173,7 @@ def _send_file(
     exchange: Exchange, frame: dict[str, Any], response: Response, body: FileBody, who: object
 ) -> None:
     _begin(exchange, response, who)
-    if exchange.end_with_file(body.path):
+    if exchange.end_with_file(body.path, body.offset, body.size if body.is_part else None):
         return
     if frame.get("method") == "HEAD":
         exchange.begin()
@@ -183,6 +183,7 @@ def _send_file(
     response.headers["content-length"] = str(left)
     _begin(exchange, response, who)
     with open(body.path, "rb") as opened:
+        opened.seek(body.offset)
         while left > 0:
             piece = opened.read(min(left, _READ))
             if not piece:

@@ -96,6 +96,8 @@ class Worker:
         self.registry.seal(engine)
         if dev.is_wanted():
             dev.warn_of_none(self.registry.router.handlers())
+            if self.registry.has_async:
+                dev.tell_of_forgotten_awaits()
         engine.serve()
 
     def _usual_threads(self) -> int:

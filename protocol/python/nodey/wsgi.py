@@ -24,6 +24,7 @@ from .errors import failure_line, log_text, traceback_text
 from .exchange import Cancelled, allowed_file
 from .frames import within_limit
 from .handler import Handler
+from .log import log
 from .request import body_of_frame
 
 _BLOCK = 65536
@@ -128,6 +129,8 @@ class _Answer:
         """The environ of the request."""
         frame = self.frame
         environ = environ_of(frame, self.handler.base)
+        if "HTTP_SEC_WEBSOCKET_KEY" in environ:
+            self.handler.warn_of_websocket(frame)
         if "more" not in frame:
             return with_body(environ, body_of_frame(frame))
         exchange = self._exchange()
@@ -299,7 +302,7 @@ def _as_text(body: bytes, fields: dict[str, Any]) -> str | bytes:
 class WsgiHandler(Handler):
     """An app as the handler of all requests."""
 
-    __slots__ = ("engine", "base", "line_max", "open", "_holds")
+    __slots__ = ("engine", "base", "line_max", "open", "_holds", "_is_warned")
 
     def __init__(self, app: Callable[..., Any], name: str, root_path: str) -> None:
         self.name = f"{name} (WSGI)"
@@ -313,6 +316,7 @@ class WsgiHandler(Handler):
         self.line_max = 0
         self.open: Callable[[dict[str, Any]], Any] = lambda frame: None
         self._holds = False
+        self._is_warned = False
 
     def __str__(self) -> str:
         return f"the answer of {self.name}"
@@ -326,6 +330,16 @@ class WsgiHandler(Handler):
         self._holds = type(engine) is SyncEngine
         self.base["wsgi.multithread"] = not self._holds
         self.engine = engine
+
+    def warn_of_websocket(self, frame: dict[str, Any]) -> None:
+        """A client that wants a WebSocket is told no more than what the app says; once, the
+        log tells why."""
+        if not self._is_warned:
+            self._is_warned = True
+            log.warn(
+                f"a WebSocket was asked for at {frame['path']}, and WSGI has none: "
+                "use an ASGI app, or @nodey.ws in a script"
+            )
 
     def release(self, line: str) -> None:
         """Lets an answer go, though the app is not done: what is left to do may take long."""
