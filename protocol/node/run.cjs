@@ -13,6 +13,12 @@
 
 const START_SECONDS = 30; // whoever lives longer has served
 const EXPORTS_MS = 100; // after that long a script that exports an app, and never listens, is served
+const IMPORTS_SDK = /\b(?:from|import|require)\b\s*\(?\s*["'`]nodey["'`]/;
+const IMPORTS_SERVER = /["'`](?:node:)?(?:https?|express|koa|fastify|hono|polka|connect|ws|socket\.io|next)["'`]/;
+const READS_INPUT = /\bstdin\b|\bNODEY_FD\b|\b(?:readSync|readFileSync|fd:)\s*\(?\s*0\b/;
+const SAYS_READY = /["'`\\]ready["'`\\]/;
+const LISTENS = /\.listen\s*\(/;
+const EXPORTS = /\bmodule\.exports\s*=|\bexport\s+default\b/;
 const SDK_LOADED = Symbol.for('nodey.loaded');
 const { env, pid, ppid } = process;
 
@@ -107,14 +113,39 @@ function catchExports() {
     });
 }
 
-/* Processes that Node's cluster starts would share a port that there is none of. */
-function refuseCluster() {
-    let source;
+function readScript() {
     try {
-        source = require('node:fs').readFileSync(process.argv[1], 'utf8');
+        const fs = require('node:fs');
+        return fs.readFileSync(fs.existsSync(process.argv[1]) ? process.argv[1] : require.resolve(process.argv[1]), 'utf8');
     } catch {
-        return;
+        return '';
     }
+}
+
+/*
+ * Whether the script may be one that speaks the protocol by itself.  Such a one reads stdin,
+ * and an app that does for some reason of its own listens as well.
+ */
+function speaksByItself(source) {
+    if (IMPORTS_SDK.test(source)) return false;
+    return READS_INPUT.test(source) ? SAYS_READY.test(source) || !LISTENS.test(source) : !isApp(source);
+}
+
+/* Of a short script that only loads another nothing is known. */
+function isApp(source) {
+    return LISTENS.test(source) || EXPORTS.test(source) || IMPORTS_SERVER.test(source);
+}
+
+/* What an app prints is for the log, whatever it looks like; frames go by NODEY_FD. */
+function takeStdout(source) {
+    if (speaksByItself(source)) return;
+    const { isOpen, sendStdoutToStderr } = require('./lib/stdout.cjs');
+    const fd = Number(env.NODEY_FD);
+    if (fd > 2 && isOpen(fd)) sendStdoutToStderr();
+}
+
+/* Processes that Node's cluster starts would share a port that there is none of. */
+function refuseCluster(source) {
     if (!/\bcluster\b/.test(source)) return;
     require('node:cluster').fork = () => {
         throw new Error('cluster.fork(): nodey starts the processes itself: write  instances = 4  in ' +
@@ -123,10 +154,12 @@ function refuseCluster() {
 }
 
 if (isWorker()) {
+    const source = readScript();
+    takeStdout(source);
     hushTypeless();
     catchServers();
     catchExports();
-    refuseCluster();
+    refuseCluster(source);
     process.on('uncaughtExceptionMonitor', onCrash);
     process.on('exit', onExit);
 }

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "base/buf.h"
+#include "config/imports.h"
 #include "config/program.h"
 #include "config/pyapp.h"
 #include "config/script.h"
@@ -19,6 +20,7 @@ struct search {
     const char *dir;  /* absolute; holds workers/ */
     struct buf found; /* of struct discovered */
     struct buf notes; /* of const char *: what was left out */
+    struct buf paths; /* the same: of the files that the notes are about, or NULL */
     struct buf taken; /* the same: what was not */
     size_t note_count;
     struct node_version node;
@@ -45,13 +47,19 @@ static const char *keep(struct search *s, char *text)
     return kept;
 }
 
+static void add_note(struct search *s, const char *text, const char *path)
+{
+    buf_append(&s->notes, &text, sizeof(text));
+    buf_append(&s->paths, &path, sizeof(path));
+}
+
 static void note(struct search *s, const char *shown, const char *why)
 {
     if (s->note_count++ >= DISCOVER_MAX_NOTES)
         return;
     const char *name = value_quote(s->arena, slice_of(shown));
-    const char *text = keep(s, xasprintf("%s: left out, %s", name, why));
-    buf_append(&s->notes, &text, sizeof(text));
+    add_note(s, keep(s, xasprintf("%s: left out, %s", name, why)),
+             keep(s, xasprintf("%s/%s", s->dir, shown)));
 }
 
 /* It may as well be a module of others: what would make it a worker is said, not done. */
@@ -73,7 +81,7 @@ static void note_silent(struct search *s, const char *path, const char *shown,
                           (int)strlen(quoted) - 2, quoted + 1, program_not_importing, import,
                           python ? "@" : "", (int)strlen(wanted) - 2, wanted + 1,
                           python ? ")" : ", ...)"));
-    buf_append(&s->notes, &text, sizeof(text));
+    add_note(s, text, path);
 }
 
 static size_t count_found(const struct search *s)
@@ -287,13 +295,55 @@ static void note_taken(struct search *s, const struct discovered *all, size_t co
     buf_deinit(&text);
 }
 
+/* ---------------------------------------------------------------------- modules */
+
+enum { NOBODY = DISCOVER_MAX_SCRIPTS };
+
+/* Whose module it is in the end: itself, if nobody's. */
+static size_t owner_of(const size_t *by, size_t i)
+{
+    while (by[i] != NOBODY)
+        i = by[i];
+    return i;
+}
+
+/*
+ * What another program loads is a part of that, whatever it looks like by itself.  Of
+ * programs that load each other one stays.
+ */
+static void drop_modules(struct search *s)
+{
+    struct discovered *all = (struct discovered *)s->found.ptr;
+    size_t count = count_found(s), kept = 0, by[DISCOVER_MAX_SCRIPTS];
+    for (size_t i = 0; i < count; i++)
+        by[i] = NOBODY;
+    for (size_t i = 0; i < count; i++)
+        for (size_t j = 0; j < count && !all[i].app; j++)
+            if (i != j && by[j] == NOBODY && owner_of(by, i) != j && !all[j].app &&
+                imports_file(all[i].path, all[j].path))
+                by[j] = i;
+    for (size_t i = 0; i < count; i++)
+        if (by[i] == NOBODY)
+            all[kept++] = all[i];
+    s->found.len = kept * sizeof(*all);
+}
+
+bool discover_is_module(const struct discovery *d, const char *path)
+{
+    for (size_t i = 0; i < d->count; i++)
+        if (!d->scripts[i].app && imports_file(d->scripts[i].path, path))
+            return true;
+    return false;
+}
+
 static struct string_list all_notes(struct search *s)
 {
     const char *end = NULL;
     if (s->note_count > DISCOVER_MAX_NOTES) {
-        const char *more = keep(
-            s, xasprintf("workers/: %zu more left out", s->note_count - DISCOVER_MAX_NOTES));
-        buf_append(&s->notes, &more, sizeof(more));
+        add_note(s,
+                 keep(s, xasprintf("workers/: %zu more left out",
+                                   s->note_count - DISCOVER_MAX_NOTES)),
+                 NULL);
     }
     buf_add(&s->taken, buf_slice(&s->notes));
     buf_append(&s->taken, &end, sizeof(end));
@@ -305,6 +355,7 @@ static struct string_list all_notes(struct search *s)
 
 static int finish(struct search *s, struct discovery *out)
 {
+    drop_modules(s);
     struct discovered *all = arena_alloc(s->arena, s->found.len);
     size_t count = count_found(s);
     if (count)
@@ -316,7 +367,12 @@ static int finish(struct search *s, struct discovery *out)
         return s->err->code;
     if (count)
         note_taken(s, all, count);
-    *out = (struct discovery){all, count, all_notes(s), false};
+    *out = (struct discovery){.scripts = all, .count = count, .notes = all_notes(s)};
+    out->paths = arena_alloc(s->arena, (out->notes.count + 1) * sizeof(char *));
+    memset(out->paths, 0, (out->notes.count + 1) * sizeof(char *));
+    size_t about = s->paths.len / sizeof(char *);
+    if (about)
+        memcpy(out->paths + out->notes.count - about, s->paths.ptr, s->paths.len);
     return 0;
 }
 
@@ -325,7 +381,8 @@ int discover(struct arena *a, const char *dir, struct discovery *out, struct err
     struct search s = {.arena = a, .dir = dir, .err = err};
     int code = search_folder(&s, "workers", NULL);
     if (code == -ENOENT) {
-        *out = (struct discovery){NULL, 0, {arena_alloc(a, sizeof(char *)), 0}, true};
+        *out =
+            (struct discovery){.notes = {arena_alloc(a, sizeof(char *)), 0}, .missing = true};
         out->notes.items[0] = NULL;
         code = 0;
     } else if (code == 0) {
@@ -333,6 +390,7 @@ int discover(struct arena *a, const char *dir, struct discovery *out, struct err
     }
     buf_deinit(&s.found);
     buf_deinit(&s.notes);
+    buf_deinit(&s.paths);
     buf_deinit(&s.taken);
     return code;
 }

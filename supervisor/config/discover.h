@@ -6,8 +6,9 @@
  * folder with a package.json, an index.js, a __main__.py, main.py or app.py is one worker,
  * named after the folder, if anything in it speaks to nodey, or its main file is a web app.
  * Other folders are searched as well, one level deep; where a name is not unique, a script
- * in a folder is named "folder-name".  All run in the configuration's folder, as configured
- * workers do, except for a Django project: that runs in its own.
+ * in a folder is named "folder-name".  Scripts run in the configuration's folder, as
+ * configured workers do; a folder that is one worker runs in itself.  A script of Node that
+ * another program loads is a module of that, and no worker.
  *
  * What begins with "." or "_", node_modules, virtual environments and data files are
  * passed by without a word; for all else that is left out there is a note.
@@ -38,6 +39,7 @@ struct discovery {
     struct discovered *scripts; /* sorted by name */
     size_t count;
     struct string_list notes; /* first what was taken; then what was left out, and why */
+    const char **paths;       /* of the notes: absolute, what each is about, or NULL */
     bool missing;             /* there is no workers/ */
 };
 
@@ -46,3 +48,6 @@ bool worker_name_valid(struct slice name);
 
 /* Looks into `dir`/workers.  Everything is in the arena.  0, or a sentence. */
 int discover(struct arena *, const char *dir, struct discovery *, struct err *) MUST_CHECK;
+
+/* True when one of the programs loads the file (absolute): a module needs no note. */
+bool discover_is_module(const struct discovery *, const char *path);

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "base/buf.h"
+#include "config/imports.h"
 #include "config/script.h"
 #include "config/value.h"
 #include "config/webapp.h"
@@ -43,8 +44,7 @@ bool program_is_ignored(const char *name, bool folder)
 
 /* ------------------------------------------------------------------------ text */
 
-/* The beginning of a regular file; empty when it cannot be read. */
-static void read_text(const char *path, size_t max, struct buf *text)
+void program_read(const char *path, size_t max, struct buf *text)
 {
     struct stat st;
     int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
@@ -112,9 +112,48 @@ static bool says_ready(struct slice text)
 static bool speaks(const char *path)
 {
     struct buf text = {0};
-    read_text(path, PROGRAM_TEXT_MAX, &text);
+    program_read(path, PROGRAM_TEXT_MAX, &text);
     struct slice all = buf_slice(&text);
     bool found = mentions_nodey(all) || says_ready(all);
+    buf_deinit(&text);
+    return found;
+}
+
+enum script_kind program_kind(const char *path)
+{
+    enum script_kind kind = script_kind(path);
+    if (kind == SCRIPT_OTHER && !strchr(strrchr(path, '/') + 1, '.') &&
+        script_is_for_node(path))
+        return SCRIPT_NODE;
+    return kind;
+}
+
+/* The app of `require('./app').listen(3000)` is made in the other file. */
+static bool listens_for_another(const char *path, struct slice text)
+{
+    struct arena a = {0};
+    struct string_list others = {NULL, 0};
+    bool found = false;
+    if (webapp_listens(text))
+        others = imports_of(&a, path);
+    for (size_t i = 0; i < others.count && !found; i++) {
+        struct buf other = {0};
+        program_read(others.items[i], PROGRAM_TEXT_MAX, &other);
+        found = webapp_is_exported(buf_slice(&other));
+        buf_deinit(&other);
+    }
+    arena_deinit(&a);
+    return found;
+}
+
+bool program_is_app(const char *path)
+{
+    struct buf text = {0};
+    enum script_kind kind = program_kind(path);
+    program_read(path, PROGRAM_TEXT_MAX, &text);
+    struct slice all = buf_slice(&text);
+    bool found =
+        webapp_in_text(all, kind) || (kind == SCRIPT_NODE && listens_for_another(path, all));
     buf_deinit(&text);
     return found;
 }
@@ -122,12 +161,11 @@ static bool speaks(const char *path)
 /* An app, which need not know of nodey; or one that counts on being taken for ready. */
 static bool serves(const char *path)
 {
+    if (program_kind(path) != SCRIPT_OTHER)
+        return program_is_app(path);
     struct buf text = {0};
-    enum script_kind kind = script_kind(path);
-    read_text(path, PROGRAM_TEXT_MAX, &text);
-    struct slice all = buf_slice(&text);
-    bool found = kind == SCRIPT_OTHER ? find_quoted(all, all.ptr, "id") != NULL
-                                      : webapp_in_text(all, kind);
+    program_read(path, PROGRAM_TEXT_MAX, &text);
+    bool found = find_quoted(buf_slice(&text), text.ptr, "id") != NULL;
     buf_deinit(&text);
     return found;
 }
@@ -135,7 +173,7 @@ static bool serves(const char *path)
 static bool has_shebang(const char *path)
 {
     struct buf text = {0};
-    read_text(path, 2, &text);
+    program_read(path, 2, &text);
     bool found = slice_is(buf_slice(&text), "#!");
     buf_deinit(&text);
     return found;
@@ -206,9 +244,11 @@ static const char *named_main(struct arena *a, const char *folder, const char *n
 {
     static const char *const ends[] = {"", ".js", ".mjs", ".cjs", ".json", "/index.js"};
     const char *found = NULL;
+    while (name[0] == '.' && name[1] == '/')
+        name += 2;
     for (size_t i = 0; i < ARRAY_LEN(ends) && !found; i++) {
         char *path = xasprintf("%s/%s%s", folder, name, ends[i]);
-        if (is_file(path) && script_kind(path) == SCRIPT_NODE)
+        if (is_file(path) && program_kind(path) == SCRIPT_NODE)
             found = arena_strdup(a, slice_of(path));
         xfree(path);
     }
@@ -268,7 +308,7 @@ const char *program_main(struct arena *a, const char *folder, const char **why)
     *why = NULL;
     if (is_file(path)) {
         struct buf text = {0};
-        read_text(path, PROGRAM_TEXT_MAX, &text);
+        program_read(path, PROGRAM_TEXT_MAX, &text);
         found = package_main(a, folder, buf_slice(&text), why);
         buf_deinit(&text);
     }

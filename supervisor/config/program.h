@@ -7,11 +7,22 @@
 #pragma once
 
 #include "base/arena.h"
+#include "base/buf.h"
+#include "config/script.h"
 
 enum {
     PROGRAM_TEXT_MAX = 256 * 1024, /* bytes of a file that are looked at */
     PROGRAM_FILES_MAX = 200,       /* entries of a folder */
 };
+
+/* Appends the first `max` bytes of a regular file; nothing when it cannot be read. */
+void program_read(const char *path, size_t max, struct buf *text);
+
+/* By the extension; of a file without one, as bin/www, also by its first line. */
+enum script_kind program_kind(const char *path);
+
+/* It is a web app (webapp.h), or listens for one that a file beside it exports. */
+bool program_is_app(const char *path);
 
 /* What is nobody's program and not worth a word: private, hidden, installed, data. */
 bool program_is_ignored(const char *name, bool folder);

@@ -130,6 +130,15 @@ static bool names_node(const struct string_list *shebang)
     return strcmp(name, "node") == 0 || strcmp(name, "nodejs") == 0;
 }
 
+bool script_is_for_node(const char *path)
+{
+    struct arena a = {0};
+    struct string_list shebang = read_shebang(&a, path);
+    bool found = names_node(&shebang);
+    arena_deinit(&a);
+    return found;
+}
+
 static bool names_installed(const struct string_list *shebang)
 {
     return shebang->count && script_is_installed(shebang->items[0]);
@@ -292,6 +301,8 @@ int script_argv(struct arena *a, const struct script *s, struct string_list *arg
     if (!S_ISREG(st.st_mode))
         return fail(s, err, -EINVAL, "not a regular file");
     struct string_list shebang = read_shebang(a, s->path);
+    if (kind == SCRIPT_OTHER && !strchr(base_name(s->path), '.') && names_node(&shebang))
+        kind = SCRIPT_NODE; /* bin/www */
     int code = kind == SCRIPT_PYTHON ? python_argv(a, s, &shebang, &words, err)
                : kind == SCRIPT_NODE ? node_argv(s, &shebang, &words, err)
                                      : other_argv(s, &shebang, &words, err);

@@ -29,6 +29,9 @@ struct script {
 /* By the extension alone. */
 enum script_kind script_kind(const char *path);
 
+/* Its first line says that Node runs it. */
+bool script_is_for_node(const char *path);
+
 /* A program by this name, or at this path, can be run. */
 bool script_is_installed(const char *program);
 

@@ -142,7 +142,7 @@ static const struct setting worker_rows[] = {
      .help = "folders whose files the worker may have nodey send", .renews = true,
      .example = "file_roots = [\"media\", \"/srv/downloads\"]"},
     {WORKER(cwd), SETTING_PATH, "(config's folder)", 0, 0,
-     .help = "working directory", .renews = true,
+     .help = "working directory; of a folder in workers/ that is one program: that folder", .renews = true,
      .example = "cwd = \"/srv/data\""},
     {WORKER(venv), SETTING_PATH, "(as found)", 0, 0,
      .help = "virtual environment of a Python script; by default .venv or venv beside it (an app: in cwd), or in a folder above", .renews = true,

@@ -44,6 +44,130 @@ static bool imports(struct slice text, const char *module)
     return false;
 }
 
+/* What follows `words`, wherever they stand as code, up to the end of the line; else empty. */
+static struct slice code_behind(struct slice text, const char **from, const char *words)
+{
+    const char *end = text.ptr + text.len, *at = find_code(text, *from, words);
+    *from = at ? at + strlen(words) : NULL;
+    struct slice rest = {*from, at ? (size_t)(end - *from) : 0};
+    const char *line = rest.len ? memchr(rest.ptr, '\n', rest.len) : NULL;
+    if (line)
+        rest.len = (size_t)(line - rest.ptr);
+    while (rest.len && (*rest.ptr == ' ' || *rest.ptr == '\t'))
+        rest = slice_from(rest, 1);
+    return rest;
+}
+
+static bool contains(struct slice text, const char *word)
+{
+    return text.len && memmem(text.ptr, text.len, word, strlen(word));
+}
+
+/* The first argument of a call, as far as it stands on one line. */
+static struct slice first_argument(struct slice call)
+{
+    size_t len = 0, depth = 0;
+    for (; len < call.len; len++) {
+        char c = call.ptr[len];
+        if (depth == 0 && (c == ',' || c == ')'))
+            break;
+        depth += c == '{' || c == '(';
+        depth -= c == '}' || c == ')';
+    }
+    return (struct slice){call.ptr, len};
+}
+
+/* new WebSocketServer({ port: 8080 }), not ({ server }) or ({ noServer: true }) */
+static bool opens_sockets(struct slice text)
+{
+    static const char *const calls[] = {"WebSocketServer(", "WebSocket.Server(", "ws.Server("};
+    const char *end = text.ptr + text.len;
+    for (size_t i = 0; i < ARRAY_LEN(calls); i++)
+        for (const char *at = text.ptr; (at = find_code(text, at, calls[i]));) {
+            at += strlen(calls[i]);
+            const char *close = memchr(at, ')', (size_t)(end - at));
+            struct slice options = {at, (size_t)((close ? close : end) - at)};
+            for (const char *key = options.ptr; (key = find_code(options, key, "port")); key++)
+                if (key + 4 == options.ptr + options.len || !is_word(key[4]))
+                    return true;
+        }
+    return false;
+}
+
+/* new Server(3000) and io(process.env.PORT) of socket.io, not new Server(httpServer) */
+static bool opens_port(struct slice text)
+{
+    static const char *const calls[] = {"new Server(", "require('socket.io')(",
+                                        "require(\"socket.io\")("};
+    for (size_t i = 0; i < ARRAY_LEN(calls); i++)
+        for (const char *at = text.ptr; at;) {
+            struct slice first = first_argument(code_behind(text, &at, calls[i]));
+            if (first.len && (isdigit((unsigned char)*first.ptr) || contains(first, "PORT") ||
+                              contains(first, "port")))
+                return true;
+        }
+    return false;
+}
+
+static const struct maker {
+    const char *module;
+    const char *call;
+} makers[] = {
+    {"express", "express("},
+    {"express", "require('express')("},
+    {"express", "require(\"express\")("},
+    {"koa", "new Koa("},
+    {"koa", "new (require('koa'))("},
+    {"fastify", "fastify("},
+    {"fastify", "Fastify("},
+    {"fastify", "require('fastify')("},
+    {"fastify", "require(\"fastify\")("},
+    {"hono", "new Hono("},
+    {"polka", "polka("},
+    {"connect", "connect("},
+    {"restify", "restify.createServer("},
+};
+
+/* app = express() */
+static bool is_made(struct slice text, const char *name)
+{
+    for (const char *at = text.ptr; at;) {
+        struct slice rest = code_behind(text, &at, name);
+        if (rest.len < 2 || *rest.ptr != '=' || rest.ptr[1] == '=')
+            continue;
+        rest = slice_trim(slice_from(rest, 1));
+        for (size_t i = 0; i < ARRAY_LEN(makers); i++)
+            if (slice_starts(rest, slice_of(makers[i].call)) && imports(text, makers[i].module))
+                return true;
+    }
+    return false;
+}
+
+bool webapp_is_exported(struct slice text)
+{
+    static const char *const begins[] = {"module.exports", "export default"};
+    for (size_t i = 0; text.len && i < ARRAY_LEN(begins); i++)
+        for (const char *at = text.ptr; at;) {
+            struct slice rest = code_behind(text, &at, begins[i]);
+            if (i == 0 && rest.len && *rest.ptr == '=')
+                rest = slice_trim(slice_from(rest, 1));
+            char name[64];
+            size_t len = 0;
+            while (len < rest.len && len < sizeof(name) - 1 && is_word(rest.ptr[len]))
+                len++;
+            memcpy(name, rest.ptr ? rest.ptr : "", len);
+            name[len] = '\0';
+            if (len && is_made(text, name))
+                return true;
+        }
+    return false;
+}
+
+bool webapp_listens(struct slice text)
+{
+    return text.len && find_code(text, text.ptr, ".listen(");
+}
+
 static bool serves_in_node(struct slice text)
 {
     static const char *const modules[] = {
@@ -59,7 +183,8 @@ static bool serves_in_node(struct slice text)
         if (imports(text, modules[i]) && find_code(text, text.ptr, begin))
             return true;
     }
-    return false;
+    return (imports(text, "ws") && opens_sockets(text)) ||
+           (imports(text, "socket.io") && opens_port(text)) || webapp_is_exported(text);
 }
 
 /* A WSGI or ASGI application without a framework: a function by one of the usual names. */

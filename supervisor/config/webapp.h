@@ -10,7 +10,14 @@
 #include "config/script.h"
 
 /*
- * JavaScript: it calls .listen() and imports http or a framework.  Python: it makes an
+ * JavaScript: it calls .listen() and imports http or a framework, has ws or socket.io open
+ * a port, or exports an app that it has made with a framework.  Python: it makes an
  * application of a framework, runs a server, or has a WSGI or ASGI callable at its top.
  */
 bool webapp_in_text(struct slice text, enum script_kind);
+
+/* JavaScript: `module.exports = app` or `export default app`, and app = express(), or alike. */
+bool webapp_is_exported(struct slice text);
+
+/* JavaScript: it calls .listen() of something. */
+bool webapp_listens(struct slice text);

@@ -8,6 +8,8 @@
 
 #include "config/check.h"
 #include "config/discover.h"
+#include "config/imports.h"
+#include "config/program.h"
 #include "config/pyapp.h"
 #include "config/script.h"
 #include "config/settings.h"
@@ -270,13 +272,28 @@ static bool is_inside(const char *path, const char *root)
     return inside;
 }
 
+static bool is_same(const char *path, const char *known, const char *root)
+{
+    return strcmp(path, known) == 0 || same_file(path, known) || is_inside(path, root);
+}
+
+/* A note about what a section names, or what its script loads, would be wrong. */
+static void drop_notes(struct building *b, const char *path)
+{
+    for (size_t i = 0; i < b->found.notes.count; i++) {
+        const char *about = b->found.paths[i];
+        if (about && (is_same(path, about, about) || imports_file(path, about)))
+            b->found.notes.items[i] = NULL;
+    }
+}
+
 static void take_path(struct building *b, const char *path)
 {
     for (size_t i = 0; i < b->found.count; i++) {
         const struct discovered *d = &b->found.scripts[i];
-        b->taken[i] |=
-            strcmp(path, d->path) == 0 || same_file(path, d->path) || is_inside(path, d->root);
+        b->taken[i] |= is_same(path, d->path, d->root) || imports_file(path, d->path);
     }
+    drop_notes(b, path);
 }
 
 /* Words that name no file take nothing. */
@@ -315,13 +332,22 @@ static int set_app(struct building *b, const struct reader *r, struct worker_con
     return script_app_argv(r->arena, &script, w->app, &w->command, err);
 }
 
+/* A folder that is one program runs in itself, as it did before it came here. */
+static void enter_root(const struct base *base, const struct toml_node *table,
+                       const struct discovered *found, struct worker_config *w)
+{
+    bool said = (table && toml_get(table, "cwd")) ||
+                (base->defaults && toml_get(base->defaults, "cwd"));
+    if (found->root && !said)
+        w->cwd = found->root;
+}
+
 /* A program in workers/ comes with its command, but does not know of another venv. */
 static int set_found(struct building *b, const struct reader *r, const struct discovered *found,
                      struct worker_config *w, struct err *err)
 {
     if (found->app) {
         w->app = found->app;
-        w->cwd = w->cwd == r->dir ? found->root : w->cwd;
         return set_app(b, r, w, err);
     }
     w->script = found->path;
@@ -336,7 +362,7 @@ static const char *note_about(const struct building *b, struct slice name)
     char *prefix = xasprintf("workers/" SLICE_FMT, SLICE_ARG(name));
     size_t len = strlen(prefix);
     for (size_t i = 0; i < b->found.notes.count && !found; i++) {
-        const char *note = b->found.notes.items[i], *at = strstr(note, prefix);
+        const char *note = b->found.notes.items[i], *at = note ? strstr(note, prefix) : NULL;
         if (at && strchr("./\"", at[len]))
             found = note;
     }
@@ -417,10 +443,12 @@ static int find_argv(struct building *b, const struct origin *o, struct worker_c
         code = set_script(b, r, value_quote(r->arena, script->string), w, &err);
     else if (w->app)
         code = set_app(b, r, w, &err);
-    else if (found)
-        code = set_found(b, r, found, w, &err);
-    else if (!w->command.count)
+    else if (!found && !w->command.count)
         return fail_program(b, o);
+    if (found) {
+        enter_root(o->base, o->table, found, w);
+        code = set_found(b, r, found, w, &err);
+    }
     if (code == 0)
         return check_threads(o, w);
     bool of_venv = venv && strncmp(err.text, "venv ", 5) == 0;
@@ -429,6 +457,14 @@ static int find_argv(struct building *b, const struct origin *o, struct worker_c
                        : script ? script->at
                                 : o->table->key_at,
                        "%s", err.text);
+}
+
+/* It need not know that there is a frame `ready`. */
+static bool may_be_silent(const struct worker_config *w)
+{
+    if (w->app || !w->script)
+        return !w->app;
+    return script_kind(w->script) == SCRIPT_OTHER && !program_is_app(w->script);
 }
 
 static int find_programs(struct building *b)
@@ -446,7 +482,7 @@ static int find_programs(struct building *b)
         bool said = toml_get(o->table, "ready") ||
                     (o->base->defaults && toml_get(o->base->defaults, "ready"));
         if (!said)
-            w->ready_auto = !w->app && (!w->script || script_kind(w->script) == SCRIPT_OTHER);
+            w->ready_auto = may_be_silent(w);
         add_threads(&o->base->doc->reader, w);
     }
     return 0;
@@ -466,12 +502,13 @@ static int add_discovered(struct building *b, const struct discovered *found)
     }
     *w = base->config;
     w->name = found->name;
+    enter_root(base, NULL, found, w);
     if (set_found(b, &base->doc->reader, found, w, &err) < 0) {
         journal_note(b->journal, "left out: %s", err.text);
         return 0;
     }
     if (!base->defaults || !toml_get(base->defaults, "ready"))
-        w->ready_auto = !w->app && script_kind(w->script) == SCRIPT_OTHER;
+        w->ready_auto = may_be_silent(w);
     if (build_env(b, base, NULL, w) < 0)
         return b->err->code;
     add_threads(&base->doc->reader, w);
@@ -520,7 +557,9 @@ static int fail_no_workers(const struct building *b)
 static int add_all_discovered(struct building *b)
 {
     for (size_t i = 0; i < b->found.notes.count; i++)
-        journal_note(b->journal, "%s", b->found.notes.items[i]);
+        if (b->found.notes.items[i] &&
+            (!b->found.paths[i] || !discover_is_module(&b->found, b->found.paths[i])))
+            journal_note(b->journal, "%s", b->found.notes.items[i]);
     for (size_t i = 0; i < b->found.count; i++)
         if (!b->taken[i] && add_discovered(b, &b->found.scripts[i]) < 0)
             return b->err->code;

@@ -21,6 +21,8 @@ from app import BINARY, App
 from conftest import write_files
 from timing import slow, until
 
+pytestmark = pytest.mark.outside
+
 COUNTING = """
 import threading
 import time

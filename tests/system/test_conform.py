@@ -19,6 +19,8 @@ from command import Done, Terminal, run
 from conftest import write_files
 from timing import slow, until
 
+pytestmark = pytest.mark.outside
+
 WORKERS = ROOT / "tests/workers"
 FAULTY = [sys.executable, "-S", "-E", str(WORKERS / "faulty.py")]
 

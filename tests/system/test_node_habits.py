@@ -140,6 +140,22 @@ def test_sockets_on_a_port_of_their_own_are_apps(nodey: Nodey, folder: Path) -> 
     assert app.get("/echo").status == 426
 
 
+def test_what_lies_behind_a_link_is_loaded_once(nodey: Nodey, folder: Path) -> None:
+    real = folder / "packages/shared"
+    real.mkdir(parents=True)
+    (real / "index.js").write_text("exports.late = () => require('./state.js');\n")
+    (real / "state.js").write_text("exports.file = __filename;\n")
+    (folder / "workers/node_modules").mkdir(parents=True)
+    (folder / "workers/node_modules/shared").symlink_to(real)
+    app = nodey({"workers/one.js": "require('../packages/shared/state.js');\n"
+                 "const { file } = require('shared').late();\n"
+                 "const same = file === require('shared/state.js').file;\n"
+                 "const app = require('express')();\n"
+                 "app.get('/', (req, res) => res.json({ file, same }));\napp.listen(3000);\n"},
+                ONE, folder=folder)
+    assert app.get("/").json() == {"file": str(real / "state.js"), "same": True}
+
+
 # --------------------------------------------------------------------------------- what it writes
 
 

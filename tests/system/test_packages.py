@@ -19,6 +19,8 @@ import command
 from app import BINARY, ROOT, App
 from timing import slow, until
 
+pytestmark = pytest.mark.outside
+
 Nodey = Callable[..., App]
 
 NODE_SOURCE = ROOT / "protocol" / "node"

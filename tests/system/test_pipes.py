@@ -136,7 +136,6 @@ def framed(text: str) -> str:
 BAD_ANSWERS = {
     "status 99": '{"id":$ID,"status":99}',
     "status 100": '{"id":$ID,"status":100}',
-    "status 600": '{"id":$ID,"status":600}',
     "status 1000": '{"id":$ID,"status":1000}',
     "status 0": '{"id":$ID,"status":0}',
     "status -200": '{"id":$ID,"status":-200}',

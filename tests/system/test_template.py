@@ -21,6 +21,8 @@ from app import App, ROOT
 from client import Response
 from timing import slow, until
 
+pytestmark = pytest.mark.outside
+
 Nodey = Callable[..., App]
 
 TEMPLATE = ROOT / "tests" / "fixtures" / "template"

@@ -15,8 +15,14 @@ const MAX_SCANNED_BYTES = 1024 * 1024;
 const SPECIFIER = /\b(?:from|import|require)\b\s*\(?\s*(["'`])(\.{1,2}\/[^"'`\n]+)\1/g;
 const SCANNED = /\.(?:[cm]?[jt]s|jsx|tsx)$/;
 
+/* Packages, and what tools keep beside a program: .next, .cache, coverage. */
+const NOT_WRITTEN = /(?:^|[\\/])(?:node_modules|__pycache__|coverage|\.[^\\/.][^\\/]*)[\\/]/;
+
+/* Whoever keeps all that they write in a hidden folder means the program by it. */
 function isOwn(file) {
-    return !file.startsWith(SDK) && !file.includes(`${path.sep}node_modules${path.sep}`);
+    if (file.startsWith(SDK) || file.includes(`${path.sep}node_modules${path.sep}`)) return false;
+    const home = path.dirname(process.argv[1] ?? '');
+    return !NOT_WRITTEN.test(file.startsWith(home + path.sep) ? file.slice(home.length) : path.relative(process.cwd(), file));
 }
 
 function isFile(file) {

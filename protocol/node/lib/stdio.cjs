@@ -2,56 +2,14 @@
  * stdio: takes the protocol's descriptor away from everybody else.
  *
  * One stray byte on stdout would break a frame, and it may come from console.log,
- * from native code or from a child process.  So the redirection happens below all of
- * them: Node has no dup2, but opening a file takes the lowest free descriptor, and
- * right after closeSync(1) that is 1.  Loaded before anything else of the SDK.
+ * from native code or from a child process.  Loaded before anything else of the SDK.
  */
 'use strict';
 
-const fs = require('node:fs');
+const { tryOpen, isOpen, isFile, patchStdout, sendStdoutToStderr } = require('./stdout.cjs');
 
 const TAKEN = 'taken'; // NODEY_FD, as the children of a worker see it
 const IN_TEST = Symbol.for('nodey.testing'); // set by testing.cjs
-
-function tryOpen(path) {
-    try {
-        return fs.openSync(path, 'a');
-    } catch {
-        return -1; // a socket (ENXIO), another user's pipe (EACCES), no /proc
-    }
-}
-
-function isOpen(fd) {
-    try {
-        fs.fstatSync(fd);
-        return true;
-    } catch {
-        return false;
-    }
-}
-
-/*
- * A file opened anew has an offset of its own, and whoever shares the old one (the shell,
- * when its output goes to that file) would overwrite what we append.
- */
-function isFile(fd) {
-    return fs.fstatSync(fd).isFile();
-}
-
-/* The second best: console.log and what uses process.stdout, but not native writes. */
-function patchStdout() {
-    process.stdout.write = process.stderr.write.bind(process.stderr);
-}
-
-function sendStdoutToStderr() {
-    fs.closeSync(1);
-    if (tryOpen('/proc/self/fd/2') !== 1) {
-        tryOpen('/dev/null');
-        patchStdout();
-    } else if (isFile(2)) {
-        patchStdout();
-    }
-}
 
 /** Returns the descriptor that frames are written to. */
 function takeOutput() {

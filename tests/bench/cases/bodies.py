@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import socket
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 from harness import curl, proc, servers
@@ -55,7 +56,9 @@ def _slow_client(server: Server, down: str, counter: str) -> dict[str, float]:
         return {"waiting_kib": (_written(server, counter) - first) / 1024}
 
 
-def _measure(table: Table, name: str, server: Server, run) -> None:
+def _measure(
+    table: Table, name: str, server: Server, run: Callable[[], dict[str, float]]
+) -> None:
     """The peak of nodey's memory while run() goes on, and by how much it has grown."""
     progress(f"{table.name}: {name}")
     before = proc.rss_bytes(server.pid)

@@ -16,8 +16,21 @@ const { isText, inBestForm } = require('./text.cjs');
 const HIGH_WATER = 65536;
 const CRLF = Buffer.from('\r\n');
 
+const GOING_AWAY = Buffer.from([0x88, 2, 1001 >> 8, 1001 & 255]); // a WebSocket's close frame
+const CLOSE_MS = 1000; // for the client to answer it
+
 const NO_ANSWER = { code: 'internal', status: 502, message: 'the app closed the connection without an answer' };
 const CUT_ANSWER = { code: 'internal', message: 'the app closed the connection before its answer was complete' };
+
+/* A poll of socket.io, which is open until there is something to tell. */
+function isPoll(frame) {
+    return frame?.method === 'GET' && /(?:^|&)transport=polling(?:&|$)/.test(frame.query) && /(?:^|&)sid=/.test(frame.query);
+}
+
+/* What says that the session is over, and the client begins another one. */
+function closeOf({ query }) {
+    return /(?:^|&)EIO=3(?:&|$)/.test(query) ? '1:1' : '1';
+}
 
 class Connection extends Duplex {
     #reader = new AnswerReader(this);
@@ -29,6 +42,7 @@ class Connection extends Duplex {
     #callbacks = []; // of what waits for credit
     #isText = false; // what the answer's type says
     #isEvents = false; // the answer is an event stream
+    #isLeaving = false; // a close frame has been written
     #timer = null;
     #release;
 
@@ -182,10 +196,33 @@ class Connection extends Duplex {
         this.#exchange?.grant(bytes);
     }
 
+    /*
+     * The app's WebSocket library does the rest when the client has answered; one that does not
+     * seems to have left.  Libraries write whole frames, so this one stands between two.
+     */
+    #closeSocket() {
+        if (this.#isLeaving || this.destroyed) return;
+        this.#isLeaving = true;
+        if (this.#exchange?.frame.upgrade !== 'websocket' || this.writableEnded) {
+            this.#hangUp();
+            return;
+        }
+        this.write(GOING_AWAY);
+        setTimeout(() => this.#hangUp(), CLOSE_MS);
+    }
+
+    #hangUp() {
+        if (!this.readableEnded && !this.destroyed) this.push(null);
+    }
+
     /** The process is to end: what would go on for ever ends, as if the client had left. */
     leave() {
         if (this.#reader.isRaw) {
-            if (!this.readableEnded && !this.destroyed) this.push(null);
+            this.#closeSocket();
+        } else if (this.#reader.isBefore && isPoll(this.#exchange?.frame)) {
+            this.#exchange.head({ headers: { 'content-type': 'text/plain; charset=UTF-8', 'cache-control': 'no-store' } });
+            this.#exchange.end(closeOf(this.#exchange.frame));
+            this.destroy();
         } else if (this.#isEvents) {
             this.#exchange.end();
             this.destroy();
