@@ -90,7 +90,7 @@ static void asks_go_before_requests(void **state)
     job_send(&busy, pool, "sleep(0.2); reply()");
     job_send(&request, pool, "reply(str(count))");
     job_send(&asker, other, "reply(str(ask('Fib', 'answer(count)')))");
-    rig_until(rig, request.ends);
+    rig_until(rig, request.ends && asker.ends);
     assert_string_equal(asker.text, "2");
     assert_string_equal(request.text, "3");
     rig_free(rig);
