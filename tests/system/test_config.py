@@ -97,7 +97,7 @@ cwd = "${FOLDER:?where?}"
     answer = app.get("/one").json()
     assert answer["argv"][1:] == ["two", "words", "$HOME"]
     assert answer["cwd"] == str(app.folder / "sub")
-    assert len(app.worker_pids()) == 2
+    app.wait_workers(2)
 
 
 def test_included_files_are_served_from_their_own_folders(nodey: Nodey) -> None:
