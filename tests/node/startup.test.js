@@ -30,7 +30,7 @@ write({
     'node_modules/half/package.json': '{"name":"half","main":"index.js"}',
     'node_modules/half/index.js': "require('deeper');",
     'dep.js': "// needs express\nconst nodey = require('nodey');\nconst express = require('express');",
-    'early.js': "const _ = require('lodash/fp');",
+    'early.js': "const _ = require('no-such-dash/fp');",
     'scoped.mjs': "import x from '@scope/pkg/sub';",
     'listed.js': "require('listed');",
     'half.js': "require('half');",
@@ -63,7 +63,7 @@ const FAILURES = [
     // script, message, stack
     ['dep.js', /^dep needs the package "express", which is not installed: run {2}npm install express {2}in \/.*startup$/,
         /\n {4}at \/.*dep\.js:3$/],
-    ['early.js', /^early needs the package "lodash", .* npm install lodash {2}in /, /early\.js:1$/],
+    ['early.js', /^early needs the package "no-such-dash", .* npm install no-such-dash {2}in /, /early\.js:1$/],
     ['scoped.mjs', /^scoped needs the package "@scope\/pkg", .* npm install @scope\/pkg {2}in /, /scoped\.mjs:1$/],
     ['listed.js', /^listed needs the package "listed", .*: run {2}npm install {2}in \/.*startup$/, /./],
     ['half.js', /^half needs the package "deeper", .*: run {2}npm install {2}in \/.*startup$/, /./],

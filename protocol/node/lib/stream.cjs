@@ -242,4 +242,4 @@ async function send(call, reply) {
     return undefined;
 }
 
-module.exports = { replyOf, send, discard };
+module.exports = { replyOf, send, discard, fetchHeaders };

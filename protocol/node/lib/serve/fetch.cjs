@@ -7,6 +7,7 @@
 const exchanges = require('../exchanges.cjs');
 const { HTTPError, inspect } = require('../errors.cjs');
 const log = require('../log.cjs');
+const { fetchHeaders } = require('../stream.cjs');
 const context = require('./context.cjs');
 const { isText, inBestForm } = require('./text.cjs');
 
@@ -86,12 +87,7 @@ function requestOf(exchange, abort) {
 }
 
 function headOf({ status, statusText, headers }) {
-    const fields = { __proto__: null };
-    for (const [name, value] of headers) {
-        if (name !== 'set-cookie') fields[name] = value;
-    }
-    const cookies = headers.getSetCookie?.() ?? [];
-    if (cookies.length > 0) fields['set-cookie'] = cookies;
+    const fields = fetchHeaders(headers);
     fields['content-type'] ??= [];
     return { status, headers: fields, reason: statusText || undefined };
 }
