@@ -322,7 +322,7 @@ static void a_bad_body_behind_a_begun_answer_cuts_the_connection(void **state)
     await_number(&site->gone, 1);
     assert_int_not_equal(hear(fd, &heard, 1000), STILL_OPEN);
     assert_int_equal(occurrences(&heard, "HTTP/1.1"), 1);
-    assert_int_equal(occurrences(&heard, "0\r\n\r\n"), 0);
+    assert_int_equal(occurrences(&heard, "\r\n0\r\n\r\n"), 0); /* a request id may end in 0 */
     assert_int_equal(site->last_status, 200);
     close(fd);
     buf_deinit(&heard);
