@@ -254,6 +254,15 @@ static void subject_new(struct live *live, const struct pool *pool)
     list_add(&live->subjects, &s->node);
 }
 
+/* All that lay beside this file was known. */
+static bool is_walked(const struct subject *s, const char *path)
+{
+    char *folder = folder_of(path);
+    const struct seen *seen = find(&s->files, folder);
+    xfree(folder);
+    return seen && seen->is_folder && seen->stamp == WALKED;
+}
+
 /*
  * What has changed among its files since they were last looked at, or NULL.  One that
  * was not known before has changed if it is younger than the program that loaded it, or
@@ -266,7 +275,8 @@ static const struct seen *find_change(const struct subject *s, const struct file
         if (!before && seen->is_folder && seen->stamp == WALKED)
             continue;
         if (before ? before->stamp != seen->stamp
-                   : seen->stamp && (s->whole || seen->mtime_ns >= s->begun_ns))
+                   : seen->stamp && (seen->mtime_ns >= s->begun_ns ||
+                                     (s->whole && is_walked(s, seen->path))))
             return seen;
     }
     return NULL;

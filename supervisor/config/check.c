@@ -170,9 +170,75 @@ static int check_tokens(const struct reader *r, const struct toml_node *table,
     return 0;
 }
 
-int check_worker(const struct reader *r, const struct toml_node *table,
-                 const struct worker_config *w)
+static const char *title_of(const struct reader *r, const struct worker_config *w)
 {
+    char *text = xasprintf("[%s.%s]", w->is_service ? "services" : "workers", w->name);
+    const char *kept = arena_strdup(r->arena, slice_of(text));
+    xfree(text);
+    return kept;
+}
+
+/* What stands under healthcheck, and whether there is a port that it may mean. */
+static int check_health(const struct reader *r, const struct toml_node *table,
+                        struct worker_config *w)
+{
+    static const char *const ways[] = {"test", "path", "tcp"};
+    struct healthcheck_config *h = &w->healthcheck;
+    const struct toml_node *node = toml_get(table, "healthcheck"), *first = NULL;
+    for (size_t i = 0; node && i < ARRAY_LEN(ways); i++) {
+        const struct toml_node *way = toml_get(node, ways[i]);
+        if (way && first)
+            return reader_fail(r, way->key_at,
+                               "a healthcheck has a test, a path or a tcp: one of "
+                               "them must go");
+        first = way ? way : first;
+    }
+    h->disabled = h->test.count == 1 && strcmp(h->test.items[0], "NONE") == 0;
+    if (h->path && h->path[0] != '/')
+        return reader_fail(r, first->at, "path must begin with \"/\", not be %s",
+                           value_quote(r->arena, slice_of(h->path)));
+    if (h->path && !w->port)
+        return reader_fail(r, first->at,
+                           "path is asked at the service's port, and %s has no port",
+                           title_of(r, w));
+    if (h->tcp && !is_tcp_address(h->tcp))
+        return reader_fail(r, first->at, "tcp must be \"HOST:PORT\", not %s",
+                           value_quote(r->arena, slice_of(h->tcp)));
+    return 0;
+}
+
+static int check_service(const struct reader *r, const struct toml_node *table,
+                         struct worker_config *w)
+{
+    if (w->port && w->port != PORT_AUTO && w->instances > 1)
+        return reader_fail(r, place_of(table, "port"),
+                           "%llu instances cannot all listen on port %llu: write port = "
+                           "\"auto\", and let them listen on the variable PORT",
+                           (unsigned long long)w->instances, (unsigned long long)w->port);
+    if (w->instances != w->instances_min)
+        return reader_fail(r, place_of(table, "instances"),
+                           "the number of a service's instances does not follow the load: "
+                           "write a number");
+    return check_health(r, table, w);
+}
+
+/* A limit that ends an instance, and one below it that replaces it in time. */
+static int check_memory(const struct reader *r, const struct toml_node *table,
+                        struct worker_config *w)
+{
+    if (w->memory && !toml_get(table, "max_memory") &&
+        (!w->max_memory || w->max_memory > w->memory))
+        w->max_memory = w->memory / 10 * 9;
+    if (w->memory && w->max_memory > w->memory)
+        return reader_fail(r, place_of(table, "max_memory"),
+                           "max_memory must not exceed memory");
+    return 0;
+}
+
+int check_worker(const struct reader *r, const struct toml_node *table, struct worker_config *w)
+{
+    if (check_memory(r, table, w) < 0 || (w->is_service && check_service(r, table, w) < 0))
+        return r->err->code;
     if (check_program(r, table, w) < 0 || check_cwd(r, table, w) < 0 ||
         check_tokens(r, table, w) < 0)
         return r->err->code;
@@ -187,7 +253,33 @@ int check_worker(const struct reader *r, const struct toml_node *table,
     return 0;
 }
 
-/* `to` is "worker" or "worker:Token". */
+static bool is_address(struct slice text)
+{
+    return memmem(text.ptr, text.len, "://", 3) || slice_starts(text, SLICE("unix:"));
+}
+
+bool check_names_address(const struct toml_node *to)
+{
+    const struct toml_node *first = to && to->type == TOML_ARRAY ? to->items.first : to;
+    return first && first->type == TOML_STRING && is_address(first->string);
+}
+
+static int check_service_target(const struct reader *r, const struct toml_node *to,
+                                const struct worker_config *w, bool has_token)
+{
+    if (w->is_service && !w->port)
+        return reader_fail(
+            r, to->at,
+            "service %s has no port that requests could go to: write port = 3000 "
+            "(where it listens), or port = \"auto\"",
+            w->name);
+    if (w->is_service && has_token)
+        return reader_fail(r, to->at, "service %s has no tokens: write to = \"%s\"", w->name,
+                           w->name);
+    return 0;
+}
+
+/* `to` is "worker", "worker:Token" or "service". */
 static int check_target(const struct reader *r, const struct toml_node *to,
                         const struct config *c)
 {
@@ -200,15 +292,15 @@ static int check_target(const struct reader *r, const struct toml_node *to,
                            value_quote(r->arena, to->string), TOKEN_MAX_LEN);
     for (size_t i = 0; i < c->worker_count; i++)
         if (slice_is(name, c->workers[i].name))
-            return 0;
+            return check_service_target(r, to, &c->workers[i], colon != NULL);
     struct nearest nearest = nearest_init(name);
     for (size_t i = 0; i < c->worker_count; i++)
         nearest_offer(&nearest, c->workers[i].name);
     const char *quoted = value_quote(r->arena, name);
     if (nearest.best)
-        return reader_fail(r, to->at, "to names no worker %s; did you mean \"%s\"?", quoted,
-                           nearest.best);
-    return reader_fail(r, to->at, "to names no worker %s", quoted);
+        return reader_fail(r, to->at, "to names no worker or service %s; did you mean \"%s\"?",
+                           quoted, nearest.best);
+    return reader_fail(r, to->at, "to names no worker or service %s", quoted);
 }
 
 static bool is_method(const char *text)
@@ -296,11 +388,32 @@ static int check_root(const struct reader *r, const struct toml_node *table,
     return check_root_methods(r, table, route);
 }
 
-/* A route to a worker. */
+/* A route to addresses. */
+static int check_upstream(const struct reader *r, const struct toml_node *table,
+                          struct route_config *route)
+{
+    const struct toml_node *to = toml_get(table, "to");
+    for (size_t i = 0; i < route->targets.count; i++) {
+        struct slice url = slice_of(route->targets.items[i]);
+        bool local = slice_starts(url, SLICE("unix:")) && url.len > 5;
+        bool http = slice_starts(url, SLICE("http://")) && url.len > 7;
+        if (!local && !http)
+            return reader_fail(r, check_item_place(to, i),
+                               "to must be addresses such as \"http://127.0.0.1:8080\" or "
+                               "\"unix:/run/app.sock\", not %s",
+                               value_quote(r->arena, url));
+    }
+    route->urls = route->targets;
+    return 0;
+}
+
+/* A route to a worker, a service or addresses. */
 static int check_to(const struct reader *r, const struct toml_node *table,
-                    const struct config *c)
+                    const struct config *c, struct route_config *route)
 {
     static const char *const others[] = {"index", "spa", "cache_control"};
+    const struct toml_node *to = toml_get(table, "to");
+    const struct toml_node *first = to->type == TOML_ARRAY ? to->items.first : to;
     for (size_t i = 0; i < ARRAY_LEN(others); i++) {
         const struct toml_node *node = toml_get(table, others[i]);
         if (node)
@@ -308,7 +421,16 @@ static int check_to(const struct reader *r, const struct toml_node *table,
                                "%s belongs to routes with a root, and this one has a worker",
                                others[i]);
     }
-    return check_target(r, toml_get(table, "to"), c);
+    if (!first)
+        return reader_fail(r, to->at, "to must name a worker, a service or an address");
+    if (is_address(first->string))
+        return check_upstream(r, table, route);
+    if (first->next)
+        return reader_fail(r, first->next->at,
+                           "to is one worker or service, or several addresses such as "
+                           "\"http://10.0.0.1:8080\"");
+    route->to = route->targets.items[0];
+    return check_target(r, first, c);
 }
 
 int check_route(const struct reader *r, const struct toml_node *table, const struct config *c,
@@ -329,7 +451,7 @@ int check_route(const struct reader *r, const struct toml_node *table, const str
                            value_quote(r->arena, slice_of(route->path)));
     if (check_methods(r, table, route) < 0)
         return r->err->code;
-    return root ? check_root(r, table, route) : check_to(r, table, c);
+    return root ? check_root(r, table, route) : check_to(r, table, c, route);
 }
 
 static bool serves(const struct route_config *route, const char *method)

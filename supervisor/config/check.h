@@ -14,7 +14,11 @@ int check_server(const struct reader *, const struct toml_node *table,
 
 /* Also for [defaults]: the table is what was read last, and is where blame falls. */
 int check_worker(const struct reader *, const struct toml_node *table,
-                 const struct worker_config *) MUST_CHECK;
+                 struct worker_config *) MUST_CHECK;
+
+/* Whether the `to` of a route, which may be missing, names an address: "http://...",
+ * "unix:...". */
+bool check_names_address(const struct toml_node *to);
 
 /* After the workers are known. */
 int check_route(const struct reader *, const struct toml_node *table, const struct config *,

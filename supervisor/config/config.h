@@ -27,6 +27,63 @@ struct string_list {
     size_t count;
 };
 
+/* When what has ended is started again; the words and their meaning are docker-compose's. */
+enum restart_when {
+    RESTART_ALWAYS,
+    RESTART_NO,
+    RESTART_ON_FAILURE,
+    RESTART_UNLESS_STOPPED, /* as always, but what was stopped stays so in nodey's next run */
+};
+
+struct restart_config {
+    uint32_t when; /* enum restart_when */
+    uint32_t most; /* restarts of on-failure:N in a row; 0 = no bound */
+};
+
+/* What must be true of another program before this one starts; compose's words. */
+enum dependency_condition {
+    DEPENDENCY_HEALTHY, /* ready: a healthcheck has passed, a worker has said so */
+    DEPENDENCY_STARTED,
+    DEPENDENCY_COMPLETED, /* it has ended with status 0 */
+};
+
+struct dependency {
+    const char *name;
+    int condition; /* enum dependency_condition */
+    bool required; /* false: what fails or does not run is not waited for */
+    bool restart;  /* restarted whenever that one is, by a person */
+};
+
+struct dependency_list {
+    struct dependency *items;
+    size_t count;
+};
+
+/* How it is found out whether a service is well.  At most one of test, path and tcp. */
+struct healthcheck_config {
+    struct string_list test; /* argv; none */
+    const char *path;        /* GET this at its own port: 200 to 399 is healthy */
+    const char *tcp;         /* "HOST:PORT" that must accept a connection */
+    bool disabled;           /* test = "NONE": it is well when it runs */
+    uint64_t interval;       /* ms, as all durations */
+    uint64_t timeout;
+    uint64_t retries;        /* failures in a row: unhealthy */
+    uint64_t start_period;   /* failures do not count before it was healthy, or before this */
+    uint64_t start_interval; /* until it has been healthy once */
+};
+
+/* Which of several addresses or instances of a service gets a request. */
+enum balance_policy {
+    POLICY_LEAST_CONN,
+    POLICY_ROUND_ROBIN,
+    POLICY_RANDOM,
+    POLICY_IP_HASH,
+    POLICY_HEADER, /* by the value of a field, `policy_key` */
+    POLICY_COOKIE, /* by a cookie, which is set where it is missing */
+};
+
+enum { PORT_AUTO = 65536 };
+
 struct server_config {
     const char *listen; /* see listener_open() */
     struct string_list trusted_proxies;
@@ -53,12 +110,20 @@ struct server_config {
     struct string_list compress; /* "zstd", "br", "gzip", the favourite first; none = off */
     uint64_t compress_min;       /* bytes: shorter answers are sent as they are */
     struct string_list compress_types; /* media types, "text/" + "*" among them */
+    bool log_files;                    /* what programs write is kept in data_dir/logs */
+    uint64_t log_max_size;             /* bytes of one of them */
+    uint64_t log_max_files;            /* of each program, the current one included */
+    bool log_compress;                 /* those that are not written to any more */
+    uint64_t incidents;                /* reports of crashes and the like that are kept */
+    struct string_list secrets;        /* patterns of names whose values are never shown */
     bool ask_endpoint;                 /* POST /ask, as the bridges of old had it */
     bool discover;                     /* serve what lies in workers/ */
 };
 
+/* A program: a worker, which speaks the protocol, or a service, which is any command. */
 struct worker_config {
     const char *name;           /* [A-Za-z0-9_][A-Za-z0-9_.-]{0,63} */
+    bool is_service;            /* [services.NAME] */
     const char *script;         /* absolute; an app's module, if it is seen; or NULL */
     struct string_list command; /* argv, never empty: as configured, or what runs the script */
     const char *cwd;            /* absolute */
@@ -72,10 +137,12 @@ struct worker_config {
     struct string_list watch;  /* absolute files and folders, beside what the script loads */
     struct string_list tokens; /* tokens that it answers, beside those of its ready */
     bool ready_auto;           /* alive for 2 s without `ready` = level 0 */
-    uint64_t instances;
-    uint64_t start_timeout; /* ms */
-    uint64_t timeout;       /* of one request */
-    uint64_t queue;         /* requests that may wait */
+    uint64_t instances;        /* at most so many */
+    uint64_t instances_min;    /* equal to it, unless their number follows the load */
+    uint64_t scale_idle;       /* ms without need of an instance until it goes */
+    uint64_t start_timeout;    /* ms */
+    uint64_t timeout;          /* of one request */
+    uint64_t queue;            /* requests that may wait */
     uint64_t queue_timeout;
     uint64_t kill_after;        /* a stuck worker's last chance */
     uint64_t stop_grace_period; /* SIGTERM to SIGKILL */
@@ -92,12 +159,33 @@ struct worker_config {
     uint64_t failed_retry;  /* failed: tried again after this */
     uint64_t max_line;      /* bytes of one line, both ways */
     uint64_t log_rate;      /* log lines per second and instance */
+    struct restart_config restart;
+    struct dependency_list depends_on;
+    struct string_list profiles; /* runs only when one of them is asked for; none: always */
+    int stop_signal;             /* what asks it to end: SIGTERM */
+    struct string_list ignore;   /* names and patterns that a watch does not look at */
+    const char *user, *group;    /* "www-data", "1000"; or NULL: nodey's own */
+    bool no_new_privileges;
+    uint64_t max_memory;         /* bytes: above it an instance is replaced; 0 = never */
+    uint64_t memory;             /* bytes: above it an instance is killed; 0 = no limit */
+    uint64_t memory_reservation; /* bytes that are kept for it under pressure; 0 = none */
+    uint64_t cpus;               /* thousandths of a CPU; 0 = no limit */
+    uint64_t pids;               /* processes and threads; 0 = no limit */
+    uint64_t nofile;             /* open files; 0 = as nodey's */
+    uint64_t core;               /* bytes of a core file */
+    uint64_t quarantine;         /* workers that one request may kill; 0 = any number */
+
+    /* Of a service. */
+    uint64_t port; /* where it listens; 0: nowhere; PORT_AUTO: told by the variable PORT */
+    struct healthcheck_config healthcheck;
 };
 
 struct route_config {
     const char *path;           /* see http/router.h */
     struct string_list methods; /* upper case; none = any */
-    const char *to;             /* "worker" or "worker:Token"; NULL with `root` */
+    struct string_list targets; /* as written: one `to`, or `urls`; none with `root` */
+    const char *to;             /* "worker", "worker:Token" or "service"; or NULL */
+    struct string_list urls;    /* instead: "http://HOST:PORT", "unix:PATH"; or none */
     const char *root;           /* absolute: the folder whose files are served; or NULL */
     struct string_list index;   /* of `root`: what is served for a folder */
     bool spa;                   /* of `root`: index of the root for what is not there */
@@ -105,7 +193,19 @@ struct route_config {
     uint64_t timeout;           /* ms; 0 = the worker's */
     uint64_t cache;             /* ms that an answer without Cache-Control is fresh; 0 = off */
     struct string_list cache_headers; /* lower case: request headers that are part of the key */
-    const char *description;          /* for people */
+    const char *strip_prefix;         /* this is cut from the front of the path; or NULL */
+    const char *rewrite;    /* the path instead, "*" is what the route's did match; or NULL */
+    const char *policy;     /* as written: "least_conn", "header:X-User" */
+    int balance;            /* enum balance_policy, of `policy` */
+    const char *policy_key; /* of a header or cookie; or NULL */
+    const char *host;       /* the Host that the upstream sees; NULL: the client's */
+    uint64_t retries;       /* other addresses that are tried, see app/proxy.h */
+    uint64_t try_duration;  /* ms that a request waits for an address that works */
+    uint64_t connect_timeout;
+    uint64_t idle_timeout; /* between two pieces of an answer */
+    uint64_t max_fails;    /* in a row: left out for fail_duration */
+    uint64_t fail_duration;
+    const char *description; /* for people */
     bool listed; /* of routes.json, which lists all paths of the workers that it names */
 };
 
@@ -140,7 +240,7 @@ void config_release(struct config *);
 /* The worker of that name, or NULL. */
 const struct worker_config *config_worker(const struct config *, const char *name);
 
-/* The worker that `to` names; empty for a route with a root. */
+/* The worker or service that `to` names; empty for a route with a root or an address. */
 struct slice route_config_worker(const struct route_config *);
 
 /* Appends every setting with type, default and help, for `nodey help config`. */

@@ -3,11 +3,12 @@
 #include "config/settings.h"
 #include "config/value.h"
 
-static const struct section *const sections[] = {&section_server, &section_worker,
-                                                 &section_route};
+static const struct section *const sections[] = {
+    &section_server, &section_worker, &section_service, &section_healthcheck, &section_route};
 
 /* How the sections are called in "server.listen". */
-static const char *const section_names[] = {"server", "workers", "routes"};
+static const char *const section_names[] = {"server", "workers", "services", "healthcheck",
+                                            "routes"};
 
 /* What stands at the top of a file and is no setting of a section. */
 static const struct top {
@@ -31,7 +32,11 @@ static const char *type_name(const struct setting *s)
         [SETTING_SIZE] = "size",         [SETTING_CHOICE] = "choice",
         [SETTING_STRING] = "string",     [SETTING_PATH] = "path",
         [SETTING_LIST] = "list",         [SETTING_ENV] = "table",
-        [SETTING_COMMAND] = "command",
+        [SETTING_COMMAND] = "command",   [SETTING_SCALE] = "integer",
+        [SETTING_PORT] = "port",         [SETTING_CPUS] = "number",
+        [SETTING_RESTART] = "choice",    [SETTING_SIGNAL] = "signal",
+        [SETTING_DEPENDS] = "table",     [SETTING_TEST] = "command",
+        [SETTING_TABLE] = "table",
     };
     return names[s->type];
 }
@@ -118,6 +123,35 @@ static void add_allowed(struct buf *out, const struct setting *s)
         break;
     case SETTING_COMMAND:
         buf_adds(out, "a string, or a list of words");
+        break;
+    case SETTING_SCALE:
+        add_number(out, s, s->min);
+        buf_adds(out, " to ");
+        add_number(out, s, s->max);
+        buf_adds(out, ", or { min, max }");
+        break;
+    case SETTING_PORT:
+        buf_adds(out, "1 to 65535, or \"auto\"");
+        break;
+    case SETTING_CPUS:
+        buf_adds(out, "a number, such as 0.5");
+        break;
+    case SETTING_RESTART:
+        buf_adds(out,
+                 "\"always\", \"no\", \"on-failure\", \"on-failure:N\", \"unless-stopped\"");
+        break;
+    case SETTING_SIGNAL:
+        buf_adds(out, "a name, such as \"SIGINT\"");
+        break;
+    case SETTING_DEPENDS:
+        buf_adds(out, "a list of names, or names with conditions");
+        break;
+    case SETTING_TEST:
+        buf_adds(out, "a line for a shell, or a list of words");
+        break;
+    case SETTING_TABLE:
+        for (size_t i = 0; i < s->inner->count; i++)
+            buf_addf(out, "%s%s", i ? ", " : "", s->inner->rows[i].key);
         break;
     }
 }
@@ -373,7 +407,7 @@ void config_summary(const struct config *c, struct buf *out)
         buf_addf(out, "note: %s\n", c->notes.items[i]);
     for (size_t i = 0; i < c->worker_count; i++) {
         const struct worker_config *w = &c->workers[i];
-        buf_addf(out, "worker %s: ", w->name);
+        buf_addf(out, "%s %s: ", w->is_service ? "service" : "worker", w->name);
         add_source(out, c, w);
         buf_addf(out, ", %llu instance%s\n", (unsigned long long)w->instances,
                  w->instances == 1 ? "" : "s");

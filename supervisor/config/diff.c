@@ -17,6 +17,27 @@ static bool same_list(const struct string_list *a, const struct string_list *b)
     return true;
 }
 
+static bool same_dependencies(const struct dependency_list *a, const struct dependency_list *b)
+{
+    bool same = a->count == b->count;
+    for (size_t i = 0; same && i < a->count; i++) {
+        const struct dependency *x = &a->items[i], *y = &b->items[i];
+        same = strcmp(x->name, y->name) == 0 && x->condition == y->condition &&
+               x->required == y->required && x->restart == y->restart;
+    }
+    return same;
+}
+
+static bool same_setting(const struct setting *s, const void *before, const void *after);
+
+static bool same_table(const struct section *section, const void *a, const void *b)
+{
+    for (size_t i = 0; i < section->count; i++)
+        if (!same_setting(&section->rows[i], a, b))
+            return false;
+    return true;
+}
+
 /* Whether two structs of a section agree in the field of this row. */
 static bool same_setting(const struct setting *s, const void *before, const void *after)
 {
@@ -28,13 +49,23 @@ static bool same_setting(const struct setting *s, const void *before, const void
     case SETTING_LIST:
     case SETTING_ENV:
     case SETTING_COMMAND:
+    case SETTING_TEST:
         return same_list(a, b);
+    case SETTING_DEPENDS:
+        return same_dependencies(a, b);
+    case SETTING_TABLE:
+        return same_table(s->inner, a, b);
     case SETTING_BOOL:
     case SETTING_INT:
     case SETTING_DURATION:
     case SETTING_DURATION_US:
     case SETTING_SIZE:
     case SETTING_CHOICE:
+    case SETTING_SCALE:
+    case SETTING_PORT:
+    case SETTING_CPUS:
+    case SETTING_RESTART:
+    case SETTING_SIGNAL:
         break;
     }
     return memcmp(a, b, s->size) == 0;
@@ -44,8 +75,11 @@ static enum change compare_workers(const struct worker_config *before,
                                    const struct worker_config *after)
 {
     enum change change = CHANGE_NONE;
-    for (size_t i = 0; i < section_worker.count; i++) {
-        const struct setting *row = &section_worker.rows[i];
+    if (before->is_service != after->is_service)
+        return CHANGE_PROCESS;
+    const struct section *section = after->is_service ? &section_service : &section_worker;
+    for (size_t i = 0; i < section->count; i++) {
+        const struct setting *row = &section->rows[i];
         if (!same_setting(row, before, after))
             change = MAX(change, row->renews ? CHANGE_PROCESS : CHANGE_POOL);
     }

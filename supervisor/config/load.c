@@ -34,9 +34,10 @@ static bool has_key(const struct section *section, struct slice key)
 /* A key of the root that is none of ours: a section, or a key before the first one. */
 static int fail_unknown(const struct reader *r, const struct toml_node *node)
 {
-    static const char *const names[] = {"server", "workers", "routes", "defaults", "include"};
-    static const char *const shown[] = {"[server]", "[workers.NAME]", "[[routes]]",
-                                        "[defaults]", "include"};
+    static const char *const names[] = {"server", "workers",  "services",
+                                        "routes", "defaults", "include"};
+    static const char *const shown[] = {"[server]",   "[workers.NAME]", "[services.NAME]",
+                                        "[[routes]]", "[defaults]",     "include"};
     const char *key = value_quote(r->arena, node->key);
     bool list = node->type == TOML_ARRAY && node->items.first;
     bool section = node->type == TOML_TABLE || (list && node->items.first->type == TOML_TABLE);
@@ -80,6 +81,10 @@ static int check_member(const struct document *doc, const struct toml_node *node
         if (node->type != TOML_TABLE)
             return reader_fail(r, node->key_at,
                                "workers must be sections: write [workers.NAME] for each");
+    } else if (slice_is(node->key, "services")) {
+        if (node->type != TOML_TABLE)
+            return reader_fail(r, node->key_at,
+                               "services must be sections: write [services.NAME] for each");
     } else if (slice_is(node->key, "routes")) {
         if (node->type != TOML_ARRAY)
             return reader_fail(r, node->key_at,

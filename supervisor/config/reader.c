@@ -6,6 +6,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 
+#include "config/compose.h"
 #include "config/value.h"
 
 int reader_fail(const struct reader *r, struct toml_place at, const char *fmt, ...)
@@ -66,14 +67,23 @@ static const char *wanted(const struct reader *r, const struct setting *s)
                                          : " or ",
                      s->choices[i]);
         break;
+    case SETTING_TABLE:
+        return "a table";
+    case SETTING_SCALE:
+    case SETTING_PORT:
+    case SETTING_CPUS:
+    case SETTING_RESTART:
+    case SETTING_SIGNAL:
+    case SETTING_DEPENDS:
+    case SETTING_TEST:
+        return compose_wanted(s, r->arena);
     }
     const char *text = arena_strdup(r->arena, buf_slice(&b));
     buf_deinit(&b);
     return text;
 }
 
-/* What stands there instead, for the sentence's other half. */
-static const char *found(const struct reader *r, const struct toml_node *node)
+const char *reader_found(const struct reader *r, const struct toml_node *node)
 {
     char text[192] = "";
     switch (node->type) {
@@ -108,7 +118,7 @@ static int fail_type(const struct reader *r, const struct setting *s,
                      const struct toml_node *node)
 {
     return reader_fail(r, node->at, "%s must be %s, not %s", s->key, wanted(r, s),
-                       found(r, node));
+                       reader_found(r, node));
 }
 
 static int fail_unit(const struct reader *r, const struct setting *s,
@@ -121,7 +131,7 @@ static int fail_unit(const struct reader *r, const struct setting *s,
         snprintf(number, sizeof(number), "%.20s", node->string.ptr);
     const char *unit = s->type == SETTING_DURATION_US ? "us" : "s";
     return reader_fail(r, node->at, "%s needs a unit: write \"%s%s\" or \"%sms\", not %s",
-                       s->key, number, unit, number, found(r, node));
+                       s->key, number, unit, number, reader_found(r, node));
 }
 
 static void add_bound(struct buf *b, const struct setting *s, uint64_t n)
@@ -139,8 +149,8 @@ static int fail_range(const struct reader *r, const struct setting *s,
     add_bound(&b, s, s->min);
     buf_adds(&b, "..");
     add_bound(&b, s, s->max);
-    int code =
-        reader_fail(r, node->at, "%s must be %s, not %s", s->key, buf_cstr(&b), found(r, node));
+    int code = reader_fail(r, node->at, "%s must be %s, not %s", s->key, buf_cstr(&b),
+                           reader_found(r, node));
     buf_deinit(&b);
     return code;
 }
@@ -227,7 +237,9 @@ static int read_size(const struct reader *r, const struct setting *s,
 {
     uint64_t n = 0;
     enum value_verdict verdict = VALUE_BAD;
-    if (node->type == TOML_STRING)
+    if (node->type == TOML_STRING && s->min == 0 && slice_is(node->string, "off"))
+        verdict = VALUE_GOOD;
+    else if (node->type == TOML_STRING)
         verdict = value_size(node->string, &n);
     else if (node->type == TOML_INTEGER && node->integer >= 0) {
         verdict = VALUE_GOOD;
@@ -301,7 +313,7 @@ static int fail_item(const struct reader *r, const struct setting *s,
                      const struct toml_node *item)
 {
     return reader_fail(r, item->at, "%s must hold nothing but strings, not %s", s->key,
-                       found(r, item));
+                       reader_found(r, item));
 }
 
 static int read_list(const struct reader *r, const struct setting *s,
@@ -411,7 +423,7 @@ static int read_env(const struct reader *r, const struct setting *s,
         bool text = item->type == TOML_STRING;
         if (!text && item->type != TOML_INTEGER && item->type != TOML_BOOL)
             return reader_fail(r, item->at, "%s.%s must be a string, not %s", s->key,
-                               item->key.ptr, found(r, item));
+                               item->key.ptr, reader_found(r, item));
         if (text && check_text(r, s, item) < 0)
             return r->err->code;
         list.items[list.count++] = env_entry(r, item);
@@ -420,6 +432,14 @@ static int read_env(const struct reader *r, const struct setting *s,
     list.items[list.count] = NULL;
     *field = reader_merge_env(r, *field, list);
     return 0;
+}
+
+static int read_table(const struct reader *r, const struct setting *s,
+                      const struct toml_node *node, void *out)
+{
+    if (node->type != TOML_TABLE)
+        return fail_type(r, s, node);
+    return reader_section(r, s->inner, node, s->key, (char *)out + s->offset);
 }
 
 static int read_setting(const struct reader *r, const struct setting *s,
@@ -446,13 +466,24 @@ static int read_setting(const struct reader *r, const struct setting *s,
         return read_env(r, s, node, out);
     case SETTING_COMMAND:
         return read_command(r, s, node, out);
+    case SETTING_TABLE:
+        return read_table(r, s, node, out);
+    case SETTING_SCALE:
+    case SETTING_PORT:
+    case SETTING_CPUS:
+    case SETTING_RESTART:
+    case SETTING_SIGNAL:
+    case SETTING_DEPENDS:
+    case SETTING_TEST:
+        return compose_read(r, s, node, out);
     }
     return -EINVAL;
 }
 
 static bool is_list(const struct setting *s)
 {
-    return s->type == SETTING_LIST || s->type == SETTING_ENV || s->type == SETTING_COMMAND;
+    return s->type == SETTING_LIST || s->type == SETTING_ENV || s->type == SETTING_COMMAND ||
+           s->type == SETTING_TEST;
 }
 
 /* A fallback takes the way of every value, so the table cannot promise nonsense. */
@@ -464,7 +495,8 @@ static void read_fallback(const struct reader *r, const struct setting *s, void 
     if (s->type == SETTING_BOOL) {
         node.type = TOML_BOOL;
         node.boolean = slice_is(text, "true");
-    } else if (s->type == SETTING_INT && slice_to_u64(text, INT64_MAX, &n)) {
+    } else if ((s->type == SETTING_INT || s->type == SETTING_SCALE) &&
+               slice_to_u64(text, INT64_MAX, &n)) {
         node.type = TOML_INTEGER;
         node.integer = (int64_t)n;
     }
@@ -477,7 +509,9 @@ void reader_defaults(const struct reader *r, const struct section *section, void
     for (size_t i = 0; i < section->count; i++) {
         const struct setting *s = &section->rows[i];
         char *field = (char *)out + s->offset;
-        if (s->fallback[0] != '(')
+        if (s->type == SETTING_TABLE)
+            reader_defaults(r, s->inner, field);
+        else if (s->fallback[0] != '(')
             read_fallback(r, s, out);
         else if (is_list(s))
             *(struct string_list *)field = string_list_none(r->arena);

@@ -23,6 +23,14 @@ enum setting_type {
     SETTING_LIST,    /* strings; a single string is a list of one */
     SETTING_ENV,     /* a table; "NAME=value", joined with what the field holds already */
     SETTING_COMMAND, /* argv: a list, or a string split as a shell splits */
+    SETTING_SCALE,   /* a number, or { min, max }; two fields: the most, the least */
+    SETTING_PORT,    /* a number, or "auto" */
+    SETTING_CPUS,    /* thousandths; a number with or without a fraction */
+    SETTING_RESTART, /* struct restart_config */
+    SETTING_SIGNAL,  /* "SIGTERM", "TERM" or 15 */
+    SETTING_DEPENDS, /* struct dependency_list; a list, or a table of tables */
+    SETTING_TEST,    /* as compose's healthcheck.test: argv */
+    SETTING_TABLE,   /* a section of its own, `inner` */
 };
 
 struct setting {
@@ -33,11 +41,12 @@ struct setting {
     const char *fallback; /* as one would write it; "(...)": left to load.c */
     uint64_t min, max;    /* of numbers, in the field's unit; min 0 allows "off" */
     const char *help;
-    const char *const *choices; /* NULL at the end */
-    bool fixed;                 /* cannot change while nodey runs */
-    bool renews;                /* of a worker: a change needs new processes */
-    bool paths;                 /* of a list: each made absolute, as SETTING_PATH */
-    const char *example;        /* a line of TOML */
+    const char *const *choices;  /* NULL at the end */
+    bool fixed;                  /* cannot change while nodey runs */
+    bool renews;                 /* of a worker: a change needs new processes */
+    bool paths;                  /* of a list: each made absolute, as SETTING_PATH */
+    const char *example;         /* a line of TOML */
+    const struct section *inner; /* of SETTING_TABLE */
 };
 
 /* What a setting is called elsewhere: a word that people bring along, and its key here. */
@@ -66,6 +75,9 @@ struct reader {
 /* Fills in "file:line:column: sentence" and returns a negative code. */
 int reader_fail(const struct reader *, struct toml_place, const char *fmt, ...)
     PRINTF_LIKE(3, 4);
+
+/* What stands there instead: "the number 5", for the end of a sentence about it. */
+const char *reader_found(const struct reader *, const struct toml_node *);
 
 /* The absolute path; in the arena. */
 const char *reader_path(const struct reader *, struct slice path);

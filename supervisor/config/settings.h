@@ -8,6 +8,8 @@
 
 #include "config/reader.h"
 
-extern const struct section section_server; /* struct server_config */
-extern const struct section section_worker; /* struct worker_config */
-extern const struct section section_route;  /* struct route_config */
+extern const struct section section_server;      /* struct server_config */
+extern const struct section section_worker;      /* struct worker_config */
+extern const struct section section_service;     /* struct worker_config, of a service */
+extern const struct section section_healthcheck; /* struct healthcheck_config */
+extern const struct section section_route;       /* struct route_config */

@@ -21,7 +21,8 @@ enum { MIN_INSTANCES = 2, MAX_INSTANCES = 8 };
 struct base {
     const struct document *doc;
     const struct toml_node *defaults; /* NULL: it has no [defaults] */
-    struct worker_config config;
+    struct worker_config config;      /* of a worker */
+    struct worker_config service;     /* of a service */
     struct string_list env; /* of .env, where nodey's own environment has no such name */
 };
 
@@ -165,67 +166,80 @@ static int load_base(struct base *base, const struct document *doc)
     base->config.cwd = r->dir;
     base->config.file_roots = string_list_of(r->arena, (const char *const[]){r->dir}, 1);
     base->env = entries_of(r->arena, doc->env);
+    reader_defaults(r, &section_service, &base->service);
+    base->service.is_service = true;
+    base->service.cwd = r->dir;
+    base->service.file_roots = base->service.tokens = string_list_none(r->arena);
     return base->defaults ? read_defaults(base) : 0;
 }
 
 /* --------------------------------------------------------------------- sections */
 
+/* "worker" and "service", as in their sections. */
+static const char *kind_of(bool is_service)
+{
+    return is_service ? "service" : "worker";
+}
+
 static int fail_twice(const struct building *b, const struct origin *o, size_t other)
 {
     const struct origin *first = &b->origins[other];
     return reader_fail(&o->base->doc->reader, o->table->key_at,
-                       "[workers.%s] stands in %s too: rename one", o->table->key.ptr,
+                       "[%ss.%s] stands in %s too: rename one",
+                       kind_of(b->config->workers[other].is_service), o->table->key.ptr,
                        document_place(first->base->doc, first->table->key_at));
 }
 
-static int check_name(const struct building *b, const struct origin *o)
+static int check_name(const struct building *b, const struct origin *o, bool is_service)
 {
     const struct reader *r = &o->base->doc->reader;
-    const char *name = value_quote(r->arena, o->table->key);
+    const char *name = value_quote(r->arena, o->table->key), *kind = kind_of(is_service);
     if (o->table->type != TOML_TABLE)
-        return reader_fail(
-            r, o->table->key_at,
-            "unknown key %s in [workers]; every worker has a section of its own, "
-            "[workers.NAME], and [defaults] is for all",
-            name);
+        return reader_fail(r, o->table->key_at,
+                           "unknown key %s in [%ss]; every %s has a section of its own, "
+                           "[%ss.NAME]%s",
+                           name, kind, kind, kind,
+                           is_service ? "" : ", and [defaults] is for all");
     if (!worker_name_valid(o->table->key))
         return reader_fail(r, o->table->key_at,
-                           "%s is no name for a worker: use 1 to 64 letters, digits, \"_\", "
+                           "%s is no name for a %s: use 1 to 64 letters, digits, \"_\", "
                            "\".\" and \"-\", and neither of the last two first",
-                           name);
+                           name, kind);
     for (size_t i = 0; i < b->config->worker_count; i++)
         if (slice_is(o->table->key, b->config->workers[i].name))
             return fail_twice(b, o, i);
     return 0;
 }
 
-static int load_section(struct building *b, const struct base *base,
+static int load_section(struct building *b, const struct base *base, bool is_service,
                         const struct toml_node *table)
 {
     char title[96];
     const struct reader *r = &base->doc->reader;
+    const struct section *section = is_service ? &section_service : &section_worker;
     struct worker_config *w = &b->config->workers[b->config->worker_count];
     struct origin *origin = &b->origins[b->config->worker_count];
     *origin = (struct origin){base, table};
-    if (check_name(b, origin) < 0)
+    if (check_name(b, origin, is_service) < 0)
         return b->err->code;
-    *w = base->config;
+    *w = is_service ? base->service : base->config;
     w->name = table->key.ptr;
-    snprintf(title, sizeof(title), "[workers.%s]", w->name);
-    if (reader_section(r, &section_worker, table, title, w) < 0 ||
-        check_worker(r, table, w) < 0 || build_env(b, base, table, w) < 0)
+    snprintf(title, sizeof(title), "[%ss.%s]", kind_of(is_service), w->name);
+    if (reader_section(r, section, table, title, w) < 0 || check_worker(r, table, w) < 0 ||
+        build_env(b, base, table, w) < 0)
         return b->err->code;
     b->config->worker_count++;
     return 0;
 }
 
-static int load_sections(struct building *b, const struct base *base)
+static int load_sections(struct building *b, const struct base *base, bool services)
 {
     const struct document *doc = base->doc;
-    const struct toml_node *all = doc->root ? toml_get(doc->root, "workers") : NULL;
+    const char *key = services ? "services" : "workers";
+    const struct toml_node *all = doc->root ? toml_get(doc->root, key) : NULL;
     const struct toml_node *table = all ? all->items.first : NULL;
     for (; table; table = table->next)
-        if (load_section(b, base, table) < 0)
+        if (load_section(b, base, services, table) < 0)
             return b->err->code;
     return 0;
 }
@@ -437,6 +451,10 @@ static int find_argv(struct building *b, const struct origin *o, struct worker_c
     const struct reader *r = &o->base->doc->reader;
     const struct toml_node *script = toml_get(o->table, "script");
     const struct toml_node *venv = toml_get(o->table, "venv");
+    if (w->is_service)
+        return w->command.count
+                   ? 0
+                   : reader_fail(r, o->table->key_at, "[services.%s] needs a command", w->name);
     bool is_said = script || w->app || w->command.count;
     const struct discovered *found = is_said ? NULL : find_program(b, o);
     if (script)
@@ -481,7 +499,7 @@ static int find_programs(struct building *b)
             take_words(b, w);
         bool said = toml_get(o->table, "ready") ||
                     (o->base->defaults && toml_get(o->base->defaults, "ready"));
-        if (!said)
+        if (!said && !w->is_service)
             w->ready_auto = may_be_silent(w);
         add_threads(&o->base->doc->reader, w);
     }
@@ -496,8 +514,8 @@ static int add_discovered(struct building *b, const struct discovered *found)
     const struct base *base = &b->bases[0];
     struct worker_config *w = &c->workers[c->worker_count];
     if (config_worker(c, found->name)) {
-        journal_note(b->journal, "%s: left out, [workers.%s] runs something else", found->shown,
-                     found->name);
+        journal_note(b->journal, "%s: left out, [%ss.%s] runs something else", found->shown,
+                     kind_of(config_worker(c, found->name)->is_service), found->name);
         return 0;
     }
     *w = base->config;
@@ -570,8 +588,9 @@ static int add_all_discovered(struct building *b)
 
 static size_t section_count(const struct document *doc)
 {
-    const struct toml_node *all = doc->root ? toml_get(doc->root, "workers") : NULL;
-    return all ? all->items.count : 0;
+    const struct toml_node *workers = doc->root ? toml_get(doc->root, "workers") : NULL;
+    const struct toml_node *services = doc->root ? toml_get(doc->root, "services") : NULL;
+    return (workers ? workers->items.count : 0) + (services ? services->items.count : 0);
 }
 
 static int allocate(struct building *b, const struct documents *docs)
@@ -582,8 +601,8 @@ static int allocate(struct building *b, const struct documents *docs)
         const struct document *doc = docs->items[i];
         count += section_count(doc);
         if (count > CONFIG_MAX_WORKERS)
-            return reader_fail(&doc->reader, toml_get(doc->root, "workers")->key_at,
-                               "more than %d workers", CONFIG_MAX_WORKERS);
+            return reader_fail(&doc->reader, doc->root->at, "more than %d workers and services",
+                               CONFIG_MAX_WORKERS);
     }
     b->bases = arena_alloc(a, docs->count * sizeof(*b->bases));
     b->origins = arena_alloc(a, count * sizeof(*b->origins));
@@ -592,7 +611,7 @@ static int allocate(struct building *b, const struct documents *docs)
     return 0;
 }
 
-/* Routes with a root need no workers. */
+/* Routes with a root, or to addresses, need no workers. */
 static bool serves_files(const struct documents *docs)
 {
     for (size_t i = 0; i < docs->count; i++) {
@@ -600,7 +619,8 @@ static bool serves_files(const struct documents *docs)
             docs->items[i]->root ? toml_get(docs->items[i]->root, "routes") : NULL;
         const struct toml_node *route = all ? all->items.first : NULL;
         for (; route; route = route->next)
-            if (route->type == TOML_TABLE && toml_get(route, "root"))
+            if (route->type == TOML_TABLE &&
+                (toml_get(route, "root") || check_names_address(toml_get(route, "to"))))
                 return true;
     }
     return false;
@@ -613,7 +633,9 @@ static int load_all(struct building *b, const struct documents *docs)
     for (size_t i = 0; i < docs->count && code == 0; i++) {
         code = load_base(&b->bases[i], docs->items[i]);
         if (code == 0)
-            code = load_sections(b, &b->bases[i]);
+            code = load_sections(b, &b->bases[i], false);
+        if (code == 0)
+            code = load_sections(b, &b->bases[i], true);
     }
     if (code == 0)
         code = search(b);

@@ -11,6 +11,7 @@
 
 #include <sys/types.h>
 
+#include "loop/confine.h"
 #include "loop/stream.h"
 
 struct proc;
@@ -44,6 +45,7 @@ struct proc_spec {
     const char *cwd;
     uint64_t mark;     /* also in the environment, as NODEY_LIFE: whose descendant is this? */
     size_t line_limit; /* bytes of output kept for an unfinished line */
+    struct confine confine; /* zero: as nodey itself */
 };
 
 struct proc {

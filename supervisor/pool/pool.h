@@ -25,21 +25,36 @@ struct instance {
     struct restart restart;
 };
 
+/* Why a pool does not run, without anything being wrong. */
+enum pool_rest {
+    POOL_RUNS,    /* it does, or tries to */
+    POOL_WAITS,   /* for what it depends on */
+    POOL_HELD,    /* a person stopped it */
+    POOL_ENDED,   /* its processes ended, and its restart policy lets them */
+    POOL_DORMANT, /* of a profile that nobody asked for */
+};
+
 struct pool {
     struct pools *pools;
     struct list node; /* in pools->list */
     const struct worker_config *config;
     struct restart_policy policy;
     struct instance *instances;
-    size_t places;            /* length of `instances`; config->instances of them are in use */
-    unsigned lives;           /* worker objects that exist */
-    unsigned generation;      /* counts the versions of its program: see pool_renew() */
-    unsigned kept_generation; /* for whoever keeps answers: whose they are */
-    bool renewing;            /* a new generation gets ready behind the one that serves */
-    bool proven;              /* one of the newest generation has been ready */
-    bool leaving;             /* ends as soon as nothing is left to do */
-    struct config *held;      /* leaving: what `config` is part of */
-    struct task gone;         /* leaving: frees the pool */
+    size_t places; /* length of `instances`; `wanted` of them are in use */
+    size_t wanted; /* as configured, as a person scaled it, or as the load needs */
+    enum pool_rest rest;
+    const char *waits_for;      /* POOL_WAITS: the name; else NULL */
+    struct proc_exit last_exit; /* of the process that ended last */
+    bool has_ended;             /* `last_exit` is one */
+    uint64_t restarts;          /* starts of processes after a crash, all time */
+    unsigned lives;             /* worker objects that exist */
+    unsigned generation;        /* counts the versions of its program: see pool_renew() */
+    unsigned kept_generation;   /* for whoever keeps answers: whose they are */
+    bool renewing;              /* a new generation gets ready behind the one that serves */
+    bool proven;                /* one of the newest generation has been ready */
+    bool leaving;               /* ends as soon as nothing is left to do */
+    struct config *held;        /* leaving: what `config` is part of */
+    struct task gone;           /* leaving: frees the pool */
     struct list states[WORKER_STATES]; /* struct worker.node */
     struct list asks;                  /* struct call.node: go before requests */
     struct list requests;              /* struct call.node */
@@ -71,6 +86,15 @@ struct pool_observer {
     /* A worker wrote words for the log. */
     void (*wrote)(struct pool_observer *, const struct worker_line *);
 
+    /*
+     * The process of this worker has ended: proc.exit says how, `end` why if nodey decided it,
+     * and what it worked on is still in its slots.  Before anybody is told of its calls' end.
+     */
+    void (*ended)(struct pool_observer *, struct pool *, struct worker *, const char *how);
+
+    /* Its state, its number of instances, or why it rests is another one.  Optional. */
+    void (*changed)(struct pool_observer *, struct pool *);
+
     /* An instance became ready: its declaration is new. */
     void (*ready)(struct pool_observer *, struct pool *, struct worker *);
 
@@ -84,13 +108,30 @@ struct pool_observer {
     void (*stopped)(struct pool_observer *);
 };
 
+/* A check of one instance of a service that is under way: whoever probes has more in it. */
+struct probe;
+
+/* How services are probed, for those who can speak HTTP. */
+struct prober {
+    /*
+     * Begins one check as config->healthcheck says (none configured: does its port accept a
+     * connection?), which takes at most its timeout.  `done` comes later, once, from the loop
+     * and not after probe_cancel; `why` is for a person, "" when it is well.
+     */
+    struct probe *(*start)(struct prober *, struct worker *,
+                           void (*done)(struct worker *, bool well, const char *why));
+    void (*cancel)(struct prober *, struct probe *);
+};
+
 /* What all pools of a loop share. */
 struct pools {
     struct loop *loop;
     struct pool_observer *observer;
-    struct list list;      /* struct pool.node */
-    struct list lost_asks; /* struct ask.call.node: nobody answers their token yet */
-    uint64_t *told;        /* hashes of what pool_tell_once() has told */
+    struct prober *prober;   /* for services */
+    struct cgroups *cgroups; /* where limits are kept; NULL: by watching */
+    struct list list;        /* struct pool.node */
+    struct list lost_asks;   /* struct ask.call.node: nobody answers their token yet */
+    uint64_t *told;          /* hashes of what pool_tell_once() has told */
     size_t told_count;
     struct ask_target *tokens; /* sorted */
     size_t token_count;
@@ -113,6 +154,29 @@ struct pool *pool_new(struct pools *, const struct worker_config *);
 
 /* The first instance goes ahead; the others follow when it is ready. */
 void pool_start(struct pool *);
+
+/*
+ * Starts every pool that may: those that depend on others follow when these are as they must
+ * be, see pool/order.h.  Those that rest (HELD, DORMANT) stay as they are.
+ */
+void pools_start(struct pools *);
+
+/* ------------------------------------------------------------- by a person's word */
+
+/* Ends all its instances, after what they have; it rests as HELD until pool_release(). */
+void pool_hold(struct pool *, const char *why);
+
+/* What rests starts (also what ended, waits or is dormant); one that runs is left alone. */
+void pool_release(struct pool *);
+
+/* Stops and starts anew: with a gap, unlike pool_renew(); it ends with what it works on. */
+void pool_restart(struct pool *, const char *why);
+
+/* From now on so many instances (1..CONFIG max 1024); until the configuration changes them. */
+void pool_scale(struct pool *, size_t instances);
+
+/* Signals each of its processes' groups; returns how many. */
+unsigned pool_signal(struct pool *, int signal);
 
 /*
  * From now on this configuration, of the same name, which must outlive the pool.  The

@@ -25,6 +25,7 @@
 #include "base/log.h"
 #include "base/metric.h"
 #include "loop/proc.h"
+#include "os/usage.h"
 #include "pool/call.h"
 #include "protocol/c/ready.h"
 
@@ -38,6 +39,17 @@ enum worker_state {
     WORKER_DRAINING,  /* finishes what it has, then ends */
     WORKER_STOPPED,   /* has ended; freed when its handles are closed */
     WORKER_STATES,
+};
+
+/* Why a worker was ended, or ended by itself: what a report of it begins with. */
+enum worker_end {
+    END_ITSELF,  /* it exited, or was killed by somebody else: a crash, unless it was told to */
+    END_PLANNED, /* stopped, scaled down, replaced by a new version, ttl, max_requests */
+    END_START,   /* was not ready in time */
+    END_FROZEN,  /* answered no ping, or failed its health checks */
+    END_STUCK,   /* did not answer long after a request's deadline */
+    END_MEMORY,  /* above `memory` */
+    END_PIPE,    /* broke the protocol, or closed its pipes */
 };
 
 struct slot {
@@ -99,10 +111,26 @@ struct worker {
     struct timer drops;    /* reports them */
     struct timer lull;     /* it has begun a line on stderr and does not go on */
     bool lulled;           /* what there is of that line is shown as it is */
+    enum worker_end end;   /* why it ends, if nodey has decided it */
+    uint64_t started_ms;   /* when its process was started; 0 = not yet */
+    char *cgroup;          /* its own group; NULL: none */
+    struct usage usage;    /* as last measured, see pool/limits.h */
+    uint64_t usage_ms;     /* when; 0 = never */
+    uint64_t port;         /* of a service: where this instance listens; 0 = nowhere */
+    unsigned uses;         /* of a service: requests that a proxy has under way at it */
+    struct probe *probe;   /* of a service: the check that is under way */
+    unsigned failures;     /* checks in a row that failed */
     char cause[512];       /* why it could not start, or why it is to go */
     bool explained;        /* it has said itself why it could not start: that is logged */
     char last_words[256];  /* its last line on stderr */
 };
+
+/*
+ * A request of a proxy is on its way to this instance of a service, or is done with it.  What
+ * drains ends when nobody uses it any more.
+ */
+void worker_use(struct worker *);
+void worker_unuse(struct worker *);
 
 /* Appends the line of this call to the worker's input; takes a slot. */
 void worker_give(struct worker *, struct call *, bool nested);

@@ -131,6 +131,19 @@ def test_a_module_that_a_script_loads_counts(nodey: Nodey, language: str) -> Non
     serves(app, "new")
 
 
+def test_what_a_script_loads_from_far_away_is_no_change_but_its_edits_are(nodey: Nodey) -> None:
+    app = watching(nodey, {"workers/main.js": "const nodey = require('nodey');\n"
+                           "const far = require('../shared/far.js');\n"
+                           "nodey.get('/version', () => far.value);\n",
+                           "shared/far.js": "exports.value = 'old';\n"},
+                   config="[workers.main]\nscript = 'workers/main.js'\ninstances = 1\n")
+    assert app.get("/version").text == "old"
+    time.sleep(slow(1))
+    assert "reloading" not in app.log(), app.log()
+    save(app.folder / "shared/far.js", "exports.value = 'new';\n")
+    serves(app, "new")
+
+
 def test_a_broken_version_leaves_the_old_one_and_its_traceback_is_told(nodey: Nodey) -> None:
     app = watching(nodey, {"workers/serve.py": SERVE % "good"})
     pids = app.worker_pids("serve")

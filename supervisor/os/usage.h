@@ -1,0 +1,38 @@
+/*
+ * usage: what processes use, by /proc.
+ *
+ * Plain reads of small files that the kernel makes up on the spot: they do not block.
+ */
+#pragma once
+
+#include <sys/types.h>
+
+#include "base/base.h"
+
+/* Of one process, or of several added up. */
+struct usage {
+    uint64_t cpu_us; /* since it began */
+    uint64_t memory; /* bytes of RSS; of a cgroup: what it is charged with */
+    uint64_t threads;
+    uint64_t processes;
+    uint64_t read_bytes; /* from disks */
+    uint64_t written_bytes;
+};
+
+/*
+ * Adds what the process `pid` and all its descendants use now.  False when there is no such
+ * process; a descendant that ends meanwhile is left out.
+ */
+bool usage_add_tree(struct usage *, pid_t pid);
+
+/* Of one process alone. */
+bool usage_add(struct usage *, pid_t pid);
+
+/* Of the machine, or of the cgroup that nodey is confined to: what its processes can have. */
+struct machine {
+    uint64_t memory;           /* bytes */
+    uint64_t memory_available; /* bytes that can be had without swapping */
+    uint64_t cpus;             /* thousandths that nodey may use */
+};
+
+void machine_read(struct machine *);
