@@ -425,7 +425,7 @@ static int check_to(const struct reader *r, const struct toml_node *table,
         return reader_fail(r, to->at, "to must name a worker, a service or an address");
     if (is_address(first->string))
         return check_upstream(r, table, route);
-    if (first->next)
+    if (first != to && first->next)
         return reader_fail(r, first->next->at,
                            "to is one worker or service, or several addresses such as "
                            "\"http://10.0.0.1:8080\"");

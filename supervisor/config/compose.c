@@ -32,7 +32,7 @@ static bool is_text(const struct toml_node *node, const char *text)
 /* Also what a variable stands for, which is text. */
 static bool whole_number(const struct toml_node *node, uint64_t *n)
 {
-    if (node->type == TOML_STRING)
+    if (node->type == TOML_STRING && node->written.ptr)
         return slice_to_u64(slice_trim(node->string), INT64_MAX, n);
     *n = node->type == TOML_INTEGER ? (uint64_t)node->integer : 0;
     return node->type == TOML_INTEGER && node->integer >= 0;
@@ -259,7 +259,7 @@ static int read_test(const struct reader *r, const struct setting *s,
     const struct toml_node *at = node == first ? first : cmd || shell ? first->next : first;
     const char **words = arena_alloc(r->arena, (count + 2) * sizeof(*words));
     size_t n = 0;
-    if (shell && (!at || at->next))
+    if (shell && node != first && (!at || at->next))
         return fail(r, s, node);
     for (; at; at = node == first ? NULL : at->next) {
         if (at->type != TOML_STRING)

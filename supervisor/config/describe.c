@@ -82,7 +82,7 @@ void config_describe(struct buf *out)
 
 static void add_number(struct buf *out, const struct setting *s, uint64_t n)
 {
-    if (s->type == SETTING_INT)
+    if (s->type == SETTING_INT || s->type == SETTING_SCALE)
         buf_addu(out, n);
     else if (s->type == SETTING_SIZE)
         value_add_size(out, n);

@@ -148,7 +148,7 @@ def test_the_port_of_old_is_where_it_listens(tmp_path: Path, source: str) -> Non
 
 @pytest.mark.parametrize("files, said", [
     ({"nodey.toml": '[workers.a]\ncommand = "x"\ninstances = "${N:-no}"\n'},
-     'nodey.toml:3:13: instances must be a whole number 1..1024, not "no", which '
+     'nodey.toml:3:13: instances must be a whole number 1..1024, or { min = 1, max = 8 }, not "no", which '
      '"${N:-no}" stands for'),
     ({"nodey.toml": '[workers.a]\ncommand = "${RUN_WHAT:?set RUN_WHAT}"\n'},
      "nodey.toml:2:11: the variable RUN_WHAT is not set: set RUN_WHAT"),
@@ -216,7 +216,7 @@ def test_help_tells_all_about_one_setting(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("words, said", [
-    (["port"], "port is called listen here:\n\n[server] listen\n"),
+    (["bind"], "bind is called listen here:\n\n[server] listen\n"),
     (["workers.replicas"], "replicas is called instances here:\n\n[workers.NAME] instances\n"),
     (["server.replicas"], None),
 ])

@@ -70,6 +70,7 @@ static void change(struct arena *a, const struct setting *s, void *section)
     case SETTING_LIST:
     case SETTING_ENV:
     case SETTING_COMMAND:
+    case SETTING_TEST:
         list->items = arena_alloc(a, 2 * sizeof(char *));
         list->items[0] = "A=another";
         list->items[1] = NULL;
@@ -81,7 +82,20 @@ static void change(struct arena *a, const struct setting *s, void *section)
     case SETTING_DURATION_US:
     case SETTING_SIZE:
     case SETTING_CHOICE:
+    case SETTING_SCALE:
+    case SETTING_PORT:
+    case SETTING_CPUS:
+    case SETTING_RESTART:
+    case SETTING_SIGNAL:
         *(unsigned char *)field ^= 1;
+        break;
+    case SETTING_DEPENDS:
+        *(struct dependency_list *)field =
+            (struct dependency_list){arena_alloc(a, sizeof(struct dependency)), 1};
+        **(struct dependency **)field = (struct dependency){.name = "another"};
+        break;
+    case SETTING_TABLE: /* the last setting in it */
+        change(a, &s->inner->rows[s->inner->count - 1], field);
         break;
     }
 }
@@ -102,13 +116,14 @@ static void equal_configurations_do_not_differ(void **state)
     assert_null(p->diff.restart.items[0]);
 }
 
-static void every_setting_of_a_worker_is_seen(void **state)
+static void see_every_setting(const struct section *section, bool is_service)
 {
-    for (size_t i = 0; i < section_worker.count; i++) {
+    for (size_t i = 0; i < section->count; i++) {
         void *fresh = NULL;
-        const struct setting *row = &section_worker.rows[i];
+        const struct setting *row = &section->rows[i];
         enter(&fresh);
         struct pair *p = fresh;
+        p->before.workers[1].is_service = p->after.workers[1].is_service = is_service;
         change(&p->arena, row, &p->after.workers[1]);
         if (diff(p) != 1)
             fail_msg("a changed %s is not seen", row->key);
@@ -118,16 +133,51 @@ static void every_setting_of_a_worker_is_seen(void **state)
         assert_false(p->diff.routes || p->diff.server);
         leave(&fresh);
     }
+}
+
+static void every_setting_of_a_worker_is_seen(void **state)
+{
     (void)state;
+    see_every_setting(&section_worker, false);
+}
+
+static void every_setting_of_a_service_is_seen(void **state)
+{
+    (void)state;
+    see_every_setting(&section_service, true);
+}
+
+static void dependencies_are_compared_by_what_they_say(void **state)
+{
+    struct pair *p = *state;
+    struct dependency one = {.name = "db", .required = true};
+    struct dependency same = {.name = arena_strdup(&p->arena, SLICE("db")), .required = true};
+    p->before.workers[0].depends_on = (struct dependency_list){&one, 1};
+    p->after.workers[0].depends_on = (struct dependency_list){&same, 1};
+    assert_int_equal(diff(p), 0);
+    same.condition = DEPENDENCY_COMPLETED;
+    assert_int_equal(diff(p), 1);
+    assert_int_equal(p->diff.workers[0].change, CHANGE_POOL);
+}
+
+static void a_worker_that_becomes_a_service_is_another_process(void **state)
+{
+    struct pair *p = *state;
+    p->after.workers[0].is_service = true;
+    assert_int_equal(diff(p), 1);
+    assert_int_equal(p->diff.workers[0].change, CHANGE_PROCESS);
 }
 
 /* What a process is started with, written down once more: the table must agree. */
 static void what_makes_the_process_renews_it(void **state)
 {
     static const char *const renewing[] = {
-        "script",       "command", "app",      "threads",       "file_roots",
-        "cwd",          "venv",    "env",      "env_clear",     "ready",
-        "max_requests", "ttl",     "max_line", "ping_interval", NULL};
+        "script",     "command",       "app",          "threads",
+        "file_roots", "cwd",           "venv",         "env",
+        "env_clear",  "ready",         "max_requests", "ttl",
+        "max_line",   "ping_interval", "user",         "group",
+        "pids",       "nofile",        "core",         "no_new_privileges",
+        NULL};
     (void)state;
     for (size_t i = 0; i < section_worker.count; i++) {
         bool wanted = false;
@@ -252,6 +302,9 @@ int main(void)
     const struct CMUnitTest tests[] = {
         WITH_PAIR(equal_configurations_do_not_differ),
         cmocka_unit_test(every_setting_of_a_worker_is_seen),
+        cmocka_unit_test(every_setting_of_a_service_is_seen),
+        WITH_PAIR(dependencies_are_compared_by_what_they_say),
+        WITH_PAIR(a_worker_that_becomes_a_service_is_another_process),
         cmocka_unit_test(what_makes_the_process_renews_it),
         WITH_PAIR(the_greatest_of_several_changes_counts),
         WITH_PAIR(lists_are_compared_by_what_is_in_them),

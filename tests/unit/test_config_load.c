@@ -76,7 +76,8 @@ static void a_whole_configuration_is_understood(void **state)
     struct err err;
     folder_put("workers/fib.py", NODEY);
     struct config *c = load(whole, &err);
-    assert_non_null(c);
+    if (!c)
+        fail_msg("%s", err.text);
     assert_string_equal(c->file, "nodey.toml");
     assert_path(c->dir, state, "");
     assert_string_equal(c->server.listen, "0.0.0.0:80");
@@ -230,7 +231,8 @@ static void mistakes_are_told_with_their_place(void **state)
          "nodey.toml:3:3: unknown key \"instnces\" in [workers.fib]; did you mean "
          "\"instances\"?"},
         {"[workers.fib]\ninstances = \"two\"\n",
-         "nodey.toml:2:13: instances must be a whole number 1..1024, not the string \"two\""},
+         "nodey.toml:2:13: instances must be a whole number 1..1024, or { min = 1, max = 8 }, "
+         "not the string \"two\""},
         {"[workers.fib]\ntimeout = 30\n",
          "nodey.toml:2:11: timeout needs a unit: write \"30s\" or \"30ms\", not the number 30"},
         {"[workers.fib]\nmax_line = \"1K\"\n",
@@ -335,9 +337,9 @@ static void mistakes_are_told_with_their_place(void **state)
          "nodey.toml:3:16: ping_timeout must not exceed ping_kill"},
 
         {"[workers.fib]\ncommand = \"x\"\n[[routes]]\npath = \"/fib\"\nto = \"fob\"\n",
-         "nodey.toml:5:6: to names no worker \"fob\"; did you mean \"fib\"?"},
+         "nodey.toml:5:6: to names no worker or service \"fob\"; did you mean \"fib\"?"},
         {"[workers.fib]\ncommand = \"x\"\n[[routes]]\npath = \"/fib\"\nto = \"api:Token\"\n",
-         "nodey.toml:5:6: to names no worker \"api\""},
+         "nodey.toml:5:6: to names no worker or service \"api\""},
         {"[workers.fib]\ncommand = \"x\"\n[[routes]]\npath = \"/fib\"\nto = \"fib:\"\n",
          "nodey.toml:5:6: to \"fib:\": the token after \":\" must have 1 to 128 bytes"},
         {"[workers.fib]\ncommand = \"x\"\n[[routes]]\nto = \"fib\"\n",
@@ -633,12 +635,13 @@ static void variables_stand_for_values_of_every_type(void **state)
         has_note(c, "nodey.toml:11:15: the variable CT_GONE is not set, and empty here"));
     config_release(c);
     assert_fails("[workers.w]\ncommand = \"x\"\ninstances = \"${CT_T}\"\n",
-                 "nodey.toml:3:13: instances must be a whole number 1..1024, not \"1m\", which "
+                 "nodey.toml:3:13: instances must be a whole number 1..1024, or { min = 1, max "
+                 "= 8 }, not \"1m\", which "
                  "\"${CT_T}\" stands for");
-    assert_fails(
-        "[workers.w]\ncommand = \"x\"\ninstances = \"${CT_M:-2000}\"\n",
-        "nodey.toml:3:13: instances must be a whole number 1..1024, not \"2000\", which "
-        "\"${CT_M:-2000}\" stands for");
+    assert_fails("[workers.w]\ncommand = \"x\"\ninstances = \"${CT_M:-2000}\"\n",
+                 "nodey.toml:3:13: instances must be a whole number 1..1024, or { min = 1, max "
+                 "= 8 }, not \"2000\", which "
+                 "\"${CT_M:-2000}\" stands for");
     assert_fails("[workers.w]\ncommand = \"x\"\ntimeout = \"$CT_N\"\n",
                  "nodey.toml:3:11: timeout needs a unit: write \"4s\" or \"4ms\", not \"4\", "
                  "which \"$CT_N\" stands for");
@@ -648,9 +651,9 @@ static void variables_stand_for_values_of_every_type(void **state)
     assert_fails("[workers.w]\ncommand = \"${CT_GONE:?say what runs}\"\n",
                  "nodey.toml:2:11: the variable CT_GONE is not set: say what runs");
     /* Only what a variable made may be a number in quotes. */
-    assert_fails(
-        "[workers.w]\ncommand = \"x\"\ninstances = \"2\"\n",
-        "nodey.toml:3:13: instances must be a whole number 1..1024, not the string \"2\"");
+    assert_fails("[workers.w]\ncommand = \"x\"\ninstances = \"2\"\n",
+                 "nodey.toml:3:13: instances must be a whole number 1..1024, or { min = 1, max "
+                 "= 8 }, not the string \"2\"");
     unsetenv("CT_N");
     unsetenv("CT_T");
     unsetenv("CT_YES");
@@ -922,7 +925,7 @@ static void the_number_of_workers_and_routes_is_bounded(void **state)
     assert_non_null(strstr(err.text, ": more than 4096 routes"));
     b.len = workers;
     buf_adds(&b, "[workers.more]\ncommand = \"x\"\n");
-    assert_fails(buf_cstr(&b), "nodey.toml:1:2: more than 1024 workers");
+    assert_fails(buf_cstr(&b), "nodey.toml:1:1: more than 1024 workers and services");
     buf_deinit(&b);
 }
 

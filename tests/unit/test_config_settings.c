@@ -91,14 +91,16 @@ static void a_route_asks_for_nothing_by_itself(void **state)
     memset(&route, 0xee, sizeof(route));
     fill(&a, &section_route, &route);
     assert_null(route.path);
-    assert_null(route.to);
+    assert_int_equal(route.targets.count, 0);
+    assert_string_equal(route.policy, "least_conn");
+    assert_int_equal(route.retries, 1);
     assert_null(route.methods.items[0]);
     assert_int_equal(route.timeout, 0);
     arena_deinit(&a);
 }
 
-static const struct section *const sections[] = {&section_server, &section_worker,
-                                                 &section_route};
+static const struct section *const sections[] = {
+    &section_server, &section_worker, &section_service, &section_healthcheck, &section_route};
 
 static void every_row_is_whole(void **state)
 {
@@ -188,16 +190,14 @@ static void assert_described(const char *key, const char *text)
 
 static void one_setting_is_told_whole(void **state)
 {
-    static const char *const same[] = {"instances",
-                                       "workers.instances",
-                                       "workers.fib.instances",
-                                       "[workers.fib] instances",
-                                       "[workers.NAME]instances",
+    static const char *const same[] = {"workers.instances", "workers.fib.instances",
+                                       "[workers.fib] instances", "[workers.NAME]instances",
                                        "defaults.instances"};
     (void)state;
     for (size_t i = 0; i < ARRAY_LEN(same); i++)
-        assert_described(same[i], "[workers.NAME] instances\n\n  processes to run\n\n"
-                                  "  type     integer: 1 to 1024\n"
+        assert_described(same[i], "[workers.NAME] instances\n\n  processes to run; { min = 1, "
+                                  "max = 8 }: as many of them as the load needs\n\n"
+                                  "  type     integer: 1 to 1024, or { min, max }\n"
                                   "  default  (CPUs, 2 to 8)\n"
                                   "  example  instances = 4\n"
                                   "  change   is applied by a reload\n");
@@ -208,7 +208,7 @@ static void one_setting_is_told_whole(void **state)
                      "  example  listen = \"0.0.0.0:80\"\n"
                      "  change   needs a restart of nodey\n");
     assert_described(
-        "env_clear",
+        "workers.env_clear",
         "[workers.NAME] env_clear\n\n  start with no environment but env, env_file "
         "and what nodey adds: nothing inherited, nothing of .env\n\n"
         "  type     bool: true, false\n  default  false\n"
@@ -278,11 +278,11 @@ static void markdown_has_a_row_for_every_setting(void **state)
 static void the_description_is_aligned(void **state)
 {
     static const char *const lines[] = {
-        "\n  max_head           size      32K                ",
-        "\n  log_level          choice    info               ",
-        "\n  instances          integer   (CPUs, 2 to 8)     ",
-        "\n  stop_grace_period  duration  10s                ",
-        "\n  path               string    (required)         ",
+        "\n  max_head            size      32K                  ",
+        "\n  log_level           choice    info                 ",
+        "\n  instances           integer   (CPUs, 2 to 8)       ",
+        "\n  stop_grace_period   duration  10s                  ",
+        "\n  path                string    (required)           ",
         ": \"debug\", \"info\", \"warn\", \"error\"\n",
         " (a change needs a restart)\n",
     };
