@@ -47,7 +47,7 @@ LLHTTP_SOURCE  ?= /usr/share/llhttp
 SYSTEM   = $(patsubst -I%,-isystem %,$(shell pkg-config --cflags libuv jansson 2>/dev/null)) \
            -isystem $(LLHTTP_INCLUDE) -isystem $(LLHTTP_INCLUDE)/llhttp
 LIBS     = $(shell pkg-config --static --libs libuv-static) -l:libjansson.a -l:libz.a \
-           -l:libbrotlienc.a -l:libbrotlicommon.a -l:libzstd.a -lm
+           -l:libbrotlienc.a -l:libbrotlicommon.a -l:libzstd.a -l:libyaml.a -lm
 COMMON   = $(MODE_$(MODE)) -D_GNU_SOURCE -DNODEY_VERSION='"$(VERSION)"' -fno-common -MMD -MP
 COMPILE  = $(CC) -std=gnu17 $(COMMON) $(INCLUDES) $(SYSTEM) $(CFLAGS)
 COMPILEX = $(CXX) -std=gnu++17 -fno-exceptions -fno-rtti $(COMMON) $(INCLUDES) $(SYSTEM) $(CXXFLAGS)
@@ -77,8 +77,16 @@ endif
 up: deps build/nodey ## install what is missing, build, and serve nodey.toml (ARGS="--listen 8080")
 	$(Q)exec build/nodey up $(ARGS)
 
-install: build/nodey ## copy the one binary to $(DESTDIR)$(PREFIX)/bin
+SHARE    = $(DESTDIR)$(PREFIX)/share
+install: build/nodey ## copy the one binary to $(DESTDIR)$(PREFIX)/bin, its manual and completion to share
 	$(Q)install -D -m 755 $< $(DESTDIR)$(PREFIX)/bin/nodey
+	$(Q)install -d $(SHARE)/man/man1 $(SHARE)/man/man5 $(SHARE)/bash-completion/completions \
+	    $(SHARE)/zsh/site-functions $(SHARE)/fish/vendor_completions.d
+	$(Q)$< man >$(SHARE)/man/man1/nodey.1
+	$(Q)$< man nodey.toml >$(SHARE)/man/man5/nodey.toml.5
+	$(Q)$< completion bash >$(SHARE)/bash-completion/completions/nodey
+	$(Q)$< completion zsh >$(SHARE)/zsh/site-functions/_nodey
+	$(Q)$< completion fish >$(SHARE)/fish/vendor_completions.d/nodey.fish
 
 clean: ## remove everything that was built
 	$(Q)rm -rf build
@@ -157,7 +165,7 @@ INSTALL := $(if $(filter up,$(GOALS)),deps) $(if $(filter lint,$(GOALS)),deps-li
 $(B)/.libraries: | $(INSTALL)
 	@mkdir -p $(@D)
 	@pkg-config --exists libuv-static jansson 2>/dev/null && test -f $(LLHTTP_SOURCE)/llhttp.c && \
-	printf '#include <%s>\n' uv.h jansson.h llhttp.h toml++/toml.h zlib.h brotli/encode.h zstd.h | \
+	printf '#include <%s>\n' uv.h jansson.h llhttp.h toml++/toml.h zlib.h brotli/encode.h zstd.h yaml.h | \
 	$(CXX) -x c++ -std=gnu++17 -fsyntax-only $(SYSTEM) - 2>/dev/null || \
 	{ echo 'A library that nodey is built from is missing. run: make deps' >&2; exit 1; }
 	@touch $@

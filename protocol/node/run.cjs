@@ -154,6 +154,7 @@ function refuseCluster(source) {
 }
 
 if (isWorker()) {
+    process.debugPort = 0; // a debugger that SIGUSR1 starts takes a free one: see lib/stdio.cjs
     const source = readScript();
     takeStdout(source);
     hushTypeless();

@@ -3,16 +3,24 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
 #include "app/banner.h"
+#include "app/confined.h"
 #include "app/control.h"
 #include "app/datadir.h"
+#include "app/discreet.h"
 #include "app/environment.h"
 #include "app/errorpage.h"
 #include "app/gateway.h"
+#include "app/incidents.h"
 #include "app/keeper.h"
+#include "app/logbook.h"
+#include "app/notify.h"
+#include "app/passed.h"
+#include "app/probe.h"
 #include "app/reload.h"
 #include "app/sdk.h"
 #include "app/tail.h"
@@ -41,14 +49,22 @@ struct app {
     char **bare_env;
     struct pool_observer observer;
     struct pools pools;
+    struct probes probes;
+    struct confined confined;
     struct routes routes;
     struct access access;
     struct gateway gateway;
+    struct logbook logbook;
     struct tails tails; /* what workers said last, in development */
+    struct incidents incidents;
     struct errorpage errors;
     struct http_server *server;
     struct reload reload;
     struct control control;
+    struct notify notify;
+    struct discreet discreet;
+    int passed; /* a listening socket from a service manager, or -1 */
+    struct state state;
     struct sig term;
     struct sig interrupt;
     struct timer limit;
@@ -56,6 +72,7 @@ struct app {
     uint64_t asked_ms;   /* when the first signal to stop came */
     uint64_t push_at_ms; /* when workers are told to stop, whatever is open */
     uint64_t stop_at_ms; /* when everything must have ended */
+    uint64_t stop_ms;    /* time for that instead of shutdown_timeout; 0 = that */
     bool listening;
     bool stopping;
     int exit_code;
@@ -129,6 +146,7 @@ static void stop_pools(struct app *app)
     uint64_t now = loop_now(&app->loop);
     uint64_t left = app->stop_at_ms > now ? app->stop_at_ms - now : 0;
     timer_start(&app->loop, &app->limit, left, on_limit);
+    proxy_let_go(&app->gateway.proxy);
     pools_stop(&app->pools, left / 2);
 }
 
@@ -154,8 +172,9 @@ static void on_http_drained(void *arg)
 
 static void stop(struct app *app)
 {
+    notify_stopping(&app->notify);
     reload_stop(&app->reload);
-    uint64_t all = app->config->server.shutdown_timeout;
+    uint64_t all = app->stop_ms ? app->stop_ms : app->config->server.shutdown_timeout;
     app->stopping = true;
     app->stop_at_ms = loop_now(&app->loop) + (all > KILL_RESERVE ? all - KILL_RESERVE : 0);
     app->push_at_ms = loop_now(&app->loop) + all * HTTP_SHARE / 100;
@@ -196,30 +215,43 @@ static void on_stopped(struct pool_observer *observer)
     timer_stop(&app->loop, &app->limit);
     timer_stop(&app->loop, &app->patience);
     http_server_free(app->server);
+    proxy_close(&app->gateway.proxy);
     app->server = NULL;
     control_close(&app->control);
+    notify_deinit(&app->notify);
     sig_stop(&app->term);
     sig_stop(&app->interrupt);
     reload_end(&app->reload);
     orphans_release(&app->loop);
+    logbook_close(&app->logbook);
     sink_detach(&app->err); /* the loop ends when nothing is left in it */
     sink_detach(&app->out);
 }
 
 /* ------------------------------------------------------------------ observer */
 
+static void tell_manager(struct app *app)
+{
+    const char *url = app->server ? http_server_url(app->server, 0) : NULL;
+    notify_programs(&app->notify, &app->pools, url);
+}
+
 static void on_tell(struct pool_observer *observer, const struct pool *pool,
                     const struct worker *w, enum log_level level, const char *sentence)
 {
     struct app *app = container_of(observer, struct app, observer);
+    sentence = discreet_sentence(&app->discreet, sentence);
     log_line(level, w ? w->name : pool->config->name, "%s", sentence);
+    control_told(&app->control, pool, level, sentence);
     tails_told(&app->tails, pool, w, level, sentence);
 }
 
 static void on_wrote(struct pool_observer *observer, const struct worker_line *line)
 {
     struct app *app = container_of(observer, struct app, observer);
+    struct worker_line shown = discreet_line(&app->discreet, line);
     struct call_about about;
+    line = &shown;
     bool repeats = tails_repeats(&app->tails, line);
     tails_wrote(&app->tails, line);
     if (repeats)
@@ -231,9 +263,17 @@ static void on_wrote(struct pool_observer *observer, const struct worker_line *l
         .stream = line->stream,
         .text = line->text,
         .fields = line->fields,
+        .cut = line->cut,
         .request = slice_of(about.what),
         .request_id = about.request_id,
     });
+}
+
+static void on_ended(struct pool_observer *observer, struct pool *pool, struct worker *w,
+                     const char *how)
+{
+    (void)pool;
+    incidents_ended(&container_of(observer, struct app, observer)->incidents, w, how);
 }
 
 static void on_ready(struct pool_observer *observer, struct pool *pool, struct worker *w)
@@ -245,11 +285,14 @@ static void on_ready(struct pool_observer *observer, struct pool *pool, struct w
         cached_purge_pool(&app->gateway.cached, pool);
     }
     tails_ready(&app->tails, pool);
+    incidents_ready(&app->incidents, w);
+    proxy_wake(&app->gateway.proxy);
     routes_rebuild(&app->routes);
     if (is_new && app->listening)
         banner_tell_ready(app->config, pool);
     if (!app->stopping)
         live_pool_ready(&app->reload.live, pool);
+    tell_manager(app);
 }
 
 static void on_failed(struct pool_observer *observer, struct pool *pool, struct worker *w)
@@ -260,6 +303,23 @@ static void on_failed(struct pool_observer *observer, struct pool *pool, struct 
     sdk_link_modules(&app->sdk, app->config); /* what it did not find may have been nodey */
     if (!app->stopping)
         live_pool_failed(&app->reload.live);
+    tell_manager(app);
+}
+
+/* Whose end nodey's is to be has ended for good. */
+static void on_changed(struct pool_observer *observer, struct pool *pool)
+{
+    struct app *app = container_of(observer, struct app, observer);
+    const char *name = app->options->exit_code_from;
+    proxy_wake(&app->gateway.proxy);
+    tell_manager(app);
+    if (!name || app->stopping || pool->rest != POOL_ENDED ||
+        strcmp(name, pool->config->name) != 0)
+        return;
+    const struct proc_exit *end = &pool->last_exit;
+    log_line(LOG_INFO, who, "%s has ended, and nodey with it", name);
+    app->exit_code = end->signal ? EXIT_KILLED + end->signal : (int)(end->code & 0xff);
+    stop(app);
 }
 
 static void open_port(struct app *app)
@@ -268,13 +328,19 @@ static void open_port(struct app *app)
     const char *given = app->options->listen;
     const char *address = given ? given : app->config->server.listen;
     app->listening = true;
-    if (http_server_listen(app->server, address, &err)) {
+    int passed = app->passed;
+    app->passed = -1;
+    int rc = passed >= 0 ? http_server_take(app->server, passed, &err)
+                         : http_server_listen(app->server, address, &err);
+    if (rc) {
         banner_no_port(address, &err);
         app->exit_code = 1;
         stop(app);
         return;
     }
     banner_show(app->config, &app->pools, http_server_url(app->server, 0), app->watching);
+    notify_ready(&app->notify);
+    tell_manager(app);
 }
 
 /* Who does not start is reported, and the others are served. */
@@ -291,9 +357,24 @@ static void on_settled(struct pool_observer *observer, struct pool *pool)
 static void on_applied(void *arg)
 {
     struct app *app = arg;
+    discreet_learn(&app->discreet, app->config);
     set_up_log(app);
+    logbook_configure(&app->logbook, &app->config->server);
+    if (!app->options->private_socket)
+        incidents_configure(&app->incidents, app->config->server.incidents,
+                            app->config->server.secrets.items);
     app->access.kind = access_kind(app->config->server.access_log, app->dev);
     gateway_access_changed(&app->gateway);
+    confined_tell(&app->confined, &app->pools);
+}
+
+static void on_loading(void *arg, bool begins)
+{
+    struct app *app = arg;
+    if (begins)
+        notify_reloading(&app->notify);
+    else
+        notify_reloaded(&app->notify);
 }
 
 static void start_reload(struct app *app)
@@ -310,6 +391,7 @@ static void start_reload(struct app *app)
                      .server = app->server,
                      .at_terminal = isatty(STDERR_FILENO),
                      .applied = on_applied,
+                     .loading = on_loading,
                      .arg = app,
                  });
 }
@@ -328,6 +410,16 @@ static const char *url_of(void *arg, size_t n)
     return app->server ? http_server_url(app->server, n) : NULL;
 }
 
+static void on_down(void *arg, uint64_t limit_ms)
+{
+    struct app *app = arg;
+    if (app->stopping)
+        return;
+    log_line(LOG_INFO, who, "shutting down: a person said so");
+    app->stop_ms = limit_ms;
+    stop(app);
+}
+
 /* Without it programs are served all the same; but a run for one command needs it. */
 static void open_control(struct app *app)
 {
@@ -337,7 +429,10 @@ static void open_control(struct app *app)
     control_init(&app->control, &app->loop,
                  &(struct control_host){.pools = &app->pools,
                                         .gateway = &app->gateway,
+                                        .state = private ? NULL : &app->state,
+                                        .secrets = &app->discreet.secrets,
                                         .reload = private ? NULL : on_reload,
+                                        .down = private ? NULL : on_down,
                                         .url = url_of,
                                         .arg = app,
                                         .is_private = private != NULL});
@@ -358,6 +453,8 @@ static const struct pool_observer observer = {
     .ready = on_ready,
     .failed = on_failed,
     .settled = on_settled,
+    .ended = on_ended,
+    .changed = on_changed,
     .stopped = on_stopped,
 };
 
@@ -365,6 +462,37 @@ static void make_server(struct app *app)
 {
     struct http_options options = reload_http_options(app->config, &app->gateway.handler);
     app->server = http_server_new(&app->loop, &options);
+}
+
+static struct string_list list_of(const char *const *words)
+{
+    struct string_list list = {.items = (const char **)words};
+    while (words && words[list.count])
+        list.count++;
+    return list;
+}
+
+static bool is_named(const struct app *app, const char *name)
+{
+    for (const char *const *at = app->options->only; at && *at; at++)
+        if (strcmp(*at, name) == 0)
+            return true;
+    return false;
+}
+
+/* What a person stopped in an earlier run, and does not name now, stays so. */
+static void hold_stopped(struct app *app)
+{
+    if (app->options->private_socket)
+        return;
+    state_open(&app->state, app->config->server.data_dir);
+    list_each (at, &app->pools.list) {
+        struct pool *pool = container_of(at, struct pool, node);
+        const char *name = pool->config->name;
+        bool stays = pool->config->restart.when == RESTART_UNLESS_STOPPED;
+        if (stays && state_is_stopped(&app->state, name) && !is_named(app, name))
+            pool_hold(pool, "it was stopped in an earlier run");
+    }
 }
 
 static void make_pools(struct app *app)
@@ -376,6 +504,11 @@ static void make_pools(struct app *app)
     app->pools.watching = app->watching;
     app->pools.server = "nodey/" NODEY_VERSION;
     app->pools.dev = app->dev;
+    probes_init(&app->probes, &app->loop);
+    app->pools.prober = &app->probes.prober;
+    app->pools.cgroups = &app->confined.cgroups;
+    app->pools.profiles = list_of(app->options->profiles);
+    app->pools.only = list_of(app->options->only);
     for (size_t i = 0; i < app->config->worker_count; i++)
         pool_new(&app->pools, &app->config->workers[i]);
 }
@@ -388,13 +521,26 @@ static void on_patience(struct timer *timer)
         return;
     list_each (at, &app->pools.list) {
         const struct pool *pool = container_of(at, struct pool, node);
-        if (!pool->settled)
+        if (!pool->settled && pool->rest == POOL_WAITS)
+            log_line(LOG_INFO, who, "the port opens when %s runs, which waits for %s",
+                     pool->config->name, pool->waits_for);
+        else if (!pool->settled)
             log_line(LOG_INFO, who,
                      "the port opens when %s is ready, or has not become so in %llu s",
                      pool->config->name,
                      (unsigned long long)pool->config->start_timeout / 1000);
     }
     timer_start(&app->loop, &app->patience, PATIENCE_MS, on_patience);
+}
+
+/* A run for one command leaves none: its log says all of it. */
+static void make_incidents(struct app *app)
+{
+    const struct server_config *server = &app->config->server;
+    incidents_init(&app->incidents, &app->pools, server->data_dir,
+                   app->options->private_socket ? 0 : server->incidents,
+                   &(struct incident_secrets){.values = &app->discreet.secrets,
+                                              .names = server->secrets.items});
 }
 
 static void make_errors(struct app *app)
@@ -408,15 +554,17 @@ static void make_errors(struct app *app)
         .tails = &app->tails,
         .sdk_python = app->sdk.python,
         .sdk_node = app->sdk.node,
+        .secrets = &app->discreet.secrets,
     };
     app->gateway.errors = &app->errors;
 }
 
 static void start_pools(struct app *app)
 {
+    confined_tell(&app->confined, &app->pools);
     timer_start(&app->loop, &app->patience, PATIENCE_MS, on_patience);
-    list_each (at, &app->pools.list)
-        pool_start(container_of(at, struct pool, node));
+    hold_stopped(app);
+    pools_start(&app->pools);
     if (app->config->empty)
         log_line(LOG_INFO, who, "%s", app->config->empty);
     if (app->config->empty || !app->config->worker_count)
@@ -428,10 +576,13 @@ static void start(struct app *app)
     const struct config *config = app->config;
     sink_attach(&app->err, &app->loop);
     sink_attach(&app->out, &app->loop);
+    if (!app->options->private_socket) /* the nodey that is up keeps its own */
+        logbook_open(&app->logbook, &app->loop, &app->config->server);
     loop_set_spin(&app->loop, config->server.spin);
     orphans_adopt(&app->loop);
     make_pools(app);
-    routes_init(&app->routes, config, &app->pools);
+    make_incidents(app);
+    routes_init(&app->routes, app->config, &app->pools);
     app->access = (struct access){.kind = access_kind(config->server.access_log, app->dev),
                                   .sink = &app->out};
     gateway_init(&app->gateway, &app->loop, &app->routes, &app->access);
@@ -441,6 +592,8 @@ static void start(struct app *app)
     app->listening = app->options->private_socket != NULL;       /* such a run opens no port */
     IGNORE(sig_start(&app->term, &app->loop, SIGTERM, on_term)); /* then it ends at once */
     IGNORE(sig_start(&app->interrupt, &app->loop, SIGINT, on_interrupt));
+    notify_start(&app->notify, &app->loop);
+    tell_manager(app);
     start_pools(app);
     open_control(app);
 }
@@ -474,6 +627,7 @@ static int prepare(struct app *app)
     sdk_link_modules(&app->sdk, app->config);
     raise_descriptor_limit();
     environment_new_run(run, sizeof(run));
+    confined_open(&app->confined, app->config, app->options->private_socket != NULL);
     keeper_start(run);
     app->env = environment_new(&app->sdk, run);
     app->bare_env = environment_new_bare(&app->sdk, run);
@@ -489,7 +643,11 @@ static void release(struct app *app)
     errorpage_deinit(&app->errors);
     tails_deinit(&app->tails);
     routes_deinit(&app->routes);
+    incidents_deinit(&app->incidents);
     pools_deinit(&app->pools);
+    confined_close(&app->confined);
+    logbook_deinit(&app->logbook);
+    state_close(&app->state);
     if (loop_deinit(&app->loop))
         log_line(LOG_DEBUG, who, "a handle was left open");
 }
@@ -510,6 +668,10 @@ int app_run(struct config *config, const struct app_options *options)
     app->dev = decide(options->dev, options->no_dev, server->dev, isatty(STDERR_FILENO));
     app->watching = decide(options->watch, options->no_watch, server->watch, app->dev);
     open_log(app);
+    notify_init(&app->notify);
+    const char *address = options->listen ? options->listen : server->listen;
+    app->passed = options->private_socket ? -1 : passed_take(address);
+    discreet_learn(&app->discreet, config);
     app->exit_code = prepare(app);
     if (app->exit_code == 0) {
         start(app);
@@ -519,6 +681,8 @@ int app_run(struct config *config, const struct app_options *options)
     sink_detach(&app->err);
     sink_detach(&app->out);
     int rc = app->exit_code;
+    notify_deinit(&app->notify);
+    discreet_deinit(&app->discreet);
     environment_free(app->env);
     environment_free(app->bare_env);
     sdk_deinit(&app->sdk);

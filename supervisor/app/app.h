@@ -14,6 +14,9 @@ struct app_options {
     const char *listen; /* instead of the configured address; may be NULL */
     bool dev, no_dev;   /* --dev, --no-dev: instead of what is configured */
     bool watch, no_watch;
+    const char *const *profiles; /* asked for by --profile; NULL-terminated, or NULL */
+    const char *const *only;     /* run these and what they need; NULL-terminated, or NULL */
+    const char *exit_code_from;  /* ends with this program, and as it did; or NULL */
 
     /*
      * A run for one command, beside a nodey that may be up: no port, no lock on the

@@ -101,7 +101,21 @@ static void on_write(struct call *call, const struct worker *w, uint64_t id, uin
                                              .args = a->question.args});
 }
 
-static const struct call_ops asking_ops = {.write = on_write, .done = on_done};
+static void on_describe(const struct call *call, struct call_about *about)
+{
+    const struct asking *a = container_of(call, struct asking, call);
+    snprintf(about->what, sizeof(about->what), "ask %s", a->question.token);
+}
+
+static void on_identify(const struct call *call, struct call_identity *id)
+{
+    const struct asking *a = container_of(call, struct asking, call);
+    *id = (struct call_identity){
+        .method = SLICE("ask"), .path = slice_of(a->question.token), .body = a->question.args};
+}
+
+static const struct call_ops asking_ops = {
+    .write = on_write, .done = on_done, .describe = on_describe, .identify = on_identify};
 
 /* ------------------------------------------------------------------- the start */
 

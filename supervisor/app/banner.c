@@ -1,6 +1,7 @@
 #include "app/banner.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "app/holder.h"
@@ -81,6 +82,41 @@ static struct slice why_down(const struct pool *pool)
     return why;
 }
 
+/* Why it does not run, though nothing is wrong. */
+static void add_rest(struct buf *out, const struct pool *pool)
+{
+    switch (pool->rest) {
+    case POOL_WAITS:
+        buf_addf(out, "waits for %s", pool->waits_for);
+        break;
+    case POOL_HELD:
+        buf_adds(out, "stopped");
+        break;
+    case POOL_ENDED:
+        buf_adds(out, pool->ended_well ? "completed" : RED "has ended" RESET);
+        break;
+    case POOL_DORMANT:
+        buf_adds(out, DIM "not asked for" RESET);
+        break;
+    case POOL_RUNS:
+        break;
+    }
+}
+
+/* Where a service is found: by its routes, and at its own port. */
+static void add_place(struct buf *out, const struct listed *routes, size_t count,
+                      const struct pool *pool)
+{
+    char text[40] = "";
+    struct listed port = {.path = slice_of(text)};
+    if (!count && pool->config->port == PORT_AUTO)
+        port.path = SLICE("a free port");
+    else if (!count && pool->config->port)
+        port.path.len = (size_t)snprintf(text, sizeof(text), "port %llu",
+                                         (unsigned long long)pool->config->port);
+    add_routes(out, count ? routes : &port, count ? count : 1);
+}
+
 static void add_worker(struct buf *out, const struct config *config, const struct pools *pools,
                        const struct pool *pool, size_t width)
 {
@@ -92,12 +128,14 @@ static void add_worker(struct buf *out, const struct config *config, const struc
     add_safe(out, slice_of(name));
     pad(out, from, width);
     buf_adds(out, "  ");
-    if (!pool_declaration(pool) && pool->trouble[0]) {
+    if (pool->rest != POOL_RUNS) {
+        add_rest(out, pool);
+    } else if (!pool_declaration(pool) && pool->trouble[0]) {
         buf_adds(out, RED "does not start" RESET ": ");
         add_safe(out, why_down(pool));
     } else {
-        add_routes(out, routes,
-                   listing_routes(config, pools, name, &arena, routes, ROUTES_READ));
+        add_place(out, routes, listing_routes(config, pools, name, &arena, routes, ROUTES_READ),
+                  pool);
         buf_adds(out, "  " DIM);
         add_safe(out, program_of(config, pool->config));
         buf_adds(out, RESET);
@@ -203,11 +241,11 @@ void banner_tell_ready(const struct config *config, const struct pool *pool)
     struct buf out = {0};
     struct listed routes[ROUTES_READ];
     const char *name = pool->config->name;
-    add_routes(&out, routes,
-               listing_routes(config, pool->pools, name, &arena, routes, ROUTES_READ));
+    add_place(&out, routes,
+              listing_routes(config, pool->pools, name, &arena, routes, ROUTES_READ), pool);
     while (out.len && out.ptr[out.len - 1] == ' ') /* a column's */
         out.len--;
-    log_line(LOG_INFO, name, "ready: %s", buf_cstr(&out));
+    log_line(LOG_INFO, name, out.len ? "ready: %s" : "ready", buf_cstr(&out));
     buf_deinit(&out);
     arena_deinit(&arena);
 }

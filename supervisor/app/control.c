@@ -8,8 +8,12 @@
 #include <unistd.h>
 
 #include "app/asking.h"
+#include "app/control_act.h"
+#include "app/control_incidents.h"
+#include "app/control_reply.h"
 #include "app/control_state.h"
 #include "http/path.h"
+#include "pool/limits.h"
 
 enum {
     CONNECTIONS_MAX = 64,
@@ -20,64 +24,51 @@ enum {
     TIMEOUT_MAX_MS = 24 * 60 * 60 * 1000,
 };
 
-/* ------------------------------------------------------------------- answering */
-
-/* Problems as the port answers them, with the protocol's code and data beside it. */
-static void refuse(struct exchange *x, unsigned status, const char *code, struct slice detail,
-                   struct slice data)
-{
-    struct buf body = {0};
-    struct err err;
-    buf_addf(&body, "{\"type\":\"about:blank\",\"status\":%u,\"title\":", status);
-    json_write(&body, http_reason(status));
-    buf_adds(&body, ",\"code\":");
-    json_write(&body, slice_of(code));
-    buf_adds(&body, ",\"detail\":");
-    json_write(&body, detail);
-    if (data.len) {
-        buf_adds(&body, ",\"data\":");
-        buf_add(&body, data);
-    }
-    buf_adds(&body, "}\n");
-    struct http_answer answer = {.status = status,
-                                 .content_type = SLICE("application/problem+json"),
-                                 .body = buf_slice(&body)};
-    if (!exchange_respond(x, &answer, &err))
-        exchange_fail(x, &(struct http_problem){.status = 500, .detail = slice_of(err.text)});
-    buf_deinit(&body);
-}
-
-static void answer_json(struct exchange *x, struct slice json)
-{
-    struct err err;
-    struct http_answer answer = {
-        .status = 200, .content_type = SLICE("application/json"), .body = json};
-    IGNORE(!exchange_respond(x, &answer, &err)); /* 200 without fields can be sent */
-}
-
-static struct slice field_of(const struct http_request *req, const char *name)
-{
-    for (size_t i = 0; i < req->header_count; i++)
-        if (slice_is(req->headers[i].name, name))
-            return req->headers[i].value;
-    return (struct slice){0};
-}
-
 /* ------------------------------------------------------------------------- state */
 
 static void show_self(struct control *c, struct exchange *x)
 {
     struct buf out = {0};
     control_write_self(&c->host, &out);
-    answer_json(x, buf_slice(&out));
+    control_answer(x, buf_slice(&out));
     buf_deinit(&out);
 }
 
-static void show_workers(struct control *c, struct exchange *x)
+static bool wants_usage(struct exchange *x)
+{
+    struct slice value;
+    return control_parameter(exchange_request(x), "usage", &value) && slice_is(value, "1");
+}
+
+static void show_programs(struct control *c, struct exchange *x)
 {
     struct buf out = {0};
-    control_write_workers(&c->host, &out);
-    answer_json(x, buf_slice(&out));
+    control_write_programs(&c->host, wants_usage(x) ? CONTROL_USAGE : CONTROL_BRIEF, &out);
+    control_answer(x, buf_slice(&out));
+    buf_deinit(&out);
+}
+
+/* What follows "/v1/programs/": NAME, or NAME/VERB. */
+static void serve_program(struct control *c, struct exchange *x, struct slice rest)
+{
+    const char *slash = memchr(rest.ptr, '/', rest.len);
+    struct slice name = {rest.ptr, slash ? (size_t)(slash - rest.ptr) : rest.len};
+    struct pool *pool = control_find(c, x, name);
+    if (!pool)
+        return;
+    if (slash) {
+        control_act(c, x, pool, slice_from(rest, name.len + 1));
+        return;
+    }
+    if (!slice_is(exchange_request(x)->method, "GET")) {
+        control_refuse_method(x, "GET");
+        return;
+    }
+    struct buf out = {0};
+    limits_measure(pool);
+    control_write_program(&c->host, pool, CONTROL_ABOUT, &out);
+    buf_addc(&out, '\n');
+    control_answer(x, buf_slice(&out));
     buf_deinit(&out);
 }
 
@@ -101,12 +92,12 @@ static void reload(struct control *c, struct exchange *x)
     struct buf report = {0}, out = {0};
     struct err err = {.text = "this run serves one command and cannot load anything again"};
     if (!c->host.reload || c->host.reload(c->host.arg, &report, &err)) {
-        refuse(x, 422, "failed_precondition", slice_of(err.text), (struct slice){0});
+        control_refuse(x, 422, "failed_precondition", slice_of(err.text), (struct slice){0});
     } else {
         buf_adds(&out, "{\"changes\":[");
         write_lines(buf_slice(&report), &out);
         buf_adds(&out, "]}\n");
-        answer_json(x, buf_slice(&out));
+        control_answer(x, buf_slice(&out));
     }
     buf_deinit(&report);
     buf_deinit(&out);
@@ -116,17 +107,23 @@ static void reload(struct control *c, struct exchange *x)
 
 /* Ends with the exchange. */
 struct question {
+    struct pending pending;
     struct asking asking;
     struct exchange *exchange;
 };
+
+static void on_question_gone(struct pending *pending)
+{
+    asking_cancel(&container_of(pending, struct question, pending)->asking);
+}
 
 static void on_asked(struct asking *a, const struct asking_reply *reply)
 {
     struct exchange *x = container_of(a, struct question, asking)->exchange;
     if (!reply->code)
-        answer_json(x, reply->value);
+        control_answer(x, reply->value);
     else
-        refuse(x, reply->status, reply->code, reply->text, reply->data);
+        control_refuse(x, reply->status, reply->code, reply->text, reply->data);
 }
 
 /* Line breaks of JSON stand between its tokens only, and a frame is one line. */
@@ -157,7 +154,7 @@ static void ask(struct control *c, struct exchange *x, struct slice token)
     const struct http_request *req = exchange_request(x);
     struct arena *arena = exchange_arena(x);
     uint64_t timeout = 0;
-    struct slice wanted = field_of(req, "x-nodey-timeout");
+    struct slice wanted = control_field(req, "x-nodey-timeout");
     const char *fault = req->body.len ? fault_of(req->body) : NULL;
     char text[256] = "";
     if (!path_decode(token, arena, &token) || token.len == 0 || token.len > 128)
@@ -167,12 +164,13 @@ static void ask(struct control *c, struct exchange *x, struct slice token)
     else if (fault)
         snprintf(text, sizeof(text), "the arguments are not JSON: %s", fault);
     if (text[0]) {
-        refuse(x, 400, "invalid_argument", slice_of(text), (struct slice){0});
+        control_invalid(x, "%s", text);
         return;
     }
     struct question *q = arena_alloc(arena, sizeof(*q));
+    q->pending = (struct pending){.gone = on_question_gone};
     q->exchange = x;
-    exchange_set_data(x, q);
+    exchange_set_data(x, &q->pending);
     asking_start(&q->asking, c->host.pools,
                  &(struct asking_question){.token = arena_strdup(arena, token),
                                            .args = one_line(arena, req->body),
@@ -202,7 +200,7 @@ static void relay(struct control *c, struct exchange *x, struct slice name)
         buf_addf(&text, "%s%s", before, container_of(at, struct pool, node)->config->name);
         before = ", ";
     }
-    refuse(x, 404, "not_found", buf_slice(&text), (struct slice){0});
+    control_refuse(x, 404, "not_found", buf_slice(&text), (struct slice){0});
     buf_deinit(&text);
 }
 
@@ -212,21 +210,20 @@ static const struct endpoint {
     void (*serve)(struct control *, struct exchange *);
 } endpoints[] = {
     {"/v1", "GET", show_self},
-    {"/v1/workers", "GET", show_workers},
+    {"/v1/programs", "GET", show_programs},
+    {"/v1/incidents", "GET", control_incidents},
     {"/v1/reload", "POST", reload},
+    {"/v1/down", "POST", control_down},
 };
-
-static void refuse_method(struct exchange *x, const char *allow)
-{
-    exchange_fail(x, &(struct http_problem){.status = 405, .allow = slice_of(allow)});
-}
 
 static void on_request(struct http_handler *handler, struct exchange *x)
 {
     static const struct slice ask_prefix = {"/v1/ask/", 8};
+    static const struct slice program_prefix = {"/v1/programs/", 13};
+    static const struct slice incident_prefix = {"/v1/incidents/", 14};
     struct control *c = container_of(handler, struct control, handler);
     const struct http_request *req = exchange_request(x);
-    struct slice worker = field_of(req, "x-nodey-worker");
+    struct slice worker = control_field(req, "x-nodey-worker");
     if (worker.len) {
         relay(c, x, worker);
         return;
@@ -235,7 +232,15 @@ static void on_request(struct http_handler *handler, struct exchange *x)
         if (slice_is(req->method, "POST"))
             ask(c, x, slice_from(req->path, ask_prefix.len));
         else
-            refuse_method(x, "POST");
+            control_refuse_method(x, "POST");
+        return;
+    }
+    if (slice_starts(req->path, program_prefix)) {
+        serve_program(c, x, slice_from(req->path, program_prefix.len));
+        return;
+    }
+    if (slice_starts(req->path, incident_prefix)) {
+        control_incident(c, x, slice_from(req->path, incident_prefix.len));
         return;
     }
     for (size_t i = 0; i < ARRAY_LEN(endpoints); i++) {
@@ -245,21 +250,21 @@ static void on_request(struct http_handler *handler, struct exchange *x)
         if (slice_is(req->method, e->method))
             e->serve(c, x);
         else
-            refuse_method(x, e->method);
+            control_refuse_method(x, e->method);
         return;
     }
-    refuse(x, 404, "not_found", SLICE("the control socket knows no such path"),
-           (struct slice){0});
+    control_refuse(x, 404, "not_found", SLICE("the control socket knows no such path"),
+                   (struct slice){0});
 }
 
 static void on_gone(struct http_handler *handler, struct exchange *x)
 {
     struct control *c = container_of(handler, struct control, handler);
-    struct question *q = exchange_data(x);
-    if (field_of(exchange_request(x), "x-nodey-worker").len)
+    struct pending *pending = exchange_data(x);
+    if (control_field(exchange_request(x), "x-nodey-worker").len)
         c->host.gateway->handler.gone(&c->host.gateway->handler, x);
-    else if (q)
-        asking_cancel(&q->asking);
+    else if (pending)
+        pending->gone(pending);
 }
 
 /* -------------------------------------------------------------------------- door */
@@ -268,6 +273,8 @@ void control_init(struct control *c, struct loop *loop, const struct control_hos
 {
     *c = (struct control){
         .handler = {.request = on_request, .gone = on_gone}, .host = *host, .loop = loop};
+    list_init(&c->waiters);
+    task_init(&c->down, control_on_down);
 }
 
 static const struct http_limits limits = {
@@ -304,6 +311,10 @@ void control_close(struct control *c)
 {
     http_server_free(c->server);
     c->server = NULL;
+    if (!c->loop)
+        return;
+    timer_stop(c->loop, &c->look);
+    task_cancel(&c->down);
 }
 
 char *control_path(const char *data_dir)

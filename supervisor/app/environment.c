@@ -4,6 +4,9 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "pool/environ.h"
+#include "pool/pool.h"
+
 char *environment_path(const char *name, const char *first)
 {
     const char *inherited = getenv(name);
@@ -46,6 +49,42 @@ char **environment_new_bare(const struct sdk *sdk, const char *run)
     env[3] = xasprintf("NODE_PATH=%s", sdk->node);
     env[4] = xasprintf("NODEY_RUN=%s", run);
     return env;
+}
+
+/* What only an instance has, which speaks the protocol or is counted. */
+static bool is_of_instance(const char *entry)
+{
+    static const char *const names[] = {
+        "NODEY",          "NODEY_PROTOCOL", "NODEY_FD",   "NODEY_WORKER",
+        "NODEY_INSTANCE", "NODEY_LIFE",     "NODEY_RUN",  "NODEY_MAX_LINE",
+        "NODEY_DEV",      "NODEY_WATCH",    "NODEY_PIDS",
+    };
+    struct slice name = {entry, strcspn(entry, "=")};
+    for (size_t i = 0; i < ARRAY_LEN(names); i++)
+        if (slice_is(name, names[i]))
+            return true;
+    return false;
+}
+
+/* As the pool would make it, which needs no more of a worker than this. */
+char **environment_of(const struct sdk *sdk, const struct worker_config *w)
+{
+    char **env = environment_new(sdk, ""), **bare = environment_new_bare(sdk, "");
+    struct pools pools = {.env = (const char *const *)env,
+                          .bare_env = (const char *const *)bare};
+    struct pool pool = {.pools = &pools, .config = w};
+    struct worker worker = {.pool = &pool};
+    char **made = environ_new(&worker);
+    size_t kept = 0;
+    for (char **at = made; *at; at++)
+        if (is_of_instance(*at))
+            xfree(*at);
+        else
+            made[kept++] = *at;
+    made[kept] = NULL;
+    environment_free(env);
+    environment_free(bare);
+    return made;
 }
 
 void environment_free(char **env)

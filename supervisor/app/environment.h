@@ -15,6 +15,12 @@ char **environment_new(const struct sdk *, const char *run);
 /* For workers that inherit nothing: they must still find their interpreters. */
 char **environment_new_bare(const struct sdk *, const char *run);
 
+/*
+ * What a program finds in all of its environment, without what makes a process one of its
+ * instances (NODEY_FD, NODEY_INSTANCE ...): who runs with it is none.
+ */
+char **environment_of(const struct sdk *, const struct worker_config *);
+
 /* "NAME=first", with what NAME inherits behind it; freed by the caller. */
 char *environment_path(const char *name, const char *first);
 

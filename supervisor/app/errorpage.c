@@ -16,6 +16,7 @@ static const struct field page_fields[] = {
 void errorpage_deinit(struct errorpage *e)
 {
     buf_deinit(&e->scratch);
+    buf_deinit(&e->masked);
 }
 
 static struct buf *fresh(struct errorpage *e)
@@ -103,13 +104,23 @@ static struct slice stack_of(const struct errorpage *e, const struct failure *f)
     return tail ? buf_slice(&tail->reason) : f->stack;
 }
 
+/* Whatever an error's words were made of. */
+static struct slice mask(const struct errorpage *e, struct slice text, struct buf *scratch)
+{
+    return e && e->secrets ? secrets_mask(e->secrets, text, scratch) : text;
+}
+
 static void send_problem(const struct errorpage *e, struct exchange *x, const struct failure *f)
 {
-    struct buf members = {0}, detail = {0};
+    struct buf members = {0}, detail = {0}, masked[2] = {0};
     bool dev = e && e->dev;
     if (f->data.len) {
         buf_adds(&members, ",\"data\":");
         buf_add(&members, f->data);
+    }
+    if (f->incident.len) {
+        buf_adds(&members, ",\"incident\":");
+        json_write(&members, f->incident);
     }
     if (dev && f->pool) {
         struct slice stack = stack_of(e, f);
@@ -124,11 +135,13 @@ static void send_problem(const struct errorpage *e, struct exchange *x, const st
         buf_add(&detail, f->detail);
     exchange_fail(x, &(struct http_problem){
                          .status = f->status,
-                         .detail = buf_slice(&detail),
+                         .detail = mask(e, buf_slice(&detail), &masked[0]),
                          .retry_after_s = f->retry_after_s,
                          .allow = f->allow,
-                         .members = buf_slice(&members),
+                         .members = mask(e, buf_slice(&members), &masked[1]),
                      });
+    buf_deinit(&masked[0]);
+    buf_deinit(&masked[1]);
     buf_deinit(&members);
     buf_deinit(&detail);
 }
@@ -157,7 +170,7 @@ static void send_page(struct errorpage *e, struct exchange *x, const struct fail
         .headers = fields,
         .header_count = count,
         .content_type = SLICE("text/html; charset=utf-8"),
-        .body = buf_slice(body),
+        .body = mask(e, buf_slice(body), &e->masked),
     };
     if (!exchange_respond(x, &answer, &err))
         send_problem(e, x, f);

@@ -16,6 +16,7 @@
 #include "app/failure.h"
 #include "app/routes.h"
 #include "app/tail.h"
+#include "base/secret.h"
 
 /* Filled in by the owner; in zeroes it is production.  All is borrowed. */
 struct errorpage {
@@ -25,7 +26,9 @@ struct errorpage {
     const struct tails *tails;
     const char *sdk_python; /* the folders of the SDKs */
     const char *sdk_node;
-    struct buf scratch; /* an answer's body, reused */
+    const struct secrets *secrets; /* whose values are shown to nobody; NULL: none are known */
+    struct buf scratch;            /* an answer's body, reused */
+    struct buf masked;             /* the same without secrets */
 };
 
 /* Frees the scratch. */

@@ -132,6 +132,14 @@ static void explain_other(const struct failure *f, const struct circumstances *c
     buf_add(&e->title, http_reason(f->status));
 }
 
+static void explain_quarantined(const struct failure *f, struct explanation *e)
+{
+    buf_addf(&e->title, "%s is not asked this any more", f->pool->config->name);
+    add_first_line(&e->what, f->detail);
+    buf_adds(&e->next, "Correct what makes it end: a new version of the program is asked again "
+                       "at once, this one in some minutes.");
+}
+
 void failure_explain(const struct failure *f, const struct circumstances *c,
                      struct explanation *e)
 {
@@ -145,8 +153,13 @@ void failure_explain(const struct failure *f, const struct circumstances *c,
         explain_too_large(f, c, e);
     else if (f->status == 503 && f->pool && c->reason.len)
         explain_not_starting(f, c, e);
+    else if (f->status == 500 && f->pool && f->incident.len)
+        explain_quarantined(f, e);
     else
         explain_other(f, c, e);
+    if (f->incident.len)
+        buf_addf(&e->next, " All that is known of it:  nodey why " SLICE_FMT,
+                 SLICE_ARG(f->incident));
 }
 
 void explanation_deinit(struct explanation *e)

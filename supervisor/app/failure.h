@@ -17,6 +17,7 @@ struct failure {
     bool unmeant;            /* by accident: the words were not chosen for clients */
     struct slice stack;      /* lines; may be empty */
     struct slice data;       /* raw JSON that came with a worker's error; may be empty */
+    struct slice incident;   /* the report of what led to it, see incidents.h; may be empty */
 };
 
 /* In plain words, for the developer. */

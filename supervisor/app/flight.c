@@ -5,6 +5,7 @@
 #include <time.h>
 
 #include "app/compress.h"
+#include "app/identity.h"
 #include "app/line.h"
 #include "app/outflow.h"
 #include "app/reply.h"
@@ -368,8 +369,17 @@ static void on_describe(const struct call *call, struct call_about *about)
     about->request_id = req->id;
 }
 
-static const struct call_ops flight_ops = {
-    .write = on_write, .done = on_done, .part = on_part, .describe = on_describe};
+static void on_identify(const struct call *call, struct call_identity *id)
+{
+    struct flight *f = container_of(call, struct flight, call);
+    identity_read(f->cached->gateway, &f->request, &f->arena, id);
+}
+
+static const struct call_ops flight_ops = {.write = on_write,
+                                           .done = on_done,
+                                           .part = on_part,
+                                           .describe = on_describe,
+                                           .identify = on_identify};
 
 /* ------------------------------------------------------------------- asking */
 

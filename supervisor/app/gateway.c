@@ -31,6 +31,7 @@ static void fail_call(struct gateway *g, struct exchange *x, const struct pool *
                    &(struct failure){.status = why->status,
                                      .detail = slice_of(why->text),
                                      .retry_after_s = why->retry_after_s,
+                                     .incident = slice_of(why->incident),
                                      .pool = pool});
 }
 
@@ -138,7 +139,8 @@ static void find_pool(struct gateway *g, struct exchange *x, struct pool *pool,
     if (verdict == ROUTER_FOUND && found->pool == pool)
         return;
     struct route *bare = arena_alloc(exchange_arena(x), sizeof(*bare));
-    *bare = (struct route){.pool = pool};
+    *bare = (struct route){.pool = pool,
+                           .proxy = pool->config->is_service ? &proxy_plain_route : NULL};
     *match = (struct router_match){.target = bare};
 }
 
@@ -147,21 +149,28 @@ bool gateway_find(struct gateway *g, struct exchange *x, struct slice only,
 {
     const struct http_request *req = exchange_request(x);
     *match = (struct router_match){0};
-    if (!only.len)
-        return router_find(g->routes->router, req->method, req->path, exchange_arena(x),
-                           match) == ROUTER_FOUND &&
-               ((const struct route *)match->target)->pool;
+    if (!only.len) {
+        if (router_find(g->routes->router, req->method, req->path, exchange_arena(x), match) !=
+            ROUTER_FOUND)
+            return false;
+        const struct route *route = match->target;
+        return route->pool && !route->proxy;
+    }
     struct pool *pool = pools_find(g->routes->pools, only);
-    if (pool)
-        find_pool(g, x, pool, match);
-    return pool != NULL;
+    if (!pool || pool->config->is_service)
+        return false;
+    find_pool(g, x, pool, match);
+    return true;
 }
 
 void gateway_relay(struct gateway *g, struct exchange *x, struct pool *pool)
 {
     struct router_match match = {0};
     find_pool(g, x, pool, &match);
-    relay_begin(g, x, &match, arena_copy(exchange_arena(x), slice_of(pool->config->name)));
+    if (pool->config->is_service)
+        proxy_begin(&g->proxy, x, &match);
+    else
+        relay_begin(g, x, &match, arena_copy(exchange_arena(x), slice_of(pool->config->name)));
 }
 
 /* ------------------------------------------------------------------- handler */
@@ -193,6 +202,8 @@ void gateway_route(struct gateway *g, struct exchange *x)
     case ROUTER_FOUND:
         if (((const struct route *)match.target)->files)
             statics_serve(g, x, &match);
+        else if (((const struct route *)match.target)->proxy)
+            proxy_begin(&g->proxy, x, &match);
         else if (!cached_take(&g->cached, x, &match))
             relay_begin(g, x, &match, (struct slice){0});
         break;
@@ -288,6 +299,7 @@ void gateway_init(struct gateway *g, struct loop *loop, struct routes *routes,
     filecache_init(&g->files);
     cached_init(&g->cached, g, routes->config->server.cache_size);
     websockets_init(&g->sockets, loop);
+    proxy_init(&g->proxy, g);
     g->handler.request = on_request;
     g->handler.gone = on_gone;
     g->handler.body = on_body;
@@ -308,6 +320,7 @@ void gateway_deinit(struct gateway *g)
     filecache_deinit(&g->files);
     cached_deinit(&g->cached);
     websockets_deinit(&g->sockets);
+    proxy_deinit(&g->proxy);
     buf_deinit(&g->line);
     buf_deinit(&g->body);
     xfree(g->data_dir);

@@ -6,6 +6,7 @@
 #include "app/access.h"
 #include "app/cached.h"
 #include "app/errorpage.h"
+#include "app/proxy.h"
 #include "app/routes.h"
 #include "http/filecache.h"
 #include "http/server.h"
@@ -33,6 +34,7 @@ struct gateway {
     struct filecache files;   /* of routes with a root */
     char *data_dir;
     struct websockets sockets; /* those whose messages are frames */
+    struct proxy proxy;        /* requests to services and addresses */
 };
 
 void gateway_init(struct gateway *, struct loop *, struct routes *, struct access *);

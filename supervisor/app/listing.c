@@ -25,10 +25,12 @@ static void take_configured(struct taker *t, const struct config *config, struct
 {
     for (size_t i = 0; i < config->route_count; i++) {
         const struct route_config *route = &config->routes[i];
-        if (route->root && t->only) /* of a worker, whatever its name is */
+        if (!route->to && t->only) /* of a worker, whatever its name is */
             continue;
-        const char *worker =
-            route->root ? "files" : arena_strdup(arena, route_config_worker(route));
+        const char *worker = route->root ? "files"
+                             : route->urls.count
+                                 ? route->urls.items[0]
+                                 : arena_strdup(arena, route_config_worker(route));
         for (size_t m = 0; m < route->methods.count; m++)
             take(t, slice_of(route->methods.items[m]), slice_of(route->path), worker);
         if (route->methods.count == 0)
@@ -56,7 +58,8 @@ static void take_declared(struct taker *t, const struct config *config, const st
     const struct ready *ready = pool_declaration(pool);
     for (size_t i = 0; ready && i < ready->route_count; i++)
         take(t, ready->routes[i].method, ready->routes[i].path, name);
-    if ((ready && ready->route_count) || is_configured(config, name) || listing_is_down(pool))
+    if ((ready && ready->route_count) || is_configured(config, name) || listing_is_down(pool) ||
+        pool->config->is_service)
         return;
     char *path = xasprintf("/%s/*", name);
     take(t, (struct slice){0}, arena_copy(arena, slice_of(path)), name);

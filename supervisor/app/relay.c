@@ -2,6 +2,7 @@
 
 #include <stdio.h>
 
+#include "app/identity.h"
 #include "app/line.h"
 #include "app/reply.h"
 #include "app/spool.h"
@@ -276,6 +277,12 @@ static void on_describe(const struct call *call, struct call_about *about)
     about->request_id = req->id;
 }
 
+static void on_identify(const struct call *call, struct call_identity *id)
+{
+    const struct relay *r = relay_of(call);
+    identity_read(r->gateway, exchange_request(r->exchange), exchange_arena(r->exchange), id);
+}
+
 static const struct call_ops call_ops = {
     .write = on_write,
     .unfit = on_unfit,
@@ -283,6 +290,7 @@ static const struct call_ops call_ops = {
     .part = on_part,
     .room = on_room,
     .describe = on_describe,
+    .identify = on_identify,
 };
 
 static void submit(struct relay *r, const struct router_match *match)

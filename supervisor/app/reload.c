@@ -31,33 +31,60 @@ struct http_options reload_http_options(const struct config *config,
     };
 }
 
-/* Every pool reads its settings from the new configuration: the old one goes. */
-static void change_worker(const struct reload_host *r, const struct worker_change *change,
+static const char *kind_of(const struct worker_config *w)
+{
+    return w->is_service ? "service" : "worker";
+}
+
+static void remove_pool(const struct reload_host *r, struct pool *pool)
+{
+    cached_purge_pool(&r->gateway->cached, pool);
+    pool_remove(pool, *r->config);
+}
+
+/* A worker that became a service of the same name is another program. */
+static void add_or_remove(const struct reload_host *r, const struct worker_change *change,
                           struct buf *report)
 {
-    const struct worker_config *w = change->after ? change->after : change->before;
-    struct pool *pool = pools_find(r->pools, slice_of(w->name));
-    if (!change->after) {
-        if (pool) {
-            cached_purge_pool(&r->gateway->cached, pool);
-            pool_remove(pool, *r->config);
-        }
-        buf_addf(report, "worker %s: removed\n", w->name);
-        return;
+    const struct worker_config *before = change->before, *after = change->after;
+    struct pool *pool = pools_find(r->pools, slice_of(after ? after->name : before->name));
+    bool goes = pool && (!after || after->is_service != pool->config->is_service);
+    if (goes) {
+        remove_pool(r, pool);
+        buf_addf(report, "%s %s: removed\n", kind_of(before), before->name);
     }
-    if (!pool) {
-        pool_start(pool_new(r->pools, change->after));
-        buf_addf(report, "worker %s: new\n", w->name);
-        return;
+    if (after && (!pool || goes)) {
+        pool_new(r->pools, after); /* starts when all that it may depend on is there */
+        buf_addf(report, "%s %s: new\n", kind_of(after), after->name);
     }
-    pool_configure(pool, change->after);
+}
+
+/* Every pool reads its settings from the new configuration: the old one goes. */
+static void change_pool(const struct reload_host *r, const struct worker_change *change,
+                        struct buf *report)
+{
+    const struct worker_config *w = change->after;
+    struct pool *pool = w ? pools_find(r->pools, slice_of(w->name)) : NULL;
+    if (!pool || !pool->begun)
+        return;
+    pool_configure(pool, w);
     if (change->change == CHANGE_NONE)
         return;
-    buf_addf(report, "worker %s: %s\n", w->name,
-             change->change == CHANGE_PROCESS ? "changed, its processes are being replaced"
-                                              : "changed");
-    if (change->change == CHANGE_PROCESS)
+    bool renews = change->change == CHANGE_PROCESS;
+    buf_addf(report, "%s %s: %s\n", kind_of(w), w->name,
+             renews ? "changed, its processes are being replaced" : "changed");
+    if (renews)
         pool_renew(pool, "its configuration changed");
+}
+
+static void change_pools(const struct reload_host *r, const struct config_diff *diff,
+                         struct buf *report)
+{
+    for (size_t i = 0; i < diff->count; i++)
+        add_or_remove(r, &diff->workers[i], report);
+    for (size_t i = 0; i < diff->count; i++)
+        change_pool(r, &diff->workers[i], report);
+    pools_start(r->pools);
 }
 
 static void change_server(const struct reload_host *r, const struct config *next)
@@ -81,8 +108,7 @@ static void tell_of_restart(const struct config_diff *diff, struct buf *report)
 static void apply(const struct reload_host *r, struct config *next,
                   const struct config_diff *diff, struct buf *report)
 {
-    for (size_t i = 0; i < diff->count; i++)
-        change_worker(r, &diff->workers[i], report);
+    change_pools(r, diff, report);
     change_server(r, next);
     if (diff->server)
         buf_adds(report, "[server]: changed\n");
@@ -90,6 +116,7 @@ static void apply(const struct reload_host *r, struct config *next,
         buf_adds(report, "routes: changed\n");
     tell_of_restart(diff, report);
     routes_configure(r->routes, next);
+    proxy_configure(&r->gateway->proxy);
     ask_tokens_changed(r->pools);
     config_release(*r->config);
     *r->config = next;
@@ -133,11 +160,22 @@ static int load_again(struct reload *reload, struct buf *report, struct err *err
     return 0;
 }
 
+/* A person's number of instances held until now. */
+static void follow_load_again(struct pools *pools)
+{
+    list_each (at, &pools->list)
+        scale_release(container_of(at, struct pool, node));
+}
+
 int reload_run(struct reload *reload, struct buf *report, struct err *err)
 {
+    reload->host.loading(reload->host.arg, true);
     int rc = load_again(reload, report, err);
-    if (rc == 0)
+    if (rc == 0) {
+        follow_load_again(reload->host.pools);
         live_look(&reload->live, report);
+    }
+    reload->host.loading(reload->host.arg, false);
     return rc;
 }
 

@@ -25,6 +25,7 @@ struct reload_host {
     struct http_server *server;
     bool at_terminal;           /* then SIGHUP may mean that it was closed, which ends nodey */
     void (*applied)(void *arg); /* the pools, the routes and *config are new */
+    void (*loading)(void *arg, bool begins); /* around each reload_run() */
     void *arg;
 };
 

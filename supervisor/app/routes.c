@@ -1,6 +1,6 @@
 #include "app/routes.h"
 
-void routes_init(struct routes *r, const struct config *config, struct pools *pools)
+void routes_init(struct routes *r, struct config *config, struct pools *pools)
 {
     *r = (struct routes){.config = config, .pools = pools};
     routes_rebuild(r);
@@ -42,7 +42,9 @@ static struct cache_rule read_rule(struct routes *r, const struct route_config *
 
 const char *route_server(const struct route *route)
 {
-    return route->pool ? route->pool->config->name : "files";
+    if (route->pool)
+        return route->pool->config->name;
+    return route->proxy ? route->proxy->urls.items[0] : "files";
 }
 
 static bool is_configured(const struct routes *r, const struct pool *pool)
@@ -102,8 +104,10 @@ static void add_configured(struct routes *r, const struct route_config *config)
         route.token = slice_of(to.ptr + to.len + 1);
     if (to.len)
         route.pool = pools_find(r->pools, to);
-    else
+    if (config->root)
         route.files = config;
+    else if (config->urls.count || (route.pool && route.pool->config->is_service))
+        route.proxy = config;
     if (config->methods.count == 0)
         add(r, (struct slice){0}, slice_of(config->path), route);
     for (size_t i = 0; i < config->methods.count; i++)
@@ -187,11 +191,12 @@ static void add_declared(struct routes *r, struct pool *pool, const struct cache
             (struct route){
                 .pool = pool, .timeout_ms = declared->timeout_ms, .cache = rules[i]});
     }
-    if (!is_configured(r, pool) && (!ready || ready->route_count == 0))
+    bool has_any = pool->config->is_service || (ready && ready->route_count);
+    if (!has_any && !is_configured(r, pool))
         add_by_name(r, pool);
 }
 
-void routes_configure(struct routes *r, const struct config *config)
+void routes_configure(struct routes *r, struct config *config)
 {
     r->config = config;
     routes_rebuild(r);

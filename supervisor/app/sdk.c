@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <ftw.h>
 #include <stdio.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -109,10 +110,42 @@ void sdk_resolve_argv(const struct sdk *sdk, struct arena *arena, struct string_
     }
 }
 
+/* What cannot be opened is told by the worker that cannot read it. */
+static int open_one(const char *path, const struct stat *st, int type, struct FTW *at)
+{
+    (void)at;
+    if (type == FTW_D || type == FTW_F)
+        IGNORE(chmod(path, (st->st_mode & 07777) | (type == FTW_D ? 0755 : 0644)));
+    return 0;
+}
+
+void sdk_share(const struct sdk *sdk)
+{
+    enum { FOLDERS_OPEN = 8, LEVELS_ABOVE = 3 }; /* VERSION, sdk, and the data folder */
+
+    struct stat st;
+    char *path = xstrdup(sdk->python);
+    *strrchr(path, '/') = '\0';
+    IGNORE(nftw(path, open_one, FOLDERS_OPEN, FTW_PHYS));
+    for (int i = 1; i < LEVELS_ABOVE; i++) {
+        *strrchr(path, '/') = '\0';
+        if (stat(path, &st) == 0)
+            IGNORE(chmod(path, (st.st_mode & 07777) | 0111));
+    }
+    xfree(path);
+}
+
 void sdk_resolve(const struct sdk *sdk, struct config *config)
 {
-    for (size_t i = 0; i < config->worker_count; i++)
+    bool shared = false;
+    for (size_t i = 0; i < config->worker_count; i++) {
+        const struct worker_config *w = &config->workers[i];
         sdk_resolve_argv(sdk, &config->arena, &config->workers[i].command);
+        if (!shared && !w->is_service && (w->user || w->group)) {
+            sdk_share(sdk);
+            shared = true;
+        }
+    }
 }
 
 /* ------------------------------------------------------------------- import */

@@ -20,11 +20,18 @@ void sdk_deinit(struct sdk *);
 
 /*
  * Puts the SDK's own files in place of their placeholders (SCRIPT_NODE_RUN, SCRIPT_PYTHON_RUN)
- * in what starts the workers.  For every configuration, before its workers start.
+ * in what starts the workers, and opens them to all users when a program runs as another one.
+ * For every configuration, before its workers start.
  */
 void sdk_resolve(const struct sdk *, struct config *);
 
-/* The same for one argv, whose new words live in the arena. */
+/*
+ * Every user may read the SDKs from now on, and go through the data folder to them: what else
+ * is in there stays its owner's, file by file.
+ */
+void sdk_share(const struct sdk *);
+
+/* Placeholders in one argv, whose new words live in the arena. */
 void sdk_resolve_argv(const struct sdk *, struct arena *, struct string_list *argv);
 
 /*

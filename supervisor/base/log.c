@@ -7,7 +7,8 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "base/json.h"
+#include "base/logline.h"
+#include "base/printable.h"
 
 enum {
     TEXT_MAX = 8192,
@@ -28,6 +29,8 @@ static struct {
     enum log_form form;
     log_sink_fn sink;
     void *arg;
+    log_keep_fn keep;
+    void *keep_arg;
     atomic_size_t column; /* of names, so wide */
 } setup = {.level = LOG_INFO, .column = NAME_COLUMN};
 
@@ -39,6 +42,17 @@ void log_setup(enum log_level level, enum log_form form, log_sink_fn sink, void 
     setup.form = form;
     setup.sink = sink;
     setup.arg = arg;
+}
+
+void log_keep(log_keep_fn keep, void *arg)
+{
+    setup.keep = keep;
+    setup.keep_arg = arg;
+}
+
+const char *log_level_name(enum log_level level)
+{
+    return level_names[level];
 }
 
 static bool is_on(const char *variable)
@@ -97,34 +111,11 @@ static void add_clock(struct buf *out)
              ts.tv_nsec / 1000000);
 }
 
-/* ESC and its like, C1 included: U+0080 to U+009F are two bytes, of which the first is c2. */
-static bool is_control(const char *p, size_t len)
-{
-    unsigned char c = (unsigned char)p[0];
-    if (len == 1)
-        return (c < 0x20 && c != '\t') || c == 0x7f;
-    return len == 2 && c == 0xc2 && (unsigned char)p[1] < 0xa0;
-}
-
-/*
- * Control characters and stray bytes would let a worker paint over the terminal: they
- * are shown as \xNN.  Lines after the first stand behind `indent` blanks and `gutter`.
- */
 static void add_printable(struct buf *out, struct slice text, size_t indent, const char *gutter)
 {
-    const char *end = text.ptr + text.len;
-    for (const char *p = text.ptr; p < end;) {
-        bool valid;
-        size_t len = utf8_step(p, end, &valid);
-        if (*p == '\n')
-            buf_addf(out, "\n%*s%s", (int)indent, "", gutter);
-        else if (valid && !is_control(p, len))
-            buf_append(out, p, len);
-        else
-            for (size_t i = 0; i < len; i++)
-                buf_addf(out, "\\x%02x", (unsigned char)p[i]);
-        p += len;
-    }
+    const struct printable how = {
+        .colours = setup.form == LOG_COLOURED, .indent = indent, .gutter = gutter};
+    printable_add(out, text, &how);
 }
 
 static struct slice without_last_lf(struct slice text)
@@ -165,6 +156,22 @@ static void add_request(struct buf *out, const struct log_entry *e)
     buf_adds(out, log_is_pretty() ? ")" RESET : ")");
 }
 
+bool log_wrote_itself(const char *stream)
+{
+    return stream && (strcmp(stream, "stdout") == 0 || strcmp(stream, "stderr") == 0);
+}
+
+/* What a program wrote as JSON without a message is its own text already. */
+static void add_fields(struct buf *out, const struct log_entry *e)
+{
+    struct buf fields = {0};
+    if (!e->fields.len || slice_eq(e->fields, e->text))
+        return;
+    logline_add_fields(&fields, e->fields, log_wrote_itself(e->stream));
+    add_printable(out, buf_slice(&fields), 0, "");
+    buf_deinit(&fields);
+}
+
 static void add_message(struct buf *out, const struct log_entry *e, size_t indent,
                         const char *gutter)
 {
@@ -173,12 +180,11 @@ static void add_message(struct buf *out, const struct log_entry *e, size_t inden
         buf_add(out, first);
     else
         add_printable(out, first, 0, "");
-    if (e->fields.len) {
-        buf_addc(out, ' ');
-        add_printable(out, e->fields, 0, "");
-    }
+    add_fields(out, e);
     add_request(out, e);
     add_printable(out, slice_from(e->text, first.len), indent, gutter);
+    if (e->cut)
+        buf_adds(out, " ... (cut after 8 KiB)");
     buf_addc(out, '\n');
 }
 
@@ -207,7 +213,7 @@ static void add_json(struct buf *out, const struct log_entry *e)
         buf_adds(out, ",\"fields\":");
         buf_add(out, e->fields);
     }
-    buf_adds(out, "}\n");
+    buf_adds(out, e->cut ? ",\"cut\":true}\n" : "}\n");
 }
 
 /* "nodey ready on ...": once is enough. */
@@ -228,7 +234,7 @@ static void add_plain(struct buf *out, const struct log_entry *e)
 }
 
 /* The same name has the same colour, whatever else runs; its instances share it. */
-static unsigned colour_of(const char *who)
+unsigned log_colour(const char *who)
 {
     static const unsigned colours[] = {36, 35, 34, 32, 96, 95, 94, 92};
     unsigned hash = 5381;
@@ -260,7 +266,7 @@ static void add_pretty(struct buf *out, const struct log_entry *e)
     if (strcmp(e->who, "nodey") == 0)
         buf_addf(out, " %-*s" RESET " ", (int)width, e->who);
     else
-        buf_addf(out, RESET " \x1b[%um%-*s" RESET " ", colour_of(e->who), (int)width, e->who);
+        buf_addf(out, RESET " \x1b[%um%-*s" RESET " ", log_colour(e->who), (int)width, e->who);
     buf_addf(out, "%s%s", gutter, marks[e->level]);
     add_message(out, e, TIME_COLUMN + 1 + width + 1, gutter);
 }
@@ -288,14 +294,28 @@ static void emit(struct buf *text)
     setup.sink(setup.arg, buf_slice(text));
 }
 
+/* A program that writes debugging lines was told to; nodey's own level is not about them. */
+static bool is_shown(const struct log_entry *e)
+{
+    enum log_level level = e->level;
+    if (log_wrote_itself(e->stream))
+        level = MAX(level, LOG_INFO);
+    return setup.sink && log_enabled(level);
+}
+
 void log_write(const struct log_entry *entry)
 {
-    if (!log_enabled(entry->level) || !setup.sink)
-        return;
     struct log_entry e = *entry;
     struct buf out = {0};
-    if (e.stream)
-        e.text.len = MIN(e.text.len, (size_t)TEXT_MAX);
+    bool shown = is_shown(&e);
+    if (e.stream && e.text.len > TEXT_MAX) {
+        e.text.len = TEXT_MAX;
+        e.cut = true;
+    }
+    if (setup.keep && !e.painted && (shown || e.stream))
+        setup.keep(setup.keep_arg, &e);
+    if (!shown)
+        return;
     e.text = without_last_lf(e.text);
     if (setup.form == LOG_JSON)
         add_json(&out, &e);

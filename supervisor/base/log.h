@@ -38,6 +38,12 @@ bool log_is_pretty(void);
 
 bool log_enabled(enum log_level level);
 
+/* "info"; valid for ever. */
+const char *log_level_name(enum log_level level);
+
+/* What follows "ESC [" for this name: the same for all instances of a program. */
+unsigned log_colour(const char *who);
+
 /* "who" is what it is about ("fib#0", "nodey"); the message is printf-like, without LF. */
 void log_line(enum log_level level, const char *who, const char *fmt, ...) PRINTF_LIKE(3, 4);
 
@@ -47,13 +53,25 @@ struct log_entry {
     const char *who;
     const char *stream;      /* where a worker wrote it; NULL: nodey's own words */
     struct slice text;       /* may have several lines; of a worker's, 8 KiB are kept */
-    struct slice fields;     /* a raw JSON object on one line, or empty */
+    struct slice fields;     /* a raw JSON object on one line, or empty; of stdout and stderr:
+                                the whole line, which was one */
     struct slice request;    /* "GET /fib?num=10": what it was about; empty = not known */
     struct slice request_id; /* of that; text shows the end of it, with warnings and errors */
+    bool cut;                /* `text` is the head of something longer */
     bool painted;            /* `text` is one printable line, and may have colours in it */
 };
 
 void log_write(const struct log_entry *);
+
+/* Is it what a program wrote by itself, to "stdout" or "stderr"?  Takes NULL. */
+bool log_wrote_itself(const char *stream);
+
+/*
+ * Sees each entry that is shown, and all that programs wrote, before a form is given to it;
+ * NULL: nobody.  Not access lines, which are `painted`.
+ */
+typedef void (*log_keep_fn)(void *arg, const struct log_entry *);
+void log_keep(log_keep_fn, void *arg);
 
 /* Text as it is, without time and name, for a terminal.  Nothing when there is none. */
 void log_show(struct slice text);

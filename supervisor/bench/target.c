@@ -166,7 +166,7 @@ static int find_path(struct bench_target *t, struct session *session,
     }
     struct client_response response;
     struct json_value workers;
-    int rc = ask_control(session, "/v1/workers", &response, &workers, err);
+    int rc = ask_control(session, "/v1/programs", &response, &workers, err);
     if (rc)
         return rc;
     rc = find_in_list(t, wish, &workers, err);

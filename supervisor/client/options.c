@@ -81,9 +81,19 @@ static int read_option(const struct options *options, int argc, char **argv, int
     return 0;
 }
 
+static int list(const struct options *options)
+{
+    for (size_t i = 0; i < options->count; i++)
+        printf("%s\t%s\n", options->table[i].names,
+               options->table[i].kind == OPTION_FLAG ? "flag" : "value");
+    return 2;
+}
+
 int options_read(struct options *options, int argc, char **argv)
 {
     bool ended = false;
+    if (argc == 1 && strcmp(argv[0], OPTIONS_LIST) == 0)
+        return list(options);
     for (int i = 0; i < argc; i++) {
         const char *given = argv[i];
         if (!ended && strcmp(given, "--") == 0) {

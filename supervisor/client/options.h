@@ -40,6 +40,12 @@ struct options {
 };
 
 /*
+ * As the only word behind a verb: what the verb takes is listed on stdout, a line for each
+ * option: "-f --file --config", a tab, and "flag" or "value".  For completion.
+ */
+#define OPTIONS_LIST "--__options"
+
+/*
  * Reads the words.  0, or 2 after saying on stderr which one is wrong: the exit code of
  * a wrong use.  The caller frees options->words in both cases.
  */

@@ -157,9 +157,9 @@ int session_open(struct session *s, const char *file, bool may_start, struct err
     else if (silent.code == UV_ETIMEDOUT)
         rc = err_set(err, -1, "%s", silent.text);
     else if (!config)
-        rc = err_set(err, -1, "%s", bad_config.text);
+        rc = err_set(err, mistyped ? -1 : SESSION_NONE, "%s", bad_config.text);
     else if (!may_start)
-        rc = err_set(err, -1, "no nodey is up for %s: start it with `nodey up`",
+        rc = err_set(err, SESSION_NONE, "no nodey is up for %s: start it with `nodey up`",
                      config->file ? config->file : config->dir);
     else
         rc = start_private(s, data_dir, file, err);
@@ -249,7 +249,7 @@ int session_wait(struct session *s, const struct session_goal *goal, struct err 
         if (has_ended(s))
             return err_set(err, -1, "the programs have ended before they could answer");
         int rc =
-            session_fetch(s, &(struct client_request){.target = "/v1/workers"}, &answer, err);
+            session_fetch(s, &(struct client_request){.target = "/v1/programs"}, &answer, err);
         if (rc)
             continue; /* it has ended, or will answer the next time */
         int verdict =

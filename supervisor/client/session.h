@@ -14,6 +14,9 @@
 /* Exit codes that all commands share, beside 0 and 2 for wrong usage. */
 enum { EXIT_REFUSED = 1, EXIT_UNREACHABLE = 3 };
 
+/* The code of session_open() when none is up, and none could be or was to be started. */
+enum { SESSION_NONE = -2 };
+
 /* The hidden verb of a private run: `nodey __private SOCKET [-f FILE]`. */
 #define PRIVATE_VERB "__private"
 

@@ -176,7 +176,7 @@ static const char *first_path(struct session *s, const char *name, const char *m
     struct json_value workers, worker;
     struct err err;
     const char *found = NULL;
-    if (session_fetch(s, &(struct client_request){.target = "/v1/workers"}, &answer, &err))
+    if (session_fetch(s, &(struct client_request){.target = "/v1/programs"}, &answer, &err))
         return "/";
     bool read = members_read(buf_slice(&answer.body), &workers);
     struct json_scan it = read ? json_iter(&workers) : (struct json_scan){0};

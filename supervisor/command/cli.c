@@ -11,22 +11,10 @@
 #include "client/input.h"
 #include "client/session.h"
 #include "command/command.h"
+#include "command/import.h"
 #include "config/value.h"
 #include "conform/conform.h"
 #include "loop/shim.h"
-
-static const char up_help[] =
-    "Runs the programs of nodey.toml and of workers/, and serves them until Ctrl-C or "
-    "SIGTERM.\n"
-    "\n"
-    "  -f, --file FILE       the configuration; ./nodey.toml when nothing is said\n"
-    "  --listen ADDR         HOST:PORT, PORT or unix:PATH, instead of the configured address\n"
-    "  --dev, --no-dev       error pages with tracebacks, and --watch; on a terminal that is\n"
-    "                        the default\n"
-    "  -w, --watch           serve changed, new and removed files at once\n"
-    "  --no-watch\n"
-    "\n"
-    "SIGHUP, or `nodey reload`, loads the configuration again.\n";
 
 static const char check_help[] =
     "Without a program: is the configuration good? Names the place of what is wrong in it.\n"
@@ -52,23 +40,6 @@ static const char check_help[] =
     "\n"
     "Exit code: 0, 1 when something is wrong, 2 for wrong usage.\n";
 
-static int read_up(struct app_options *options, int argc, char **argv)
-{
-    *options = (struct app_options){0};
-    const struct option table[] = {
-        {"-f --file --config", OPTION_VALUE, &options->file},
-        {"--listen", OPTION_VALUE, &options->listen},
-        {"--dev", OPTION_FLAG, &options->dev},
-        {"--no-dev", OPTION_FLAG, &options->no_dev},
-        {"-w --watch", OPTION_FLAG, &options->watch},
-        {"--no-watch", OPTION_FLAG, &options->no_watch},
-    };
-    struct options words = {.verb = "up", .table = table, .count = ARRAY_LEN(table)};
-    int rc = options_read(&words, argc, argv);
-    word_list_deinit(&words.words);
-    return rc;
-}
-
 static struct config *load(const char *file)
 {
     struct err err;
@@ -88,31 +59,6 @@ static bool is_empty(struct config *config)
     return true;
 }
 
-/* Where nodey listens by itself is nobody's business when the command says where. */
-static void drop_listen_notes(struct config *config)
-{
-    struct string_list *notes = &config->notes;
-    size_t kept = 0;
-    for (size_t i = 0; i < notes->count; i++)
-        if (!slice_starts(slice_of(notes->items[i]), SLICE("listen is ")))
-            notes->items[kept++] = notes->items[i];
-    notes->count = kept;
-    notes->items[kept] = NULL;
-}
-
-static int run_up(int argc, char **argv)
-{
-    struct app_options options;
-    if (read_up(&options, argc, argv))
-        return 2;
-    struct config *config = load(options.file);
-    if (!config)
-        return 1;
-    if (options.listen)
-        drop_listen_notes(config);
-    return app_run(config, &options);
-}
-
 /* One instance of each program is enough for one command. */
 static int run_private(int argc, char **argv)
 {
@@ -123,8 +69,9 @@ static int run_private(int argc, char **argv)
     struct config *config = argc ? load(options.file) : NULL;
     if (!config || is_empty(config))
         return EXIT_UNREACHABLE;
+    config_leave_services_out(config);
     for (size_t i = 0; i < config->worker_count; i++)
-        config->workers[i].instances = 1;
+        config->workers[i].instances = config->workers[i].instances_min = 1;
     return app_run(config, &options);
 }
 
@@ -203,28 +150,56 @@ static int run_version(int argc, char **argv)
 
 static int run_help(int argc, char **argv);
 
-static const struct verb {
-    const char *name;
-    int (*run)(int argc, char **argv); /* what follows the verb */
-    const char *usage;                 /* NULL: another name of the one above, or hidden */
-    const char *help;
-    const char *more; /* of `nodey help VERB`, below the usage */
-} verbs[] = {
-    {"up", run_up, "up [-f FILE] [--listen ADDR]", "run the workers and serve them", up_help},
-    {"start", run_up, NULL, NULL, NULL},
-    {"serve", run_up, NULL, NULL, NULL},
+static const struct verb verbs[] = {
+    {"up", command_up, "up [-d] [NAME...]", "run the programs and serve them", command_up_help},
+    {"serve", command_up, NULL, NULL, NULL},
+    {"down", command_down, "down [-t TIME]", "end the nodey that is up", command_down_help},
+    {"ps", command_ps, "ps [-a] [-q]", "what runs, what does not, and why", command_ps_help},
+    {"stats", command_stats, "stats [--no-stream] [NAME...]", "what it uses, each second",
+     command_stats_help},
+    {"top", command_top, "top", "the same on the whole terminal", command_top_help},
+    {"describe", command_describe, "describe NAME", "all about one program",
+     command_describe_help},
+    {"start", command_start, "start NAME...", "start programs that were stopped",
+     command_start_help},
+    {"stop", command_stop, "stop NAME...", "stop programs, and they stay so",
+     command_stop_help},
+    {"restart", command_restart, "restart NAME...", "stop programs and start them again",
+     command_restart_help},
+    {"scale", command_scale, "scale NAME N", "so many instances from now on",
+     command_scale_help},
+    {"kill", command_kill, "kill [-s SIGNAL] NAME...", "send a signal to a program",
+     command_kill_help},
     {"new", command_new, "new NAME [--lang py|js|ts|sh]", "write a small worker to begin with",
      command_new_help},
     {"run", command_run, "run COMMAND [ARGS]", "run a command that finds the SDKs, as tests do",
      command_run_help},
+    {"exec", command_exec, "exec NAME COMMAND [ARGS]", "run a command as a program would run",
+     command_exec_help},
+    {"env", command_env, "env NAME", "the environment that a program gets", command_env_help},
+    {"init", command_init, "init", "write a nodey.toml for what lies here", command_init_help},
+    {"install-service", command_install, "install-service [--print]", "a unit for systemd",
+     command_install_help},
+    {"completion", command_completion, "completion bash|zsh|fish", "completes what you type",
+     command_completion_help},
+    {"man", command_man, "man [nodey.toml]", "the manual, for man", command_man_help},
+    {COMPLETE_VERB, command_complete, NULL, NULL, NULL},
+    {"config", command_config, "config [NAME]", "the configuration as it will run",
+     command_config_help},
     {"call", command_call, "call NAME 'GET /path?a=1'", "send one request to a worker",
      command_call_help},
     {"ask", command_ask, "ask TOKEN [JSON]", "ask as a worker would", command_ask_help},
     {"repl", command_repl, "repl [NAME]", "requests and asks, line by line", command_repl_help},
-    {"reload", command_reload, "reload [-f FILE]", "apply a changed configuration",
+    {"logs", command_logs, "logs [-f] [-n N] [NAME...]", "what the programs wrote",
+     command_logs_help},
+    {"why", command_why, "why [NAME] [ID]", "why a program crashed, froze or was killed",
+     command_why_help},
+    {"reload", command_reload, "reload [NAME...]", "apply a changed configuration, or renew",
      command_reload_help},
     {"check", run_check, "check [WORKER | PROGRAM]",
      "is the configuration good? does a program speak the protocol?", check_help},
+    {"import", command_import, "import FILE | FOLDER [-o FILE]",
+     "a nodey.toml from a compose file, a Procfile or PM2's", command_import_help},
     {"bench", command_bench, "bench [URL | NAME]",
      "load a server, or compare a pipe with an HTTP bridge", command_bench_help},
     {"version", run_version, "version", "print the version", NULL},
@@ -237,6 +212,11 @@ static const struct verb {
     {SHIM_VERB, shim_main, NULL, NULL, NULL},
     {KEEPER_VERB, keeper_main, NULL, NULL, NULL},
 };
+
+const struct verb *cli_verb(size_t n)
+{
+    return n < ARRAY_LEN(verbs) ? &verbs[n] : NULL;
+}
 
 static const struct verb *find_verb(const char *name)
 {
@@ -281,7 +261,10 @@ static void print_usage(FILE *to)
         "\n`nodey help VERB` says more of one.  Without a nodey.toml, up serves the scripts "
         "in\n"
         "workers/.  ADDR is HOST:PORT, PORT or unix:PATH.  Ctrl-C (or SIGTERM) ends it after\n"
-        "the requests under way.\n",
+        "the requests under way.\n"
+        "\n"
+        "Exit codes, unless a verb says more: 0, it worked; 1, it did not; 2, wrong usage;\n"
+        "3, no nodey is up, or it does not answer.\n",
         to);
 }
 
@@ -323,7 +306,8 @@ static bool wants_help(const struct verb *verb, int argc, char **argv)
     for (int i = 2; i < argc && strcmp(argv[i], "--") != 0; i++) {
         if (strcmp(argv[i], "--help") == 0 || (i == 2 && strcmp(argv[i], "-h") == 0))
             return true;
-        if ((verb->run == run_check || verb->run == command_run) && argv[i][0] != '-')
+        bool becomes = verb->run == command_run || verb->run == command_exec;
+        if ((verb->run == run_check || becomes) && argv[i][0] != '-')
             return false;
     }
     return false;

@@ -5,19 +5,30 @@
 
 #include "client/members.h"
 #include "client/options.h"
-#include "client/session.h"
+#include "client/reach.h"
 #include "client/show.h"
+#include "command/act.h"
 #include "command/command.h"
 
 const char command_reload_help[] =
     "Lets the nodey that is up load its configuration and workers/ again, and prints what\n"
     "changed, one thing a line. Only what changed is replaced, the new before the old goes;\n"
     "no request is lost. When the file is bad nothing changes. SIGHUP does the same.\n"
+    "With names the processes of these programs are replaced, whether anything has changed or\n"
+    "not: new ones get ready, then the old ones go. When a new one does not start the old "
+    "ones\n"
+    "go on, and the reason is told.\n"
     "\n"
     "  -f, --file FILE       the configuration that it was started with\n"
-    "  --format json         print {\"changes\": [...]}\n"
+    "  --format json         print {\"changes\": [...]}, or what the control socket answers\n"
+    "  --wait-timeout TIME   of names: how long it may take; 60s when left out\n"
+    "  --no-wait             of names: begin, and do not wait until it is done\n"
     "\n"
-    "Exit code: 0, 1 when the configuration is bad, 3 when no nodey is up.\n";
+    "Exit code: 0, 1 when the configuration is bad or the new version does not start, 3 when "
+    "no\n"
+    "nodey is up.\n";
+
+enum { WAIT_USUAL_MS = 60000, WAIT_MAX_MS = 60 * 60 * 1000 };
 
 static void print_changes(const struct json_value *body)
 {
@@ -56,37 +67,47 @@ static int print_reload(const struct client_response *answer, bool as_json)
     return EXIT_REFUSED;
 }
 
-static int run(const char *file, bool as_json)
+static int reload_all(struct session *session, bool as_json)
 {
-    struct session session;
     struct client_response answer = {0};
     struct err err;
-    if (session_open(&session, file, /* may_start= */ false, &err)) {
+    struct client_request request = {.method = "POST", .target = "/v1/reload"};
+    if (session_fetch(session, &request, &answer, &err)) {
         fprintf(stderr, "nodey: %s\n", err.text);
         return EXIT_UNREACHABLE;
     }
-    struct client_request request = {.method = "POST", .target = "/v1/reload"};
-    int rc = session_fetch(&session, &request, &answer, &err);
-    if (rc) {
-        fprintf(stderr, "nodey: %s\n", err.text);
-        rc = EXIT_UNREACHABLE;
-    } else {
-        rc = print_reload(&answer, as_json);
-        client_response_deinit(&answer);
-    }
-    session_close(&session);
+    int rc = print_reload(&answer, as_json);
+    client_response_deinit(&answer);
     return rc;
 }
 
 int command_reload(int argc, char **argv)
 {
-    const char *file = NULL, *format = NULL;
+    const char *file = NULL, *format = NULL, *timeout = NULL;
+    bool no_wait = false;
+    struct act_order order = {.verb = "reload", .wait_ms = WAIT_USUAL_MS};
+    struct session session;
     const struct option table[] = {{"-f --file --config", OPTION_VALUE, &file},
-                                   {"--format", OPTION_VALUE, &format}};
-    struct options options = {.verb = "reload", .table = table, .count = ARRAY_LEN(table)};
+                                   {"--format", OPTION_VALUE, &format},
+                                   {"--wait-timeout", OPTION_VALUE, &timeout},
+                                   {"--no-wait", OPTION_FLAG, &no_wait}};
+    struct options options = {
+        .verb = "reload", .table = table, .count = ARRAY_LEN(table), .words_max = SIZE_MAX};
     int rc = options_read(&options, argc, argv);
+    if (rc == 0)
+        rc = reach_format("reload", format, &order.as_json);
+    if (rc == 0)
+        rc = reach_time("reload", "--wait-timeout", timeout, WAIT_MAX_MS, &order.wait_ms);
+    if (no_wait)
+        order.wait_ms = 0;
+    if (rc == 0)
+        rc = reach_open(&session, file);
+    if (rc == 0) {
+        const struct word_list *names = &options.words;
+        rc = names->count ? act_give_all(&session, names->items, names->count, &order)
+                          : reload_all(&session, order.as_json);
+        session_close(&session);
+    }
     word_list_deinit(&options.words);
-    if (rc == 0 && format && strcmp(format, "json") != 0)
-        rc = usage_error("reload", "--format knows json, not \"%s\"", format);
-    return rc ? rc : run(file, format != NULL);
+    return rc;
 }

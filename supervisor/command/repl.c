@@ -130,7 +130,7 @@ static void routes(struct repl *r)
     struct client_response answer = {0};
     struct json_value workers, worker;
     struct err err;
-    struct client_request request = {.target = "/v1/workers"};
+    struct client_request request = {.target = "/v1/programs"};
     if (session_fetch(&r->session, &request, &answer, &err)) {
         complain(r, err.text);
         return;

@@ -3,7 +3,6 @@
  */
 #include <errno.h>
 #include <glob.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -13,8 +12,9 @@
 #include "client/options.h"
 #include "client/session.h"
 #include "command/command.h"
+#include "command/program.h"
 
-enum { SCRIPTS_MAX = 256, EXIT_NOT_EXECUTABLE = 126, EXIT_NOT_FOUND = 127 };
+enum { SCRIPTS_MAX = 256 };
 
 const char command_run_help[] =
     "Runs any command with `import nodey` and `require('nodey')` at hand, as they are in\n"
@@ -32,7 +32,9 @@ const char command_run_help[] =
     "Exit code: the command's; 126 or 127 when it cannot be run, 2 for wrong usage.\n"
     "\n"
     "  nodey run python3 -m pytest\n"
-    "  nodey run node --test\n";
+    "  nodey run node --test\n"
+    "\n"
+    "In the environment, the folder and as the user of one program: nodey exec.\n";
 
 /* Such as "node" or "/usr/bin/npx". */
 static bool is_node(const char *command)
@@ -127,26 +129,6 @@ static int set_up(const char *command, const char *file, struct err *err)
     return rc;
 }
 
-/* Returns only when it cannot. */
-static int become(const struct word_list *words)
-{
-    char **argv = xcalloc(words->count + 1, sizeof(*argv));
-    for (size_t i = 0; i < words->count; i++)
-        argv[i] = xstrdup(words->items[i]);
-    signal(SIGPIPE, SIG_DFL); /* nodey itself ignores both, and that would be inherited */
-    signal(SIGXFSZ, SIG_DFL);
-    execvp(argv[0], argv);
-    int why = errno;
-    if (why == ENOENT)
-        fprintf(stderr, "nodey: there is no command \"%s\" on PATH\n", argv[0]);
-    else
-        fprintf(stderr, "nodey: cannot run \"%s\": %s\n", argv[0], strerror(why));
-    for (size_t i = 0; i < words->count; i++)
-        xfree(argv[i]);
-    xfree(argv);
-    return why == ENOENT ? EXIT_NOT_FOUND : EXIT_NOT_EXECUTABLE;
-}
-
 int command_run(int argc, char **argv)
 {
     const char *file = NULL;
@@ -165,7 +147,7 @@ int command_run(int argc, char **argv)
         rc = EXIT_REFUSED;
     }
     if (rc == 0)
-        rc = become(&options.words);
+        rc = command_become(options.words.items, options.words.count);
     word_list_deinit(&options.words);
     return rc;
 }

@@ -6,6 +6,8 @@
 #include <stdio.h>
 #include <sys/stat.h>
 
+#include "base/account.h"
+#include "config/proxied.h"
 #include "config/pyapp.h"
 #include "config/value.h"
 
@@ -235,8 +237,30 @@ static int check_memory(const struct reader *r, const struct toml_node *table,
     return 0;
 }
 
+/* Found out now, and not when the first process is started. */
+static int check_user(const struct reader *r, const struct toml_node *table,
+                      const struct worker_config *w)
+{
+    struct account account;
+    struct err err;
+    if (!w->user && !w->group)
+        return 0;
+    if (account_find(&account, w->user, NULL, &err))
+        return reader_fail(r, place_of(table, "user"), "user: %s", err.text);
+    if (w->group && account_find(&account, w->user, w->group, &err))
+        return reader_fail(r, place_of(table, "group"), "group: %s", err.text);
+    if (!account_may_become(&account))
+        return reader_fail(r, place_of(table, w->user ? "user" : "group"),
+                           "only a nodey that runs as root can run %s as another user or "
+                           "group: start it as root, or leave this out",
+                           title_of(r, w));
+    return 0;
+}
+
 int check_worker(const struct reader *r, const struct toml_node *table, struct worker_config *w)
 {
+    if (check_user(r, table, w) < 0)
+        return r->err->code;
     if (check_memory(r, table, w) < 0 || (w->is_service && check_service(r, table, w) < 0))
         return r->err->code;
     if (check_program(r, table, w) < 0 || check_cwd(r, table, w) < 0 ||
@@ -388,25 +412,6 @@ static int check_root(const struct reader *r, const struct toml_node *table,
     return check_root_methods(r, table, route);
 }
 
-/* A route to addresses. */
-static int check_upstream(const struct reader *r, const struct toml_node *table,
-                          struct route_config *route)
-{
-    const struct toml_node *to = toml_get(table, "to");
-    for (size_t i = 0; i < route->targets.count; i++) {
-        struct slice url = slice_of(route->targets.items[i]);
-        bool local = slice_starts(url, SLICE("unix:")) && url.len > 5;
-        bool http = slice_starts(url, SLICE("http://")) && url.len > 7;
-        if (!local && !http)
-            return reader_fail(r, check_item_place(to, i),
-                               "to must be addresses such as \"http://127.0.0.1:8080\" or "
-                               "\"unix:/run/app.sock\", not %s",
-                               value_quote(r->arena, url));
-    }
-    route->urls = route->targets;
-    return 0;
-}
-
 /* A route to a worker, a service or addresses. */
 static int check_to(const struct reader *r, const struct toml_node *table,
                     const struct config *c, struct route_config *route)
@@ -423,14 +428,24 @@ static int check_to(const struct reader *r, const struct toml_node *table,
     }
     if (!first)
         return reader_fail(r, to->at, "to must name a worker, a service or an address");
-    if (is_address(first->string))
-        return check_upstream(r, table, route);
+    if (is_address(first->string)) {
+        route->urls = route->targets;
+        return 0;
+    }
     if (first != to && first->next)
         return reader_fail(r, first->next->at,
                            "to is one worker or service, or several addresses such as "
                            "\"http://10.0.0.1:8080\"");
     route->to = route->targets.items[0];
     return check_target(r, first, c);
+}
+
+static bool is_proxied(const struct config *c, const struct route_config *route)
+{
+    for (size_t i = 0; i < c->worker_count; i++)
+        if (slice_is(route_config_worker(route), c->workers[i].name))
+            return c->workers[i].is_service;
+    return route->urls.count > 0;
 }
 
 int check_route(const struct reader *r, const struct toml_node *table, const struct config *c,
@@ -451,7 +466,8 @@ int check_route(const struct reader *r, const struct toml_node *table, const str
                            value_quote(r->arena, slice_of(route->path)));
     if (check_methods(r, table, route) < 0)
         return r->err->code;
-    return root ? check_root(r, table, route) : check_to(r, table, c, route);
+    int rc = root ? check_root(r, table, route) : check_to(r, table, c, route);
+    return rc < 0 ? rc : proxied_check(r, table, route, is_proxied(c, route));
 }
 
 static bool serves(const struct route_config *route, const char *method)

@@ -237,6 +237,12 @@ struct config *config_load(const char *file, struct err *);
 struct config *config_hold(struct config *);
 void config_release(struct config *);
 
+/*
+ * Without its services, the routes to them, and what anybody depends on: for a run beside
+ * another one, which has them.
+ */
+void config_leave_services_out(struct config *);
+
 /* The worker of that name, or NULL. */
 const struct worker_config *config_worker(const struct config *, const char *name);
 

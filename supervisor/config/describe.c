@@ -401,6 +401,20 @@ static void add_roots(struct buf *out, const struct config *c)
     }
 }
 
+static void add_addresses(struct buf *out, const struct config *c)
+{
+    for (size_t i = 0; i < c->route_count; i++) {
+        const struct route_config *route = &c->routes[i];
+        for (size_t j = 0; j < route->urls.count; j++)
+            buf_addf(out, "%s%s", j ? ", " : "address ", route->urls.items[j]);
+        if (!route->urls.count)
+            continue;
+        buf_adds(out, ": route ");
+        add_path(out, route);
+        buf_addc(out, '\n');
+    }
+}
+
 void config_summary(const struct config *c, struct buf *out)
 {
     for (size_t i = 0; i < c->notes.count; i++)
@@ -414,4 +428,5 @@ void config_summary(const struct config *c, struct buf *out)
         add_routes(out, c, w);
     }
     add_roots(out, c);
+    add_addresses(out, c);
 }

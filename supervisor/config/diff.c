@@ -17,6 +17,19 @@ static bool same_list(const struct string_list *a, const struct string_list *b)
     return true;
 }
 
+/* The order of variables has no meaning, and none of them stands twice. */
+static bool same_env(const struct string_list *a, const struct string_list *b)
+{
+    bool same = a->count == b->count;
+    for (size_t i = 0; same && i < a->count; i++) {
+        size_t j = i < b->count && strcmp(a->items[i], b->items[i]) == 0 ? i : 0;
+        while (j < b->count && strcmp(a->items[i], b->items[j]) != 0)
+            j++;
+        same = j < b->count;
+    }
+    return same;
+}
+
 static bool same_dependencies(const struct dependency_list *a, const struct dependency_list *b)
 {
     bool same = a->count == b->count;
@@ -46,8 +59,9 @@ static bool same_setting(const struct setting *s, const void *before, const void
     case SETTING_STRING:
     case SETTING_PATH:
         return same_text(*(const char *const *)a, *(const char *const *)b);
-    case SETTING_LIST:
     case SETTING_ENV:
+        return same_env(a, b);
+    case SETTING_LIST:
     case SETTING_COMMAND:
     case SETTING_TEST:
         return same_list(a, b);

@@ -151,6 +151,14 @@ static int by_entry(const struct dirent **a, const struct dirent **b)
 
 static int search_folder(struct search *s, const char *shown, const char *folder);
 
+static const char has_own_config[] =
+    "it is a project with a nodey.toml of its own: run it there, or include that file";
+
+static bool has_config(struct search *s, const char *folder)
+{
+    return access(keep(s, xasprintf("%s/nodey.toml", folder)), F_OK) == 0;
+}
+
 /* One worker, if it has what starts one; else its scripts are workers. */
 static int add_folder(struct search *s, const char *shown, const char *name)
 {
@@ -158,6 +166,8 @@ static int add_folder(struct search *s, const char *shown, const char *name)
     const char *main = program_main(s->arena, path, &why);
     if (strcmp(name, "dist") == 0 || strcmp(name, "build") == 0)
         note(s, shown, "such a folder holds what a build has made");
+    else if (has_config(s, path))
+        note(s, shown, has_own_config);
     else if (main && program_folder_speaks(path, main))
         return add(s, main, shown, slice_of(name), NULL, path);
     else if ((app = pyapp_django(s->arena, path)))

@@ -291,6 +291,25 @@ void config_release(struct config *c)
     xfree(c);
 }
 
+void config_leave_services_out(struct config *c)
+{
+    size_t kept = 0;
+    for (size_t i = 0; i < c->route_count; i++) {
+        const char *to = c->routes[i].to;
+        const struct worker_config *w = to ? config_worker(c, to) : NULL;
+        if (!w || !w->is_service)
+            c->routes[kept++] = c->routes[i];
+    }
+    c->route_count = kept;
+    kept = 0;
+    for (size_t i = 0; i < c->worker_count; i++) {
+        c->workers[i].depends_on.count = 0;
+        if (!c->workers[i].is_service)
+            c->workers[kept++] = c->workers[i];
+    }
+    c->worker_count = kept;
+}
+
 const struct worker_config *config_worker(const struct config *c, const char *name)
 {
     for (size_t i = 0; i < c->worker_count; i++)

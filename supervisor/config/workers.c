@@ -7,6 +7,7 @@
 #include <sys/stat.h>
 
 #include "config/check.h"
+#include "config/depends.h"
 #include "config/discover.h"
 #include "config/imports.h"
 #include "config/program.h"
@@ -45,6 +46,7 @@ struct building {
     struct err *err;
     struct base *bases;     /* one for each document */
     struct origin *origins; /* of the workers with a section, which come first */
+    size_t origin_count;
     struct discovery found;
     bool *taken;           /* of found.scripts */
     const char *no_search; /* why workers/ could not be searched */
@@ -162,7 +164,7 @@ static int load_base(struct base *base, const struct document *doc)
     *base = (struct base){.doc = doc,
                           .defaults = doc->root ? toml_get(doc->root, "defaults") : NULL};
     reader_defaults(r, &section_worker, &base->config);
-    base->config.instances = default_instances();
+    base->config.instances = base->config.instances_min = default_instances();
     base->config.cwd = r->dir;
     base->config.file_roots = string_list_of(r->arena, (const char *const[]){r->dir}, 1);
     base->env = entries_of(r->arena, doc->env);
@@ -626,6 +628,25 @@ static bool serves_files(const struct documents *docs)
     return false;
 }
 
+/* Those without a section have what [defaults] says. */
+static int check_depends(const struct building *b)
+{
+    const struct config *c = b->config;
+    struct depends_origin *origins = xcalloc(c->worker_count + 1, sizeof(*origins));
+    for (size_t i = 0; i < c->worker_count; i++) {
+        bool has_section = i < b->origin_count;
+        const struct base *base = has_section ? b->origins[i].base : &b->bases[0];
+        const struct toml_node *value =
+            has_section ? toml_get(b->origins[i].table, "depends_on") : NULL;
+        if (!value && base->defaults)
+            value = toml_get(base->defaults, "depends_on");
+        origins[i] = (struct depends_origin){&base->doc->reader, value};
+    }
+    int code = depends_check(c, origins);
+    xfree(origins);
+    return code;
+}
+
 static int load_all(struct building *b, const struct documents *docs)
 {
     int code = allocate(b, docs);
@@ -641,7 +662,10 @@ static int load_all(struct building *b, const struct documents *docs)
         code = search(b);
     if (code == 0)
         code = find_programs(b);
-    return code ? code : add_all_discovered(b);
+    b->origin_count = b->config->worker_count;
+    if (code == 0)
+        code = add_all_discovered(b);
+    return code ? code : check_depends(b);
 }
 
 int workers_load(struct config *c, const struct documents *docs, struct journal *journal,

@@ -136,8 +136,10 @@ static enum answer_event begin_body(struct answer *a, struct answer_step *step)
 {
     struct answer_head *head = &step->head;
     bool none = a->is_head || head->status == 204 || head->status == 304;
-    if (none) {
-        head->chunked = head->until_close = false;
+    bool switched = head->status == 101;
+    if (none || switched) {
+        head->chunked = false;
+        head->until_close = switched;
         head->length = 0;
     }
     a->is_chunked = head->chunked;
@@ -162,14 +164,19 @@ static enum answer_event read_whole_head(struct answer *a, struct slice bytes,
             return bad(step, "its header is larger than 64 KiB");
         step->head = (struct answer_head){.fields = step->fields};
         const char *why = read_head((struct slice){rest.ptr, len}, &step->head);
-        if (!why && step->head.status == 101)
+        bool switches = step->head.status == 101;
+        if (!why && switches && !a->may_switch)
             why = "it switches protocols, which nobody asked for";
+        if (!why && step->head.status < 200 && ++a->interims > ANSWER_INTERIMS)
+            why = "too many interim answers came before it";
         if (why)
             return bad(step, why);
         step->used += len;
         a->scanned = 0;
-        if (step->head.status >= 200) /* an interim one is skipped */
+        if (step->head.status >= 200 || switches)
             return begin_body(a, step);
+        if (a->tells_interim)
+            return ANSWER_GOT_INTERIM;
     }
 }
 
@@ -177,6 +184,7 @@ static enum answer_event read_chunks(struct answer *a, struct slice bytes,
                                      struct answer_step *step)
 {
     buf_clear(&a->data);
+    a->chunked.kept = &a->trailer;
     enum chunked_verdict verdict =
         chunked_read(&a->chunked, bytes, SIZE_MAX, &a->data, &step->used);
     if (verdict == CHUNKED_DONE)
@@ -206,14 +214,16 @@ static enum answer_event read_body(struct answer *a, struct slice bytes,
 
 void answer_init(struct answer *a, bool is_head)
 {
-    struct buf data = a->data;
+    struct buf data = a->data, trailer = a->trailer;
     buf_clear(&data);
-    *a = (struct answer){.is_head = is_head, .data = data};
+    buf_clear(&trailer);
+    *a = (struct answer){.is_head = is_head, .data = data, .trailer = trailer};
 }
 
 void answer_deinit(struct answer *a)
 {
     buf_deinit(&a->data);
+    buf_deinit(&a->trailer);
 }
 
 enum answer_event answer_read(struct answer *a, struct slice bytes, struct answer_step *step)
@@ -224,6 +234,11 @@ enum answer_event answer_read(struct answer *a, struct slice bytes, struct answe
     if (a->state == ANSWER_BODY)
         return read_body(a, bytes, step);
     return ANSWER_GOT_END;
+}
+
+const struct field *answer_trailers(const struct answer *a, struct arena *arena, size_t *count)
+{
+    return chunked_trailers(buf_slice(&a->trailer), arena, count);
 }
 
 bool answer_ends(const struct answer *a)

@@ -5,7 +5,11 @@
 
 #include "http/field.h"
 
-enum { FETCH_TIMEOUT_MS = 30 * 1000, FETCH_BODY_MAX = 64 << 20 };
+enum {
+    FETCH_TIMEOUT_MS = 30 * 1000,
+    FETCH_BODY_MAX = 64 << 20,
+    DATA_KEEP = 4096, /* a larger buffer for chunks is not kept for the next answer */
+};
 
 /* --------------------------------------------------------------------- write */
 
@@ -116,8 +120,10 @@ static void on_late(struct timer *timer)
 /* The state is told first: the owner may send the next request from `answered`. */
 static void answered(struct client *c)
 {
-    bool reusable = c->answer.keep_alive && !c->stream.ended;
+    bool reusable = c->answer.keep_alive && !c->stream.ended && !c->sending;
     timer_stop(c->loop, &c->limit);
+    if (c->answer.data.cap > DATA_KEEP)
+        buf_deinit(&c->answer.data);
     c->state = reusable ? CLIENT_IDLE : CLIENT_ENDED;
     c->ops->answered(c);
 }
@@ -137,6 +143,9 @@ static bool step(struct client *c, struct slice *bytes)
     *bytes = slice_from(*bytes, found.used);
     c->received += found.used;
     switch (event) {
+    case ANSWER_GOT_INTERIM:
+        c->ops->interim(c, &found.head);
+        return true;
     case ANSWER_GOT_HEAD:
         c->ops->head(c, &found.head);
         return true;
@@ -165,6 +174,7 @@ static size_t on_data(struct stream *s, struct slice bytes)
         fail(c, CLIENT_INVALID, UV_EPROTO, "the server sent what nobody asked for");
         return bytes.len;
     }
+    c->heard = true;
     while (c->state == CLIENT_BUSY && !s->closed && step(c, &rest))
         ;
     size_t used = c->state == CLIENT_BUSY ? bytes.len - rest.len : bytes.len;
@@ -186,11 +196,20 @@ static void on_ended(struct stream *s, int status)
     fail(c, CLIENT_CLOSED, status, why);
 }
 
+static void on_eased(struct stream *s)
+{
+    struct client *c = container_of(s, struct client, stream);
+    if (c->state == CLIENT_BUSY && c->ops->eased)
+        c->ops->eased(c);
+}
+
 static void on_gone(struct stream *s);
 static const struct stream_ops stream_ops = {
     .data = on_data,
     .ended = on_ended,
+    .drained = on_eased,
     .gone = on_gone,
+    .eased = on_eased,
 };
 
 /* ------------------------------------------------------------------- opening */
@@ -240,14 +259,54 @@ void client_open(struct client *c, struct loop *loop, const struct peer *peer,
     attempt(c);
 }
 
-void client_send(struct client *c, struct slice request, bool is_head, uint64_t timeout_ms)
+static void begin(struct client *c, bool is_head)
 {
     assert(c->state == CLIENT_IDLE);
     answer_init(&c->answer, is_head);
+    c->answer.tells_interim = c->ops->interim;
     c->state = CLIENT_BUSY;
+    c->sending = c->heard = false;
+    c->begun_at = stream_position(&c->stream);
+}
+
+void client_send(struct client *c, struct slice request, bool is_head, uint64_t timeout_ms)
+{
+    begin(c, is_head);
     stream_write(&c->stream, request);
     stream_flush(&c->stream); /* one request a turn: waiting would gather nothing */
     timer_start(c->loop, &c->limit, timeout_ms, on_late);
+}
+
+void client_begin(struct client *c, const struct client_ask *ask)
+{
+    begin(c, ask->is_head);
+    c->answer.may_switch = ask->may_switch;
+    c->sending = ask->more;
+    stream_write(&c->stream, ask->head);
+    client_limit(c, ask->timeout_ms);
+}
+
+void client_write(struct client *c, struct slice bytes)
+{
+    stream_write(&c->stream, bytes);
+}
+
+void client_finish(struct client *c)
+{
+    c->sending = false;
+}
+
+void client_shutdown(struct client *c)
+{
+    stream_shutdown(&c->stream);
+}
+
+void client_limit(struct client *c, uint64_t timeout_ms)
+{
+    if (timeout_ms)
+        timer_start(c->loop, &c->limit, timeout_ms, on_late);
+    else
+        timer_stop(c->loop, &c->limit);
 }
 
 void client_pause(struct client *c)

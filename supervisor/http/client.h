@@ -66,8 +66,9 @@ enum client_failure {
 
 /*
  * Called from the loop only, never from within a function of the client; each may
- * close the client.  For one client_send(): head, body any number of times, answered;
- * or at any point failed, after which nothing but gone is called, once it was closed.
+ * close the client.  For one request: interim any number of times, head, body any number of
+ * times, answered; or at any point failed, after which nothing but gone is called, once it was
+ * closed.
  */
 struct client_ops {
     void (*opened)(struct client *);
@@ -76,6 +77,8 @@ struct client_ops {
     void (*answered)(struct client *);
     void (*failed)(struct client *, enum client_failure, int code, const char *why);
     void (*gone)(struct client *); /* no handle is left: the memory may be freed */
+    void (*interim)(struct client *, const struct answer_head *); /* optional: a 1xx; borrows */
+    void (*eased)(struct client *); /* optional: a part of what was written has left */
 };
 
 enum client_state { CLIENT_OPENING, CLIENT_IDLE, CLIENT_BUSY, CLIENT_ENDED };
@@ -91,7 +94,10 @@ struct client {
     enum client_state state;
     unsigned nth;        /* of the peer's addresses */
     bool again;          /* the next address is tried once the stream is gone */
+    bool sending;        /* the request's end is yet to come */
+    bool heard;          /* something of the answer has come */
     uint64_t attempt_ms; /* for each address */
+    uint64_t begun_at;   /* stream_position() before the request */
     uint64_t received;   /* bytes, all time */
 };
 
@@ -105,6 +111,50 @@ void client_open(struct client *, struct loop *, const struct peer *, uint64_t t
  * client_idle().  `is_head`: the answer to a HEAD has no body whatever it says.
  */
 void client_send(struct client *, struct slice request, bool is_head, uint64_t timeout_ms);
+
+/* A request whose body may follow in pieces. */
+struct client_ask {
+    struct slice head;   /* and as much of the body as there is, as it goes over the wire */
+    bool more;           /* the rest follows: client_write(), client_finish() */
+    bool is_head;        /* the answer has no body whatever it says */
+    bool may_switch;     /* a 101 is its answer, whose body are bytes of another protocol */
+    uint64_t timeout_ms; /* see client_limit() */
+};
+
+/* As client_send().  The answer may come while the request is still being sent; then it was the
+ * connection's last. */
+void client_begin(struct client *, const struct client_ask *);
+
+/* More of the request's body, in its transfer coding; or of the other protocol after a 101. */
+void client_write(struct client *, struct slice bytes);
+
+/* The request is sent whole. */
+void client_finish(struct client *);
+
+/* After a 101: nothing more will be written.  What the server says still arrives. */
+void client_shutdown(struct client *);
+
+/* Bytes written that the kernel has not taken yet. */
+static inline size_t client_unsent(const struct client *c)
+{
+    return stream_unsent(&c->stream);
+}
+
+/* Not a byte of the request has left: nobody can have seen it. */
+static inline bool client_untouched(const struct client *c)
+{
+    return stream_taken(&c->stream) <= c->begun_at;
+}
+
+/* From now on it may take this long until `answered`; 0: any time. */
+void client_limit(struct client *, uint64_t timeout_ms);
+
+/* After `answered`: see answer_trailers(). */
+static inline const struct field *client_trailers(const struct client *c, struct arena *arena,
+                                                  size_t *count)
+{
+    return answer_trailers(&c->answer, arena, count);
+}
 
 /* May a request be sent now?  False after an answer that was the connection's last. */
 static inline bool client_idle(const struct client *c)

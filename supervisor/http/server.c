@@ -93,17 +93,35 @@ void http_server_configure(struct http_server *server, const struct http_options
     widen(&front->active, options->limits.head_bytes);
 }
 
-int http_server_listen(struct http_server *server, const char *address, struct err *err)
+static struct door *door_new(struct http_server *server)
 {
     struct door *door = xcalloc(1, sizeof(*door));
     door->server = server;
     list_add(&server->doors, &door->node);
-    int rc = listener_open(&door->listener, server->front.loop, address, &door_ops, err);
-    if (rc)
-        return rc; /* the door goes when its listener has */
-    snprintf(door->url, sizeof(door->url), "%s%s", door->listener.is_unix ? "" : "http://",
-             door->listener.address);
-    return 0;
+    return door;
+}
+
+/* One that could not be opened goes when its listener has. */
+static int note_url(struct door *door, int rc)
+{
+    if (rc == 0)
+        snprintf(door->url, sizeof(door->url), "%s%s", door->listener.is_unix ? "" : "http://",
+                 door->listener.address);
+    return rc;
+}
+
+int http_server_listen(struct http_server *server, const char *address, struct err *err)
+{
+    struct door *door = door_new(server);
+    struct loop *loop = server->front.loop;
+    return note_url(door, listener_open(&door->listener, loop, address, &door_ops, err));
+}
+
+int http_server_take(struct http_server *server, int fd, struct err *err)
+{
+    struct door *door = door_new(server);
+    struct loop *loop = server->front.loop;
+    return note_url(door, listener_take(&door->listener, loop, fd, &door_ops, err));
 }
 
 const char *http_server_url(const struct http_server *server, size_t n)

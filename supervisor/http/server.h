@@ -123,6 +123,9 @@ void http_server_configure(struct http_server *, const struct http_options *);
 /* Opens an address (see listener_open); may be called for several. */
 int http_server_listen(struct http_server *, const char *address, struct err *) MUST_CHECK;
 
+/* The same with a listening socket that was passed, see listener_take(); owns it. */
+int http_server_take(struct http_server *, int fd, struct err *) MUST_CHECK;
+
 /* "http://127.0.0.1:8000" of the n-th listener, NULL past the last. */
 const char *http_server_url(const struct http_server *, size_t n);
 

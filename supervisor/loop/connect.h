@@ -34,6 +34,24 @@ struct peer {
  */
 int peer_resolve(struct peer *, struct loop *, const char *address, struct err *) MUST_CHECK;
 
+/*
+ * The same for a loop that serves.  0: the address holds no name, and the peer is complete.
+ * UV_EAGAIN: only its name is set, and a lookup will tell the rest.  Else a libuv code with a
+ * sentence: it is no address.
+ */
+int peer_parse(struct peer *, const char *address, struct err *) MUST_CHECK;
+
+/* A name that is being looked up, on another thread. */
+struct lookup;
+
+/*
+ * Looks up peer->name (see peer_parse).  `done` comes later, once, from the loop: with 0 and a
+ * peer that is complete, or with a libuv code.  Who cancels hears nothing any more.
+ */
+struct lookup *lookup_start(struct loop *, const struct peer *, void *owner,
+                            void (*done)(void *owner, int status, const struct peer *));
+void lookup_cancel(struct lookup *);
+
 /* One attempt; in its owner's memory, until the stream is gone. */
 struct connect {
     uv_connect_t req;

@@ -141,15 +141,17 @@ static int open_unix(struct listener *l, const char *path, struct err *err)
     return 0;
 }
 
-int listener_open(struct listener *l, struct loop *loop, const char *address,
-                  const struct listener_ops *ops, struct err *err)
+static void begin(struct listener *l, struct loop *loop, const struct listener_ops *ops)
 {
     memset(l, 0, sizeof(*l));
     l->loop = loop;
     l->ops = ops;
     life_init(&l->life, on_gone);
-    bool is_unix = strncmp(address, "unix:", 5) == 0;
-    int rc = is_unix ? open_unix(l, address + 5, err) : open_tcp(l, address, err);
+}
+
+/* What was not opened goes at once. */
+static int settle(struct listener *l, int rc)
+{
     if (rc) {
         l->closed = true;
         if (l->uv.handle.type)
@@ -157,6 +159,79 @@ int listener_open(struct listener *l, struct loop *loop, const char *address,
         life_drop(&l->life);
     }
     return rc;
+}
+
+int listener_open(struct listener *l, struct loop *loop, const char *address,
+                  const struct listener_ops *ops, struct err *err)
+{
+    begin(l, loop, ops);
+    bool is_unix = strncmp(address, "unix:", 5) == 0;
+    return settle(l, is_unix ? open_unix(l, address + 5, err) : open_tcp(l, address, err));
+}
+
+/* ---------------------------------------------------------------------- take */
+
+static int option_of(int fd, int name)
+{
+    int value = -1;
+    socklen_t len = sizeof(value);
+    return getsockopt(fd, SOL_SOCKET, name, &value, &len) ? -1 : value;
+}
+
+/* A name in the file system; one without a name has no address that could be told. */
+static void note_path(struct listener *l, int fd)
+{
+    struct sockaddr_un at = {0};
+    socklen_t len = sizeof(at);
+    if (getsockname(fd, (struct sockaddr *)&at, &len) == 0)
+        snprintf(l->address, sizeof(l->address), "unix:%.*s", (int)sizeof(at.sun_path),
+                 at.sun_path);
+}
+
+/* `fd` is the handle's when this returns 0. */
+static int adopt(struct listener *l, int fd, int domain)
+{
+    int rc;
+    l->is_unix = domain == AF_UNIX;
+    if (l->is_unix)
+        rc = uv_pipe_init(&l->loop->uv, &l->uv.pipe, 0);
+    else
+        rc = uv_tcp_init(&l->loop->uv, &l->uv.tcp);
+    if (rc)
+        return rc;
+    life_adopt(&l->life, &l->uv.handle);
+    return l->is_unix ? uv_pipe_open(&l->uv.pipe, fd) : uv_tcp_open(&l->uv.tcp, fd);
+}
+
+static int take(struct listener *l, int fd, struct err *err)
+{
+    int domain = option_of(fd, SO_DOMAIN);
+    bool fits = domain == AF_UNIX || domain == AF_INET || domain == AF_INET6;
+    if (!fits || option_of(fd, SO_TYPE) != SOCK_STREAM || option_of(fd, SO_ACCEPTCONN) != 1) {
+        close(fd);
+        return err_set(err, UV_EINVAL,
+                       "descriptor %d, which was passed, is no listening stream socket", fd);
+    }
+    int rc = adopt(l, fd, domain);
+    if (rc) {
+        close(fd);
+        return err_set(err, rc, "cannot use the passed socket: %s", uv_strerror(rc));
+    }
+    rc = uv_listen(&l->uv.stream, BACKLOG, on_connection);
+    if (rc)
+        return err_set(err, rc, "cannot listen on the passed socket: %s", uv_strerror(rc));
+    if (l->is_unix)
+        note_path(l, fd);
+    else
+        note_address(l);
+    return 0;
+}
+
+int listener_take(struct listener *l, struct loop *loop, int fd, const struct listener_ops *ops,
+                  struct err *err)
+{
+    begin(l, loop, ops);
+    return settle(l, take(l, fd, err));
 }
 
 int listener_accept(struct listener *l, struct stream *s)

@@ -44,6 +44,14 @@ struct listener {
 int listener_open(struct listener *, struct loop *, const char *address,
                   const struct listener_ops *, struct err *) MUST_CHECK;
 
+/*
+ * The same with a socket that somebody else has bound and listens on, which lives on with
+ * them: `fd` is owned from now on, also on failure.  One that does not listen, or has another
+ * type than a stream, is refused with UV_EINVAL.
+ */
+int listener_take(struct listener *, struct loop *, int fd, const struct listener_ops *,
+                  struct err *) MUST_CHECK;
+
 /* Moves a waiting connection into an initialised stream.  0 or a libuv code. */
 int listener_accept(struct listener *, struct stream *) MUST_CHECK;
 

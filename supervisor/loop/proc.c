@@ -4,8 +4,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
 
@@ -190,9 +188,16 @@ static int open_pipe(struct proc *p, struct stream *s, const struct stream_ops *
     return rc ? rc : opened;
 }
 
+static int open_null(int *child_end)
+{
+    *child_end = open("/dev/null", O_RDONLY | O_CLOEXEC);
+    return *child_end < 0 ? -errno : 0;
+}
+
 static int open_pipes(struct proc *p, int child[3])
 {
-    int rc = open_pipe(p, &p->in, &in_ops, true, &child[0]);
+    int rc =
+        p->no_input ? open_null(&child[0]) : open_pipe(p, &p->in, &in_ops, true, &child[0]);
     int rc_out = open_pipe(p, &p->out, &out_ops, false, &child[1]);
     int rc_err = open_pipe(p, &p->err, &err_ops, false, &child[2]);
     return rc ? rc : rc_out ? rc_out : rc_err;
@@ -200,39 +205,23 @@ static int open_pipes(struct proc *p, int child[3])
 
 /* -------------------------------------------------------------------- spawn */
 
-static const char **shim_argv(const struct proc_spec *spec, char *parent, size_t size)
-{
-    size_t n = 0;
-    while (spec->argv[n])
-        n++;
-    const char **argv = xcalloc(n + 5, sizeof(*argv));
-    snprintf(parent, size, "%ld", (long)getpid());
-    argv[0] = "nodey";
-    argv[1] = SHIM_VERB;
-    argv[2] = parent;
-    argv[3] = spec->cwd;
-    memcpy(argv + 4, spec->argv, n * sizeof(*argv));
-    return argv;
-}
-
 static int start_child(struct proc *p, const struct proc_spec *spec, const int child[3])
 {
-    char parent[24];
-    const char **argv = shim_argv(spec, parent, sizeof(parent));
+    char **argv = shim_command(getpid(), &spec->confine, spec->cwd, spec->argv);
     uv_stdio_container_t stdio[3];
     for (int i = 0; i < 3; i++)
         stdio[i] = (uv_stdio_container_t){.flags = UV_INHERIT_FD, .data.fd = child[i]};
     uv_process_options_t options = {
         .exit_cb = on_child_exit,
         .file = "/proc/self/exe",
-        .args = (char **)argv,
+        .args = argv,
         .env = (char **)spec->env,
         .stdio_count = 3,
         .stdio = stdio,
     };
     int rc = uv_spawn(&p->loop->uv, &p->process, &options);
     life_adopt(&p->life, (uv_handle_t *)&p->process); /* registered even when it failed */
-    xfree(argv);
+    shim_command_free(argv);
     return rc;
 }
 
@@ -248,6 +237,7 @@ int proc_spawn(struct proc *p, struct loop *loop, const struct proc_spec *spec,
     memset(p, 0, sizeof(*p));
     p->loop = loop;
     p->ops = ops;
+    p->no_input = spec->no_input;
     list_init(&p->node);
     task_init(&p->finish, on_finish);
     life_init(&p->life, on_proc_gone);
@@ -276,7 +266,7 @@ int proc_spawn(struct proc *p, struct loop *loop, const struct proc_spec *spec,
 
 void proc_end_input(struct proc *p)
 {
-    if (!p->closed)
+    if (!p->closed && !p->no_input)
         stream_shutdown(&p->in);
 }
 
@@ -296,7 +286,8 @@ void proc_close(struct proc *p)
     p->closed = true;
     timer_stop(p->loop, &p->drain);
     task_cancel(&p->finish);
-    stream_close(&p->in);
+    if (!p->no_input)
+        stream_close(&p->in);
     stream_close(&p->out);
     stream_close(&p->err);
     life_drop(&p->life);

@@ -45,7 +45,8 @@ struct proc_spec {
     const char *cwd;
     uint64_t mark;     /* also in the environment, as NODEY_LIFE: whose descendant is this? */
     size_t line_limit; /* bytes of output kept for an unfinished line */
-    struct confine confine; /* zero: as nodey itself */
+    bool no_input;     /* its input is /dev/null: nothing may be written to it */
+    struct confine confine; /* zero: as nodey itself, but without core files */
 };
 
 struct proc {
@@ -64,6 +65,7 @@ struct proc {
     struct proc_exit exit;
     pid_t pid;
     uint64_t mark;
+    bool no_input;
     bool reaped;
     bool out_ended;
     bool err_ended;
@@ -74,13 +76,12 @@ struct proc {
 /*
  * Starts the command.  0, or a libuv code; then nothing runs, no callback but
  * `gone` follows, and proc_close() has been called already.  A command that cannot
- * be executed is no failure here: the shim says so on its output, as a start-up
- * error frame, and exits.
+ * be executed is no failure here: the shim says so, see shim.h, and exits.
  */
 int proc_spawn(struct proc *, struct loop *, const struct proc_spec *,
                const struct proc_ops *) MUST_CHECK;
 
-/* Where the child's input is written. */
+/* Where the child's input is written, if it has one. */
 static inline struct stream *proc_in(struct proc *p)
 {
     return &p->in;

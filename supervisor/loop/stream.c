@@ -97,9 +97,24 @@ static void on_alloc(uv_handle_t *handle, size_t suggested, uv_buf_t *out)
     *out = uv_buf_init(loop->scratch, sizeof(loop->scratch));
 }
 
+/*
+ * libuv takes a reset that comes right behind the last bytes for an end of file; only the
+ * socket still knows better.
+ */
+static int true_end(const struct stream *s)
+{
+    int fd, error = 0;
+    socklen_t len = sizeof(error);
+    if (s->uv.handle.type == UV_TCP && uv_fileno(&s->uv.handle, &fd) == 0)
+        IGNORE(getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &len)); /* then it is an end */
+    return error ? uv_translate_sys_error(error) : UV_EOF;
+}
+
 static void on_read(uv_stream_t *handle, ssize_t nread, const uv_buf_t *buf)
 {
     struct stream *s = container_of(handle, struct stream, uv.stream);
+    if (nread == UV_EOF)
+        nread = true_end(s);
     if (nread < 0)
         stream_fail(s, (int)nread);
     else if (nread > 0)

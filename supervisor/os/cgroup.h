@@ -2,9 +2,9 @@
  * cgroup: one group of cgroup v2 for each instance, where they can be had.
  *
  * nodey needs a part of the tree that it may write to (as root, or delegated by systemd).
- * It moves itself into a leaf there, `nodey`, because only leaves may hold processes, and
- * makes a sibling for each instance.  Where that is not possible callers fall back to
- * watching and rlimits, and say so once.
+ * It moves itself into a leaf there, `nodey`, because only leaves may hold processes; beside it
+ * it makes a folder of this run, and in that a group for each instance.  Where that is not
+ * possible callers fall back to watching and rlimits, and say so once.
  */
 #pragma once
 
@@ -20,12 +20,18 @@ enum cgroup_controller {
 };
 
 struct cgroups {
-    char *root;           /* absolute folder that holds ours; NULL: there are none */
+    char *root;           /* absolute: the folder of this run; NULL: there are none */
+    char *base;           /* what holds it and the leaf; NULL: nodey has not moved */
     unsigned controllers; /* of enum cgroup_controller, that work */
-    char why_not[256];    /* for a person, when something is missing; "" = nothing is */
+    char **left;          /* folders that could not be removed yet */
+    size_t left_count;
+    char why_not[256]; /* for a person, when something is missing; "" = nothing is */
 };
 
-/* Finds out what can be had, and prepares it.  Never fails; see `controllers`. */
+/*
+ * Finds out what can be had, and prepares it.  Never fails; see `controllers`.  Before the
+ * first child, which would be left behind in a group that must be empty.
+ */
 void cgroups_open(struct cgroups *);
 
 /* Removes what is empty, and frees. */
@@ -48,10 +54,16 @@ char *cgroup_make(const struct cgroups *, const char *name, const struct cgroup_
 /* Kills all that is in it (cgroup.kill), so that nothing escapes by a new session. */
 void cgroup_kill(const char *folder);
 
-/* Removes the group; it must be empty, or it stays and is tried again by cgroups_close(). */
-void cgroup_remove(const char *folder);
+/*
+ * Removes the group and takes its folder; one that somebody is still in, because the kernel
+ * has not done yet what cgroup_kill() began, is tried again with the next one.
+ */
+void cgroup_remove(struct cgroups *, char *folder);
 
-/* Adds what its processes use and have used.  False when it cannot be read. */
+/*
+ * Adds what its processes use and have used; memory only where that controller works.  False
+ * when it cannot be read.
+ */
 bool cgroup_usage(const char *folder, struct usage *);
 
 /* How often the kernel killed in it because of memory.max. */

@@ -20,8 +20,10 @@ struct usage {
 };
 
 /*
- * Adds what the process `pid` and all its descendants use now.  False when there is no such
- * process; a descendant that ends meanwhile is left out.
+ * Adds what the process `pid` and all its descendants use now, and in CPU time what those used
+ * that have ended.  Memory that they share (files, code) counts once: as much as the one of
+ * them has that has most of it.  False when there is no such process; a descendant that ends
+ * meanwhile is left out, and so is one that has left for another parent.
  */
 bool usage_add_tree(struct usage *, pid_t pid);
 
@@ -35,4 +37,5 @@ struct machine {
     uint64_t cpus;             /* thousandths that nodey may use */
 };
 
+/* What cannot be found out is 0; `cpus` is at least one. */
 void machine_read(struct machine *);

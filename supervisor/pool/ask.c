@@ -230,8 +230,15 @@ static void on_describe(const struct call *call, struct call_about *about)
     snprintf(about->what, sizeof(about->what), "ask %s", a->token);
 }
 
+static void on_identify(const struct call *call, struct call_identity *id)
+{
+    const struct ask *a = container_of(call, struct ask, call);
+    *id = (struct call_identity){
+        .method = SLICE("ask"), .path = slice_of(a->token), .body = a->args};
+}
+
 static const struct call_ops ask_ops = {
-    .write = on_write, .done = on_done, .describe = on_describe};
+    .write = on_write, .done = on_done, .describe = on_describe, .identify = on_identify};
 
 /* ------------------------------------------------------------------- asking */
 

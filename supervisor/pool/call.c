@@ -2,7 +2,7 @@
 
 #include <assert.h>
 
-#include "pool/pool.h"
+#include "pool/blame.h"
 
 void call_init(struct call *c, enum call_kind kind, const struct call_ops *ops)
 {
@@ -35,6 +35,8 @@ static void detach(struct call *c)
 static void complete(struct call *c, const struct call_reply *reply)
 {
     assert(c->pool && !c->slot);
+    if (!reply->failure)
+        blame_acquit(c->pool, c);
     detach(c);
     c->ops->done(c, reply);
 }

@@ -30,6 +30,7 @@ struct call_failure {
     unsigned status;        /* HTTP */
     unsigned retry_after_s; /* 0 = do not say */
     const char *text;
+    const char *incident; /* the report of what led to it; NULL or "" = none */
 };
 
 /* Exactly one of the two; both end when `done` returns. */
@@ -43,6 +44,15 @@ struct call_reply {
 struct call_about {
     char what[160];          /* cut to fit; "" = not known */
     struct slice request_id; /* borrowed from the call; empty = none */
+};
+
+/* What a call asks for, to know it again.  Borrowed from the call. */
+struct call_identity {
+    struct slice method;
+    struct slice path;
+    struct slice route; /* the path with ":name" for what stands there; empty = the path */
+    struct slice query;
+    struct slice body; /* as far as it is here */
 };
 
 struct call_ops {
@@ -71,6 +81,9 @@ struct call_ops {
 
     /* Fills in what is known; may be NULL. */
     void (*describe)(const struct call *, struct call_about *);
+
+    /* Fills in what is known; may be NULL: then it is never refused for what it did. */
+    void (*identify)(const struct call *, struct call_identity *);
 };
 
 struct call {
@@ -86,6 +99,7 @@ struct call {
     struct slot *slot;  /* where it was written to */
     struct timer timer; /* the deadline; in the queue the earlier of it and the wait limit */
     uint64_t deadline_ms;
+    uint64_t queued_ms;  /* since when it waits for a worker */
     uint64_t timeout_ms; /* from the submission, or the last piece of its body, to an answer */
     uint64_t credit;     /* bytes of its body that the worker will take */
     uint64_t window;     /* bytes of the answer's body that the worker may send */

@@ -9,7 +9,9 @@
  * enter, and the rest is an ordinary crash.
  */
 #include "pool/ask.h"
+#include "pool/limits.h"
 #include "pool/pool.h"
+#include "pool/rest.h"
 
 /* ----------------------------------------------------------------- renewing */
 
@@ -38,7 +40,7 @@ bool pool_holds_back(const struct worker *w)
 
 static bool all_stand_by(const struct pool *pool)
 {
-    for (size_t i = 0; i < pool->config->instances; i++) {
+    for (size_t i = 0; i < pool->wanted; i++) {
         const struct worker *w = successor(pool, i);
         if (!w || !w->standby)
             return false;
@@ -50,7 +52,7 @@ static bool all_stand_by(const struct pool *pool)
 static void enter(struct pool *pool)
 {
     pool->renewing = false;
-    for (size_t i = 0; i < pool->config->instances; i++) {
+    for (size_t i = 0; i < pool->wanted; i++) {
         const struct instance *instance = &pool->instances[i];
         struct worker *w = instance->next ? instance->next : instance->current;
         if (w && w->standby)
@@ -61,13 +63,14 @@ static void enter(struct pool *pool)
 /* One that has never served owes nobody anything: it does not linger. */
 static void discard(struct worker *w, const char *why)
 {
+    w->end = w->end == END_ITSELF ? END_PLANNED : w->end;
     if (!w->spawned)
         worker_stopped(w, why);
     else
         worker_kill(w, why);
 }
 
-static void drop_next(struct instance *instance, const char *why)
+void pool_drop_next(struct instance *instance, const char *why)
 {
     struct worker *next = instance->next;
     instance->next = NULL;
@@ -78,7 +81,7 @@ static void drop_next(struct instance *instance, const char *why)
 static void begin_next(struct pool *pool, unsigned i)
 {
     struct instance *instance = &pool->instances[i];
-    drop_next(instance, "a newer version is there");
+    pool_drop_next(instance, "a newer version is there");
     struct worker *w = worker_new(pool, i, 0, /* failed= */ false);
     if (instance->current)
         instance->next = w;
@@ -90,7 +93,7 @@ void pool_standby(struct worker *w)
 {
     struct pool *pool = w->pool;
     pool->proven = true;
-    for (unsigned i = 0; i < pool->config->instances; i++)
+    for (unsigned i = 0; i < pool->wanted; i++)
         if (!successor(pool, i))
             begin_next(pool, i);
     pool_check_renewal(pool);
@@ -122,8 +125,8 @@ bool pool_renewal_failed(struct worker *w, const char *how)
     if (w->generation != pool->generation || pool->proven || !is_next)
         return false;
     instance->next = NULL;
-    for (size_t i = 0; i < pool->config->instances; i++)
-        drop_next(&pool->instances[i], "its version does not start");
+    for (size_t i = 0; i < pool->wanted; i++)
+        pool_drop_next(&pool->instances[i], "its version does not start");
     enter(pool); /* of an earlier renewal, that this one overtook */
     pool_tell(pool, w, LOG_ERROR,
               "the new version does not start (%s): the old one goes on until it is mended",
@@ -134,11 +137,13 @@ bool pool_renewal_failed(struct worker *w, const char *how)
 /* Nothing serves: no reason to wait for anything. */
 static void start_anew(struct pool *pool)
 {
+    pool->renewing = false;
     for (size_t i = 0; i < pool->places; i++) {
         struct instance *instance = &pool->instances[i];
         struct worker *old = instance->current;
-        drop_next(instance, "a newer version is there");
+        pool_drop_next(instance, "a newer version is there");
         instance->restart = (struct restart){0};
+        instance->ended = false;
         instance->current = i == 0 ? worker_new(pool, 0, 0, /* failed= */ false) : NULL;
         if (old)
             discard(old, "a newer version is there");
@@ -147,39 +152,55 @@ static void start_anew(struct pool *pool)
 
 static unsigned pilot_of(const struct pool *pool)
 {
-    for (unsigned i = 0; i < pool->config->instances; i++)
+    for (unsigned i = 0; i < pool->wanted; i++)
         if (pool->instances[i].current && pool->instances[i].current->ready_ms)
             return i;
     return 0;
+}
+
+/* Two versions cannot run side by side: the old one ends before the new one starts. */
+static void change_places(struct pool *pool, const char *why)
+{
+    for (unsigned i = 0; i < pool->wanted; i++)
+        pool_restart_place(pool, i, why);
 }
 
 void pool_renew(struct pool *pool, const char *why)
 {
     if (pool->pools->stopping || pool->leaving)
         return;
-    pool_tell(pool, NULL, LOG_INFO, "%s: %s", why,
-              pool_serves(pool) ? "reloading" : "starting it again");
     pool->generation++;
     pool->proven = false;
-    pool->renewing = pool_serves(pool);
-    if (pool->renewing)
+    scale_release(pool);
+    if (pool->again || (pool->rest != POOL_RUNS && pool->rest != POOL_ENDED))
+        return; /* it will be the new version that starts */
+    pool_tell(pool, NULL, LOG_INFO, "%s: %s", why,
+              pool_serves(pool) ? "reloading" : "starting it again");
+    if (pool->rest == POOL_ENDED) {
+        rest_begin(pool);
+    } else if (!pool_overlaps(pool)) {
+        change_places(pool, why);
+    } else if (pool_serves(pool)) {
+        pool->renewing = true;
         begin_next(pool, pilot_of(pool));
-    else
+    } else {
         start_anew(pool);
+    }
 }
 
 /* -------------------------------------------------------------- configuring */
 
-/* Places beyond the configured number are given up. */
-static void shrink(struct pool *pool)
+/* Places beyond the wanted number are given up. */
+static void shrink(struct pool *pool, const char *why)
 {
-    for (size_t i = pool->config->instances; i < pool->places; i++) {
+    for (size_t i = pool->wanted; i < pool->places; i++) {
         struct instance *instance = &pool->instances[i];
         struct worker *old = instance->current;
-        drop_next(instance, "fewer instances are configured");
+        pool_drop_next(instance, why);
         instance->current = NULL;
+        instance->again = instance->ended = false;
         if (old)
-            worker_drain(old, pool->config->timeout, "fewer instances are configured");
+            worker_drain(old, pool->config->timeout, why);
     }
 }
 
@@ -193,8 +214,58 @@ static void add_places(struct pool *pool, size_t count)
     pool->places = count;
 }
 
+void pool_set_wanted(struct pool *pool, size_t wanted, const char *why)
+{
+    if (wanted != pool->wanted)
+        pool_changed(pool);
+    pool->wanted = wanted;
+    add_places(pool, wanted);
+    shrink(pool, why);
+    if (pool_serves(pool))
+        pool_fill(pool);
+    pool_check_renewal(pool);
+}
+
+static bool owns_port(const struct worker_config *config)
+{
+    return config->is_service && config->port && config->port != PORT_AUTO;
+}
+
+void pool_scale(struct pool *pool, size_t instances)
+{
+    if (pool->leaving || pool->pools->stopping)
+        return;
+    if (instances > 1 && owns_port(pool->config)) {
+        pool_tell(pool, NULL, LOG_WARN,
+                  "only one can listen on port %llu: port = \"auto\" allows several",
+                  (unsigned long long)pool->config->port);
+        instances = 1;
+    }
+    if (instances == 0)
+        return;
+    scale_fix(pool, instances);
+    if (instances == pool->wanted)
+        return;
+    pool_tell(pool, NULL, LOG_INFO, "%zu instance%s instead of %zu", instances,
+              instances == 1 ? "" : "s", pool->wanted);
+    pool_set_wanted(pool, instances, "fewer instances are wanted");
+}
+
+/* A person's word holds until the configuration says something else. */
+static size_t wanted_by(struct pool *pool, const struct worker_config *config)
+{
+    size_t least = (size_t)(config->instances_min ? config->instances_min : config->instances);
+    bool same = pool->configured == least;
+    pool->configured = least;
+    if (!same || owns_port(config))
+        return least;
+    bool follows = config->instances_min && config->instances_min < config->instances;
+    return follows ? MIN(MAX(pool->wanted, least), (size_t)config->instances) : pool->wanted;
+}
+
 void pool_configure(struct pool *pool, const struct worker_config *config)
 {
+    bool policy_changed = pool->policy.when.when != config->restart.when;
     pool->config = config;
     pool->policy = (struct restart_policy){
         .backoff_min_ms = config->backoff_min,
@@ -202,12 +273,12 @@ void pool_configure(struct pool *pool, const struct worker_config *config)
         .backoff_reset_ms = config->backoff_reset,
         .max_restarts = config->max_restarts,
         .failed_retry_ms = config->failed_retry,
+        .when = config->restart,
     };
-    add_places(pool, config->instances);
-    shrink(pool);
-    if (pool_serves(pool))
-        pool_fill(pool);
-    pool_check_renewal(pool);
+    pool_set_wanted(pool, wanted_by(pool, config), "fewer instances are configured");
+    scale_release(pool);
+    rest_configured(pool, policy_changed);
+    limits_apply(pool);
 }
 
 /* ----------------------------------------------------------------- removing */

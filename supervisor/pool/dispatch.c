@@ -5,6 +5,7 @@
 #include <stdio.h>
 
 #include "pool/balance.h"
+#include "pool/blame.h"
 #include "pool/pool.h"
 
 enum {
@@ -19,7 +20,7 @@ static const double RETRY_SHARE = 0.1; /* of the calls may be second tries */
 
 static struct call_failure no_instance(const struct pool *pool)
 {
-    static const char down[] = "the worker does not start";
+    static const char down[] = "the program does not start";
     return (struct call_failure){.code = "unavailable",
                                  .status = 503,
                                  .retry_after_s = RETRY_AFTER_S,
@@ -43,6 +44,11 @@ static const struct call_failure too_slow = {
     .status = 504,
     .text = "the worker did not answer in time",
 };
+static const struct call_failure takes_no_calls = {
+    .code = "unimplemented",
+    .status = 501,
+    .text = "this is a service: it speaks no protocol, and is asked at its port",
+};
 static const struct call_failure going_down = {
     .code = "unavailable",
     .status = 503,
@@ -55,10 +61,12 @@ static const struct call_failure going_down = {
 static void enter_queue(struct pool *pool, struct call *c, bool at_head)
 {
     struct list *queue = c->kind == CALL_ASK ? &pool->asks : &pool->requests;
-    if (at_head)
+    if (at_head) {
         list_push(queue, &c->node);
-    else
+    } else {
         list_add(queue, &c->node);
+        c->queued_ms = loop_now(pool->pools->loop);
+    }
     if (c->kind == CALL_REQUEST) {
         pool->waiting++;
         pool->waiting_bytes += c->size;
@@ -104,6 +112,8 @@ static void give(struct pool *pool, struct worker *w, struct call *c, bool neste
     list_del(&c->node);
     pool_left_queue(pool, c);
     const struct call_failure *unfit = c->ops->unfit ? c->ops->unfit(c, w) : NULL;
+    if (!unfit)
+        unfit = blame_refuses(pool, c);
     if (unfit) {
         call_fail(c, unfit);
         return;
@@ -189,6 +199,7 @@ void pool_dispatch(struct pool *pool)
         continue;
     if (pool->leaving)
         pool_check_leaving(pool);
+    scale_wake(pool);
 }
 
 /* A queue that is full because it may hold nothing is no reason to refuse. */
@@ -203,10 +214,15 @@ const struct call_failure *pool_submit(struct pool *pool, struct call *c, uint64
     const struct worker_config *config = pool->config;
     if (pool->pools->stopping)
         return &going_down;
+    if (config->is_service)
+        return &takes_no_calls;
     if (pool_is_down(pool)) {
         pool->refusal = no_instance(pool);
         return &pool->refusal;
     }
+    const struct call_failure *refused = blame_refuses(pool, c);
+    if (refused)
+        return refused;
     bool full = pool->waiting >= config->queue || pool->waiting_bytes + c->size > QUEUE_BYTES;
     if (c->kind == CALL_REQUEST && full && !takes_at_once(pool))
         return &queue_full;
@@ -238,13 +254,16 @@ static bool may_try_again(struct pool *pool, struct call *c, bool begun)
 void pool_call_lost(struct worker *w, struct call *c, bool begun, const char *how)
 {
     c->starts += begun;
-    if (may_try_again(w->pool, c, begun)) {
+    if (begun) /* that was no waiting */
+        c->queued_ms = loop_now(w->pool->pools->loop);
+    if (!(begun && blame_refuses(w->pool, c)) && may_try_again(w->pool, c, begun)) {
         pool_requeue(w->pool, c);
         return;
     }
     char text[384];
     snprintf(text, sizeof(text), "worker %s ended while it handled this: %s", w->name, how);
-    call_fail(c, &(struct call_failure){.code = "internal", .status = 502, .text = text});
+    call_fail(c, &(struct call_failure){
+                     .code = "internal", .status = 502, .text = text, .incident = w->incident});
 }
 
 static void fail_all(struct pool *pool, const struct call_failure *failure)

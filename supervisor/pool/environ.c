@@ -1,5 +1,6 @@
 #include "pool/environ.h"
 
+#include "base/account.h"
 #include "pool/pool.h"
 
 struct environ {
@@ -50,6 +51,40 @@ static void put_configured(struct environ *env, const char *entry)
         put(env, xstrdup(entry));
 }
 
+/* What a login would have set: else it would look for its files in nodey's home. */
+static void put_user(struct environ *env, const struct worker_config *config)
+{
+    struct account account;
+    struct err err;
+    if (!config->user || account_find(&account, config->user, config->group, &err))
+        return; /* it cannot start at all then, and is told why */
+    put(env, xasprintf("HOME=%s", account.home));
+    put(env, xasprintf("USER=%s", account.name[0] ? account.name : config->user));
+    put(env, xasprintf("LOGNAME=%s", account.name[0] ? account.name : config->user));
+}
+
+/* Nothing here makes a program believe that it is to speak the protocol. */
+static void put_service(struct environ *env, const struct worker *w)
+{
+    put(env, xasprintf("NODEY_SERVICE=%s", w->pool->config->name));
+    if (w->port)
+        put(env, xasprintf("PORT=%llu", (unsigned long long)w->port));
+}
+
+static void put_protocol(struct environ *env, const struct worker *w)
+{
+    const struct worker_config *config = w->pool->config;
+    put(env, xstrdup("NODEY=1"));
+    put(env, xstrdup("NODEY_PROTOCOL=1"));
+    put(env, xstrdup("NODEY_FD=3"));
+    put(env, xasprintf("NODEY_WORKER=%s", config->name));
+    put(env, xasprintf("NODEY_MAX_LINE=%llu", (unsigned long long)config->max_line));
+    if (w->pool->pools->dev)
+        put(env, xstrdup("NODEY_DEV=1"));
+    if (w->pool->pools->watching)
+        put(env, xstrdup("NODEY_WATCH=1"));
+}
+
 char **environ_new(const struct worker *w)
 {
     const struct pools *pools = w->pool->pools;
@@ -57,19 +92,15 @@ char **environ_new(const struct worker *w)
     struct environ env = {0};
     for (const char *const *at = config->env_clear ? pools->bare_env : pools->env; *at; at++)
         put(&env, xstrdup(*at));
+    put_user(&env, config);
     for (size_t i = 0; i < config->env.count; i++)
         put_configured(&env, config->env.items[i]);
-    put(&env, xstrdup("NODEY=1"));
-    put(&env, xstrdup("NODEY_PROTOCOL=1"));
-    put(&env, xstrdup("NODEY_FD=3"));
-    put(&env, xasprintf("NODEY_WORKER=%s", config->name));
     put(&env, xasprintf("NODEY_INSTANCE=%u", w->instance));
     put(&env, xasprintf("NODEY_LIFE=%llu", (unsigned long long)w->life));
-    put(&env, xasprintf("NODEY_MAX_LINE=%llu", (unsigned long long)config->max_line));
-    if (pools->dev)
-        put(&env, xstrdup("NODEY_DEV=1"));
-    if (pools->watching)
-        put(&env, xstrdup("NODEY_WATCH=1"));
+    if (config->is_service)
+        put_service(&env, w);
+    else
+        put_protocol(&env, w);
     return env.items;
 }
 

@@ -1,6 +1,7 @@
 #include "pool/health.h"
 
 #include "pool/pool.h"
+#include "pool/service.h"
 
 static void on_ping(struct timer *timer);
 
@@ -21,6 +22,7 @@ static void judge(struct worker *w)
     const struct worker_config *config = w->pool->config;
     uint64_t silent = loop_now(loop_of(w)) - w->ping_sent_ms;
     if (silent >= config->ping_kill) {
+        w->end = END_FROZEN;
         worker_give_up(w, "it answers no ping");
     } else if (silent >= config->ping_timeout && w->state != WORKER_UNHEALTHY) {
         worker_set_state(w, WORKER_UNHEALTHY);
@@ -41,6 +43,10 @@ static void on_ping(struct timer *timer)
 
 void health_start(struct worker *w)
 {
+    if (w->pool->config->is_service) {
+        service_watch(w);
+        return;
+    }
     uint64_t interval = w->pool->config->ping_interval;
     if (interval && worker_has(w, FEATURE_PING))
         timer_start(loop_of(w), &w->ping, interval, on_ping);
@@ -50,6 +56,7 @@ void health_stop(struct worker *w)
 {
     timer_stop(loop_of(w), &w->ping);
     w->ping_id = 0;
+    service_stop(w);
 }
 
 void health_pong(struct worker *w, const struct frame *frame)
@@ -62,5 +69,6 @@ void health_pong(struct worker *w, const struct frame *frame)
     worker_set_state(w, WORKER_READY);
     worker_update_load(w);
     pool_tell(w->pool, w, LOG_INFO, "healthy again");
+    pool_changed(w->pool);
     pool_dispatch(w->pool);
 }

@@ -2,6 +2,7 @@
 
 #include <stdio.h>
 
+#include "base/logline.h"
 #include "pool/ask.h"
 #include "pool/health.h"
 #include "pool/pool.h"
@@ -9,8 +10,8 @@
 enum {
     SALVAGE_BYTES = 256,
     SHOWN_BYTES = 200,
-    ERR_LINE_MAX = 8192,
-    BAD_MAX = 100, /* unreadable lines within BAD_SPAN_MS: then it is replaced */
+    LINE_MAX_SHOWN = 8192, /* bytes */
+    BAD_MAX = 100,         /* unreadable lines within BAD_SPAN_MS: then it is replaced */
     BAD_SPAN_MS = 10000,
     DROPS_REPORT_MS = 1000,
     LULL_MS = 300, /* a prompt, or a dot for each step: shown though its line is not ended */
@@ -26,17 +27,29 @@ static void on_drops(struct timer *timer)
     w->dropped = 0;
 }
 
-static void wrote_line(struct worker *w, const struct worker_line *line)
+/* Within its rate?  Else the line is counted. */
+static bool may_write(struct worker *w)
 {
     struct loop *loop = w->pool->pools->loop;
-    if (!bucket_take(&w->chatter, (double)w->pool->config->log_rate, loop_now(loop))) {
-        w->dropped++;
-        if (!timer_runs(&w->drops))
-            timer_start(loop, &w->drops, DROPS_REPORT_MS, on_drops);
-        return;
-    }
+    if (bucket_take(&w->chatter, (double)w->pool->config->log_rate, loop_now(loop)))
+        return true;
+    w->dropped++;
+    if (!timer_runs(&w->drops))
+        timer_start(loop, &w->drops, DROPS_REPORT_MS, on_drops);
+    return false;
+}
+
+static void show_line(struct worker *w, const struct worker_line *line)
+{
     struct pool_observer *observer = w->pool->pools->observer;
     observer->wrote(observer, line);
+}
+
+static void wrote_line(struct worker *w, const struct worker_line *line)
+{
+    postmortem_note(w, line->stream, line->text);
+    if (may_write(w))
+        show_line(w, line);
 }
 
 /*
@@ -61,6 +74,32 @@ static void wrote(struct worker *w, enum log_level level, const char *stream, st
                                         .text = text});
 }
 
+/* What it wrote by itself: a JSON object, as structured loggers write them, is taken apart. */
+static void wrote_text(struct worker *w, const char *stream, struct slice text, bool cut)
+{
+    struct logline found;
+    struct buf message = {0};
+    postmortem_note(w, stream, text);
+    if (!may_write(w))
+        return;
+    struct worker_line line = {.worker = w,
+                               .call = call_at_work(w),
+                               .level = LOG_INFO,
+                               .stream = stream,
+                               .text = text,
+                               .cut = cut};
+    if (!cut && logline_read(text, &found)) {
+        line.level = found.level;
+        line.fields = found.object;
+        if (found.message.raw.len) {
+            json_unescape(&found.message, &message);
+            line.text = buf_slice(&message);
+        }
+    }
+    show_line(w, &line);
+    buf_deinit(&message);
+}
+
 /* ---------------------------------------------------------------- bad lines */
 
 /* Tells of it, and replaces a worker that does it all the time. */
@@ -75,8 +114,10 @@ static void bad_line(struct worker *w, const char *what, struct slice line)
         buf_adds(&text, "...");
     wrote(w, LOG_WARN, "stdout", buf_slice(&text));
     buf_deinit(&text);
-    if (window_over(&w->bad, BAD_MAX, BAD_SPAN_MS, now) && worker_alive(w))
-        worker_give_up(w, "it keeps writing lines that cannot be read");
+    if (!window_over(&w->bad, BAD_MAX, BAD_SPAN_MS, now) || !worker_alive(w))
+        return;
+    w->end = END_PIPE;
+    worker_give_up(w, "it keeps writing lines that cannot be read");
 }
 
 static struct call *take_call(struct slot *slot)
@@ -256,12 +297,14 @@ static void take_ready(struct worker *w, struct slice line)
     bool first = w->state == WORKER_STARTING;
     if (!ready_read(line, &ready, &err)) {
         bad_line(w, err.text, line);
+        w->end = first ? END_PIPE : w->end;
         if (first)
             worker_kill(w, err.text);
         return;
     }
     if (ready.protocol != 1) {
         ready_deinit(&ready);
+        w->end = END_PIPE;
         worker_kill(w, "it speaks a protocol version that this nodey does not");
         return;
     }
@@ -363,7 +406,7 @@ static unsigned take_line(struct worker *w, struct slice line)
     case FRAME_EMPTY:
         break;
     case FRAME_STRAY:
-        wrote(w, LOG_INFO, "stdout", line);
+        wrote_text(w, "stdout", line, false);
         break;
     case FRAME_BROKEN:
         answers = take_broken(w, &f, line, f.fault);
@@ -412,7 +455,7 @@ static bool deaf(const struct worker *w)
     return w->state == WORKER_STOPPED;
 }
 
-size_t intake_out(struct worker *w, struct slice bytes)
+static size_t take_frames(struct worker *w, struct slice bytes)
 {
     size_t used = 0, max = w->pool->config->max_line;
     unsigned answers = 0;
@@ -439,7 +482,7 @@ size_t intake_out(struct worker *w, struct slice bytes)
     return bytes.len - rest.len;
 }
 
-/* ------------------------------------------------------------- error output */
+/* --------------------------------------------------------- lines for the log */
 
 /* What it died of: a line that names an error says more than what follows it. */
 static void keep_words(struct worker *w, struct slice line)
@@ -449,58 +492,91 @@ static void keep_words(struct worker *w, struct slice line)
         snprintf(w->last_words, sizeof(w->last_words), SLICE_FMT, SLICE_ARG(line));
 }
 
-static void err_line(struct worker *w, struct slice line)
+static const char *name_of(const struct worker *w, const struct plain_text *text)
+{
+    return text == &w->err_text ? "stderr" : "stdout";
+}
+
+static void plain_line(struct worker *w, struct plain_text *text, struct slice line, bool cut)
 {
     if (line.len && line.ptr[line.len - 1] == '\r')
         line.len--;
-    if (line.len == 0)
+    if (line.len == 0 || (text == &w->err_text && postmortem_takes(w, line)))
         return;
     keep_words(w, line);
-    wrote(w, LOG_INFO, "stderr", line);
+    wrote_text(w, name_of(w, text), line, cut);
 }
 
-static void on_lull(struct timer *timer)
+static void on_err_lull(struct timer *timer)
 {
-    struct worker *w = container_of(timer, struct worker, lull);
-    w->lulled = true;
+    struct worker *w = container_of(timer, struct worker, err_text.lull);
+    w->err_text.lulled = true;
     stream_poke(&w->proc.err);
 }
 
+static void on_out_lull(struct timer *timer)
+{
+    struct worker *w = container_of(timer, struct worker, out_text.lull);
+    w->out_text.lulled = true;
+    stream_poke(&w->proc.out);
+}
+
 /* The rest of what it wrote, which ends no line: shown when nothing follows for a while. */
-static size_t err_rest(struct worker *w, struct slice rest)
+static size_t plain_rest(struct worker *w, struct plain_text *text, struct slice rest)
 {
     struct loop *loop = w->pool->pools->loop;
-    bool show = w->lulled && rest.len;
-    w->lulled = false;
-    timer_stop(loop, &w->lull);
+    bool show = text->lulled && rest.len;
+    text->lulled = false;
+    timer_stop(loop, &text->lull);
     if (show)
-        err_line(w, rest);
+        plain_line(w, text, rest, false);
     else if (rest.len)
-        timer_start(loop, &w->lull, LULL_MS, on_lull);
+        timer_start(loop, &text->lull, LULL_MS,
+                    text == &w->err_text ? on_err_lull : on_out_lull);
     return show ? rest.len : 0;
 }
 
-size_t intake_err(struct worker *w, struct slice bytes)
+/* Of a line that is too long the head is shown; the rest of it is passed over. */
+static size_t take_plain(struct worker *w, struct plain_text *text, struct slice bytes)
 {
     size_t used = 0;
     for (;;) {
         struct slice rest = slice_from(bytes, used);
-        const char *lf = memchr(rest.ptr, '\n', MIN(rest.len, (size_t)ERR_LINE_MAX));
-        if (!lf && rest.len < ERR_LINE_MAX)
-            return used + err_rest(w, rest);
-        struct slice line = {rest.ptr, lf ? (size_t)(lf - rest.ptr) : (size_t)ERR_LINE_MAX};
-        err_line(w, line);
-        used += line.len + (lf ? 1 : 0);
+        const char *lf = memchr(rest.ptr, '\n', rest.len);
+        size_t len = lf ? (size_t)(lf - rest.ptr) : rest.len;
+        bool is_long = !text->cutting && len > LINE_MAX_SHOWN;
+        if (!lf && !text->cutting && !is_long)
+            return used + plain_rest(w, text, rest);
+        if (!text->cutting)
+            plain_line(w, text, (struct slice){rest.ptr, MIN(len, (size_t)LINE_MAX_SHOWN)},
+                       is_long);
+        text->cutting = !lf;
+        if (!lf)
+            return bytes.len;
+        used += len + 1;
     }
+}
+
+size_t intake_err(struct worker *w, struct slice bytes)
+{
+    return take_plain(w, &w->err_text, bytes);
+}
+
+size_t intake_out(struct worker *w, struct slice bytes)
+{
+    return w->pool->config->is_service ? take_plain(w, &w->out_text, bytes)
+                                       : take_frames(w, bytes);
 }
 
 void intake_end(struct worker *w)
 {
     struct slice last = buf_slice(&w->proc.err.in);
     if (last.len)
-        err_line(w, last);
+        plain_line(w, &w->err_text, last, false);
     last = buf_slice(&w->proc.out.in);
-    if (last.len && !w->discarding)
+    if (last.len && w->pool->config->is_service)
+        plain_line(w, &w->out_text, last, false);
+    else if (last.len && !w->discarding)
         wrote(w, LOG_WARN, "stdout",
               (struct slice){last.ptr, MIN(last.len, (size_t)SHOWN_BYTES)});
 }

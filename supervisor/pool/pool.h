@@ -11,7 +11,10 @@
 #pragma once
 
 #include "config/config.h"
+#include "pool/quarantine.h"
 #include "pool/restart.h"
+#include "pool/scale.h"
+#include "pool/startgate.h"
 #include "pool/worker.h"
 
 struct pools;
@@ -23,6 +26,10 @@ struct instance {
     struct worker *current; /* NULL only while the pool stops */
     struct worker *next;    /* is to take over as soon as it is ready */
     struct restart restart;
+    bool again;        /* empty: starts anew, as soon as the one before has ended */
+    uint64_t pause_ms; /* again: that much later */
+    bool ended;        /* empty: its restart policy let it end */
+    bool ended_badly;  /* ended: not with status 0 */
 };
 
 /* Why a pool does not run, without anything being wrong. */
@@ -46,7 +53,16 @@ struct pool {
     const char *waits_for;      /* POOL_WAITS: the name; else NULL */
     struct proc_exit last_exit; /* of the process that ended last */
     bool has_ended;             /* `last_exit` is one */
+    bool ended_well;            /* POOL_ENDED: each of its processes ended with status 0 */
     uint64_t restarts;          /* starts of processes after a crash, all time */
+    bool flapping;              /* ends soon after it was ready, again and again */
+    struct window flaps;        /* ends of what had been ready */
+    uint64_t flap_ms;           /* the last of them */
+    size_t configured;          /* instances, when `wanted` was last taken from there */
+    bool begun;                 /* it was to start once, or rests since its start */
+    bool again;                 /* starts anew, as soon as all its processes have ended */
+    bool hopeless;              /* POOL_WAITS: for what failed, or was stopped */
+    bool told_to_stop;          /* with all of nodey */
     unsigned lives;             /* worker objects that exist */
     unsigned generation;        /* counts the versions of its program: see pool_renew() */
     unsigned kept_generation;   /* for whoever keeps answers: whose they are */
@@ -62,8 +78,11 @@ struct pool {
     uint64_t waiting_bytes;
     double retry_budget; /* started calls that may be tried again */
     bool settled;        /* it was ready, or failed to start, several times or for long */
-    struct call_failure refusal; /* what pool_submit() returned last */
-    char trouble[640];           /* why it has no instance, for a person; "" = none */
+    struct call_failure refusal;  /* what pool_submit() returned last */
+    char refusal_text[256];       /* of it, when it is about the request itself */
+    struct quarantine quarantine; /* requests that end workers */
+    struct scale scale;           /* how `wanted` follows the load */
+    char trouble[640];            /* why it has no instance, for a person; "" = none */
 };
 
 /* What a worker wrote that is no frame, or that a frame says for the log.  Borrowed. */
@@ -73,7 +92,9 @@ struct worker_line {
     enum log_level level;
     const char *stream; /* "stdout", "stderr", "log", or "error": why it cannot start */
     struct slice text;
-    struct slice fields; /* of a log frame: a raw JSON object; empty = none */
+    struct slice fields; /* of a log frame: a raw JSON object; of stdout and stderr: the whole
+                            line, if it is one; empty = none */
+    bool cut;            /* the line was longer: the rest of it is lost */
     struct slice stack;  /* of an error whose text does without it; empty = none */
 };
 
@@ -143,7 +164,15 @@ struct pools {
     const char *server;          /* "nodey/0.1.0" */
     bool dev;
     bool watching; /* files that workers load are watched: they may tell of more */
+    struct string_list profiles; /* asked for; "*" is each of them */
+    struct string_list only;     /* if there are any: these start, and what they depend on */
     bool stopping;
+    uint64_t stop_at_ms; /* stopping: until then those that are depended on wait */
+    struct timer hurry;
+    struct task order;  /* see pool/order.h */
+    struct startgate startgate;
+    uint16_t ports[64]; /* of loopback, that services were given last */
+    unsigned ports_given;
     struct task stopped;
 };
 
@@ -152,7 +181,10 @@ void pools_init(struct pools *, struct loop *, struct pool_observer *);
 /* A pool for this worker; config must outlive it.  Starts nothing yet. */
 struct pool *pool_new(struct pools *, const struct worker_config *);
 
-/* The first instance goes ahead; the others follow when it is ready. */
+/*
+ * Starts when what it depends on lets it, unless it rests.  The first instance goes ahead;
+ * the others follow when it is ready.
+ */
 void pool_start(struct pool *);
 
 /*
@@ -166,17 +198,32 @@ void pools_start(struct pools *);
 /* Ends all its instances, after what they have; it rests as HELD until pool_release(). */
 void pool_hold(struct pool *, const char *why);
 
-/* What rests starts (also what ended, waits or is dormant); one that runs is left alone. */
+/*
+ * What rests starts (also what ended, is dormant, or waits: whatever it waits for); one that
+ * runs is left alone.
+ */
 void pool_release(struct pool *);
 
-/* Stops and starts anew: with a gap, unlike pool_renew(); it ends with what it works on. */
+/*
+ * Stops and starts anew: with a gap, unlike pool_renew(); what it works on is finished before.
+ * So does what depends on it with restart = true.
+ */
 void pool_restart(struct pool *, const char *why);
 
-/* From now on so many instances (1..CONFIG max 1024); until the configuration changes them. */
+/*
+ * From now on so many instances (1..1024), until the configuration changes their number.
+ * Never more than one of a service with a fixed port.
+ */
 void pool_scale(struct pool *, size_t instances);
 
 /* Signals each of its processes' groups; returns how many. */
 unsigned pool_signal(struct pool *, int signal);
+
+/* It was ready and ended five times within a minute, and still does. */
+bool pool_is_flapping(const struct pool *);
+
+/* "worker" or "service", for people. */
+const char *pool_kind(const struct pool *);
 
 /*
  * From now on this configuration, of the same name, which must outlive the pool.  The
@@ -230,8 +277,29 @@ const struct call_failure *pool_submit(struct pool *, struct call *, uint64_t ti
 /* The instances that waited for the first to go ahead, or are new, start. */
 void pool_fill(struct pool *);
 
+/* So many places are in use from now on; those beyond them drain. */
+void pool_set_wanted(struct pool *, size_t wanted, const char *why);
+
+/* May processes of it be started now? */
+bool pool_may_start(const struct pool *);
+
+/* Is there a process of it, be it one that is about to end? */
+bool pool_has_process(const struct pool *);
+
+/* Can a process of it run while another is there?  Not when both want the same port. */
+bool pool_overlaps(const struct pool *);
+
+/* Nobody waits any longer for it to become ready. */
+void pool_settle(struct pool *);
+
+/* Something that people see of it is another one. */
+void pool_changed(struct pool *);
+
 /* Gives waiting calls to instances that can take them. */
 void pool_dispatch(struct pool *);
+
+/* It crashes so often before it is ready that nobody waits for it any more. */
+bool pool_is_hopeless(const struct pool *, const struct instance *);
 
 /* It has no instance and is not about to have one. */
 bool pool_is_down(const struct pool *);
@@ -250,6 +318,15 @@ void pool_left_queue(struct pool *, struct call *);
  * fails.  begun: the worker may have started it.
  */
 void pool_call_lost(struct worker *, struct call *, bool begun, const char *how);
+
+/* Why it is to start again, or not: for a person. */
+void pool_note_trouble(struct pool *, const char *fmt, ...) PRINTF_LIKE(2, 3);
+
+/* Its successor is given up. */
+void pool_drop_next(struct instance *, const char *why);
+
+/* Ends what runs in this place, and begins anew there once it is gone. */
+void pool_restart_place(struct pool *, unsigned place, const char *why);
 
 /* The process behind this worker has ended, or could not be started. */
 void pool_worker_ended(struct worker *, const char *how, bool was_draining);

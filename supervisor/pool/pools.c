@@ -4,11 +4,13 @@
 #include <assert.h>
 
 #include "pool/ask.h"
+#include "pool/order.h"
 #include "pool/pool.h"
 
 static void on_stopped(struct task *task)
 {
     struct pools *pools = container_of(task, struct pools, stopped);
+    timer_stop(pools->loop, &pools->hurry);
     pools->observer->stopped(pools->observer);
 }
 
@@ -18,6 +20,8 @@ void pools_init(struct pools *pools, struct loop *loop, struct pool_observer *ob
     list_init(&pools->list);
     list_init(&pools->lost_asks);
     task_init(&pools->stopped, on_stopped);
+    order_init(pools);
+    startgate_init(&pools->startgate);
 }
 
 struct pool *pools_find(struct pools *pools, struct slice name)
@@ -39,43 +43,60 @@ bool pools_settled(const struct pools *pools)
     return true;
 }
 
-static void drain_worker(struct worker *w, uint64_t limit_ms)
+void pools_start(struct pools *pools)
 {
-    if (w->state != WORKER_DRAINING)
-        worker_drain(w, limit_ms, "nodey is shutting down");
+    list_each (at, &pools->list)
+        if (!container_of(at, struct pool, node)->begun) /* by whatever needs it */
+            pool_start(container_of(at, struct pool, node));
 }
+
+/* ---------------------------------------------------------------------- stopping */
 
 static void kill_worker(struct worker *w, uint64_t unused)
 {
     (void)unused;
+    w->end = w->end == END_ITSELF ? END_PLANNED : w->end;
     if (!w->spawned)
         worker_stopped(w, "nodey is shutting down");
     else
         worker_kill(w, "nodey is shutting down");
 }
 
-static void stop_all(struct pools *pools, void (*visit)(struct worker *, uint64_t),
-                     uint64_t limit_ms)
+static void begin_stop(struct pools *pools)
 {
     pools->stopping = true;
-    list_each (at, &pools->list) {
-        struct pool *pool = container_of(at, struct pool, node);
-        pool_fail_waiting(pool);
-        pool_each_worker(pool, visit, limit_ms);
-    }
+    list_each (at, &pools->list)
+        pool_fail_waiting(container_of(at, struct pool, node));
+}
+
+static void end_stop(struct pools *pools)
+{
     ask_retry_lost(pools);
     if (pools->lives == 0)
         loop_defer(pools->loop, &pools->stopped);
 }
 
+/* Those that are depended on have waited for long enough. */
+static void on_hurry(struct timer *timer)
+{
+    order_stop(container_of(timer, struct pools, hurry));
+}
+
 void pools_stop(struct pools *pools, uint64_t limit_ms)
 {
-    stop_all(pools, drain_worker, limit_ms);
+    begin_stop(pools);
+    pools->stop_at_ms = loop_now(pools->loop) + limit_ms;
+    order_stop(pools);
+    timer_start(pools->loop, &pools->hurry, limit_ms, on_hurry);
+    end_stop(pools);
 }
 
 void pools_kill(struct pools *pools)
 {
-    stop_all(pools, kill_worker, 0);
+    begin_stop(pools);
+    list_each (at, &pools->list)
+        pool_each_worker(container_of(at, struct pool, node), kill_worker, 0);
+    end_stop(pools);
 }
 
 void pool_worker_freed(struct pool *pool)
@@ -90,6 +111,8 @@ void pool_worker_freed(struct pool *pool)
 void pools_deinit(struct pools *pools)
 {
     assert(pools->lives == 0);
+    task_cancel(&pools->order);
+    startgate_deinit(&pools->startgate);
     list_each_safe (at, &pools->list)
         pool_free(container_of(at, struct pool, node));
     xfree(pools->told);

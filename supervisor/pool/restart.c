@@ -17,6 +17,21 @@ static uint64_t spread(uint64_t pause, uint32_t dice)
     return pause - (quarter ? dice % (quarter + 1) : 0);
 }
 
+bool restart_applies(struct restart *r, const struct restart_policy *policy,
+                     enum restart_cause cause, uint64_t ready_ms)
+{
+    if (cause == RESTART_REFUSED || policy->when.when == RESTART_NO)
+        return false;
+    if (policy->when.when != RESTART_ON_FAILURE)
+        return true;
+    if (ready_ms && ready_ms >= policy->backoff_reset_ms)
+        r->tries = 0;
+    if (cause == RESTART_WELL || (policy->when.most && r->tries >= policy->when.most))
+        return false;
+    r->tries++;
+    return true;
+}
+
 struct restart_verdict restart_after_crash(struct restart *r,
                                            const struct restart_policy *policy,
                                            uint64_t ready_ms, uint32_t dice)
@@ -25,7 +40,8 @@ struct restart_verdict restart_after_crash(struct restart *r,
         r->streak = 0;
     bool healthy = ready_ms >= HEALTHY_MS;
     if (healthy && r->streak == 0) {
-        *r = (struct restart){.streak = 1};
+        r->streak = 1;
+        r->unready = 0;
         return (struct restart_verdict){0};
     }
     r->unready = ready_ms ? 0 : r->unready + 1;

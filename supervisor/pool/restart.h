@@ -9,7 +9,9 @@
  */
 #pragma once
 
-#include "base/base.h"
+#include "config/config.h"
+
+enum { RESTART_NEVER_STATUS = 125 }; /* a program's own word: do not start me again (as s6) */
 
 struct restart_policy {
     uint64_t backoff_min_ms;
@@ -17,17 +19,33 @@ struct restart_policy {
     uint64_t backoff_reset_ms;
     uint64_t max_restarts;
     uint64_t failed_retry_ms;
+    struct restart_config when;
 };
 
 struct restart {
     unsigned streak;  /* crashes that pause the next start */
     unsigned unready; /* crashes in a row without ready in between */
+    uint32_t tries;   /* restarts of on-failure:N in a row */
+};
+
+/* How a process ended. */
+enum restart_cause {
+    RESTART_WELL,    /* by itself, with status 0 */
+    RESTART_FAILED,  /* with another one, by a signal, or because nodey ended it */
+    RESTART_REFUSED, /* with RESTART_NEVER_STATUS */
 };
 
 struct restart_verdict {
     uint64_t delay_ms;
     bool failed;
 };
+
+/*
+ * Is it started again?  It was well for ready_ms before (0 = never): long enough, and the
+ * restarts of on-failure:N are counted anew.
+ */
+bool restart_applies(struct restart *, const struct restart_policy *, enum restart_cause,
+                     uint64_t ready_ms);
 
 /*
  * It crashed after having been ready for ready_ms (0 = never).  `dice` is a random

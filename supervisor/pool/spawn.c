@@ -7,10 +7,14 @@
 #include <stdio.h>
 
 #include "pool/ask.h"
+#include "pool/blame.h"
 #include "pool/environ.h"
 #include "pool/health.h"
 #include "pool/intake.h"
+#include "pool/limits.h"
+#include "pool/order.h"
 #include "pool/pool.h"
+#include "pool/service.h"
 
 enum {
     AUTO_READY_MS = 2000,   /* alive for that long without a word: level 0 */
@@ -72,25 +76,37 @@ static void worker_free(struct worker *w)
 {
     struct pool *pool = w->pool;
     timer_stop(pool->pools->loop, &w->drops);
-    timer_stop(pool->pools->loop, &w->lull);
+    timer_stop(pool->pools->loop, &w->err_text.lull);
+    timer_stop(pool->pools->loop, &w->out_text.lull);
     list_del(&w->node);
     ready_deinit(&w->ready);
     idmap_deinit(&w->open);
-    xfree(w);
+    postmortem_free(w);
+    w->pool = NULL;
+    w->gone = true;
+    if (w->uses == 0)
+        xfree(w);
     pool_worker_freed(pool);
 }
 
 void worker_stopped(struct worker *w, const char *how)
 {
     struct loop *loop = loop_of(w);
+    struct pool_observer *observer = w->pool->pools->observer;
     bool was_draining = w->state == WORKER_DRAINING;
     timer_stop(loop, &w->timer);
     timer_stop(loop, &w->stop);
     timer_stop(loop, &w->stall);
     timer_stop(loop, &w->stuck);
+    startgate_leave(w);
     health_stop(w);
+    limits_end(w);
+    postmortem_ended(w);
     ask_asker_gone(w);
     worker_set_state(w, WORKER_STOPPED);
+    if (w->spawned && observer->ended)
+        observer->ended(observer, w->pool, w, how);
+    blame_ended(w);
     take_down_calls(w, how);
     pool_worker_ended(w, how, was_draining);
     if (w->spawned)
@@ -119,10 +135,11 @@ static size_t on_err(struct proc *p, struct slice bytes)
 static void on_broken(struct proc *p, const char *which)
 {
     struct worker *w = container_of(p, struct worker, proc);
-    if (w->ending)
+    if (w->ending || w->pool->config->is_service)
         return;
     char why[96];
     snprintf(why, sizeof(why), "it closed its protocol %s", which);
+    w->end = END_PIPE;
     worker_kill(w, why);
 }
 
@@ -147,23 +164,68 @@ static const struct proc_ops proc_ops = {
 
 /* -------------------------------------------------------------------- start */
 
+static void on_not_well(struct worker *w)
+{
+    char why[320];
+    snprintf(why, sizeof(why), "it was not well within %llu ms%s%s",
+             (unsigned long long)service_start_limit(w->pool->config), *w->unwell ? ": " : "",
+             w->unwell);
+    worker_terminate(w, why);
+}
+
+static void kill_overdue(struct worker *w)
+{
+    worker_kill(w, "it was not ready in time");
+}
+
 static void on_not_ready(struct timer *timer)
 {
     struct worker *w = container_of(timer, struct worker, timer);
-    if (w->pool->config->ready_auto) {
+    if (w->pool->config->ready_auto && !w->pool->config->is_service) {
         intake_level0(w);
         return;
     }
     w->overdue = true;
+    w->end = END_START;
+    if (w->pool->config->is_service) {
+        on_not_well(w);
+        return;
+    }
     char why[96];
     snprintf(why, sizeof(why), "it was not ready within %llu ms",
              (unsigned long long)w->pool->config->start_timeout);
-    worker_kill(w, why);
+    snprintf(w->cause, sizeof(w->cause), "%s", why);
+    w->ending = true; /* should it be ready after all: too late */
+    if (!postmortem_ask(w, kill_overdue))
+        worker_kill(w, why);
 }
 
-static void start(struct worker *w)
+/* Now it may take this long to become ready. */
+static void await_ready(struct worker *w)
 {
     const struct worker_config *config = w->pool->config;
+    uint64_t limit = config->is_service   ? service_start_limit(config)
+                     : config->ready_auto ? AUTO_READY_MS
+                                          : config->start_timeout;
+    timer_start(loop_of(w), &w->timer, limit, on_not_ready);
+    order_changed(w->pool->pools);
+    if (config->is_service)
+        service_started(w);
+}
+
+static void not_started(struct worker *w, const char *why)
+{
+    char how[600];
+    snprintf(how, sizeof(how), "could not be started: %s", why);
+    worker_stopped(w, how);
+}
+
+void worker_start(struct worker *w)
+{
+    const struct worker_config *config = w->pool->config;
+    struct account account;
+    struct err err;
+    w->port = config->is_service ? service_port(w) : 0;
     char **env = environ_new(w);
     struct proc_spec spec = {
         .argv = config->command.items,
@@ -171,24 +233,30 @@ static void start(struct worker *w)
         .cwd = config->cwd,
         .mark = w->life,
         .line_limit = SIZE_MAX, /* intake keeps its own bound */
+        .no_input = config->is_service,
+        .confine = {.plain = config->is_service},
     };
     worker_set_state(w, WORKER_STARTING);
+    if (limits_confine(w, &spec.confine, &account, &err)) {
+        environ_free(env);
+        not_started(w, err.text);
+        return;
+    }
     w->spawned = true;
+    w->started_ms = loop_now(loop_of(w));
     int rc = proc_spawn(&w->proc, loop_of(w), &spec, &proc_ops);
     environ_free(env);
     if (rc) {
-        char how[128];
-        snprintf(how, sizeof(how), "could not be started: %s", loop_strerror(rc));
-        worker_stopped(w, how);
+        not_started(w, loop_strerror(rc));
         return;
     }
-    uint64_t wait = config->ready_auto ? AUTO_READY_MS : config->start_timeout;
-    timer_start(loop_of(w), &w->timer, wait, on_not_ready);
+    limits_begin(w);
+    await_ready(w);
 }
 
 static void on_pause_over(struct timer *timer)
 {
-    start(container_of(timer, struct worker, timer));
+    startgate_enter(container_of(timer, struct worker, timer));
 }
 
 struct worker *worker_new(struct pool *pool, unsigned instance, uint64_t delay_ms, bool failed)
@@ -205,6 +273,7 @@ struct worker *worker_new(struct pool *pool, unsigned instance, uint64_t delay_m
     list_init(&w->asks);
     list_init(&w->wants);
     list_init(&w->node);
+    list_init(&w->gate);
     list_add(&pool->states[w->state], &w->node);
     pool->lives++;
     pool->pools->lives++;
@@ -215,32 +284,51 @@ struct worker *worker_new(struct pool *pool, unsigned instance, uint64_t delay_m
 
 /* ---------------------------------------------------------------------- stop */
 
+static int stop_signal_of(const struct worker *w)
+{
+    int signal = w->pool->config->stop_signal;
+    return signal ? signal : SIGTERM;
+}
+
 static void on_grace_over(struct timer *timer)
 {
     struct worker *w = container_of(timer, struct worker, stop);
-    pool_tell(w->pool, w, LOG_WARN, "did not end within %llu ms of SIGTERM: killed",
-              (unsigned long long)w->pool->config->stop_grace_period);
+    const char *name = sigabbrev_np(stop_signal_of(w));
+    pool_tell(w->pool, w, LOG_WARN, "did not end within %llu ms of SIG%s: killed",
+              (unsigned long long)w->pool->config->stop_grace_period, name ? name : "?");
     proc_signal(&w->proc, SIGKILL);
 }
 
 static void terminate(struct timer *timer)
 {
     struct worker *w = container_of(timer, struct worker, stop);
-    proc_signal(&w->proc, SIGTERM);
+    proc_signal(&w->proc, stop_signal_of(w));
+    proc_signal(&w->proc, SIGCONT); /* one that is stopped does not notice else */
     timer_start(loop_of(w), &w->stop, w->pool->config->stop_grace_period, on_grace_over);
 }
+
+static void end_at_once(struct worker *w);
 
 /* Nothing is open any more, or it is not waited for any longer. */
 static void end(struct worker *w, uint64_t until_term_ms)
 {
     if (w->ending)
         return;
+    /* Whoever is to end because it does not answer is asked first where it is. */
+    if ((w->end == END_FROZEN || w->end == END_STUCK) && postmortem_ask(w, end_at_once))
+        return;
     w->ending = true;
     timer_stop(loop_of(w), &w->timer);
+    health_stop(w);
     if (worker_has(w, FEATURE_DRAIN))
         frame_write_shutdown(worker_out(w), w->pool->config->stop_grace_period);
     proc_end_input(&w->proc);
     timer_start(loop_of(w), &w->stop, until_term_ms, terminate);
+}
+
+static void end_at_once(struct worker *w)
+{
+    end(w, 0);
 }
 
 static void on_drain_limit(struct timer *timer)
@@ -250,8 +338,22 @@ static void on_drain_limit(struct timer *timer)
 
 void worker_check_drained(struct worker *w)
 {
-    if (w->state == WORKER_DRAINING && w->slot_count == 0 && list_empty(&w->asks))
-        end(w, END_OF_INPUT_MS);
+    if (w->state == WORKER_DRAINING && w->slot_count == 0 && list_empty(&w->asks) && !w->uses)
+        end(w, w->pool->config->is_service ? 0 : END_OF_INPUT_MS);
+}
+
+void worker_use(struct worker *w)
+{
+    w->uses++;
+}
+
+void worker_unuse(struct worker *w)
+{
+    w->uses--;
+    if (!w->gone)
+        worker_check_drained(w);
+    else if (w->uses == 0)
+        xfree(w);
 }
 
 void worker_drain(struct worker *w, uint64_t limit_ms, const char *why)
@@ -266,6 +368,8 @@ void worker_drain(struct worker *w, uint64_t limit_ms, const char *why)
         snprintf(w->cause, sizeof(w->cause), "%s", why);
     if (!worker_alive(w))
         return;
+    if (w->end == END_ITSELF)
+        w->end = END_PLANNED;
     health_stop(w);
     if (w->state != WORKER_DRAINING)
         worker_set_state(w, WORKER_DRAINING);
@@ -275,11 +379,20 @@ void worker_drain(struct worker *w, uint64_t limit_ms, const char *why)
     worker_check_drained(w);
 }
 
-void worker_kill(struct worker *w, const char *why)
+void worker_terminate(struct worker *w, const char *why)
 {
     if (!worker_alive(w))
         return;
     if (!w->cause[0])
+        snprintf(w->cause, sizeof(w->cause), "%s", why);
+    end(w, 0);
+}
+
+void worker_kill(struct worker *w, const char *why)
+{
+    if (!worker_alive(w))
+        return;
+    if (!w->cause[0] && why != w->cause)
         snprintf(w->cause, sizeof(w->cause), "%s", why);
     w->ending = true;
     proc_signal(&w->proc, SIGKILL);

@@ -5,6 +5,7 @@
 
 #include "pool/ask.h"
 #include "pool/balance.h"
+#include "pool/blame.h"
 #include "pool/health.h"
 #include "pool/pool.h"
 
@@ -35,6 +36,8 @@ void worker_set_state(struct worker *w, enum worker_state to)
     list_del(&w->node);
     w->state = to;
     list_add(&w->pool->states[to], &w->node);
+    if (to >= WORKER_UNHEALTHY || to == WORKER_STARTING)
+        pool_changed(w->pool);
 }
 
 static bool serves(const struct worker *w)
@@ -203,6 +206,7 @@ void slot_close(struct slot *slot)
     list_del(&slot->node);
     w->slot_count--;
     w->nested_count -= slot->nested;
+    xfree(slot->past);
     xfree(slot);
 }
 
@@ -211,10 +215,12 @@ static void on_stuck(struct timer *timer)
     struct worker *w = container_of(timer, struct worker, stuck);
     if (!idmap_get(&w->open, w->stuck_id))
         return;
-    if (w->state == WORKER_DRAINING) /* it has been waited for long enough */
+    if (w->state == WORKER_DRAINING) { /* it has been waited for long enough */
         worker_drain(w, 0, w->cause);
-    else
-        worker_give_up(w, "it does not answer, long after the deadline of a request");
+        return;
+    }
+    w->end = END_STUCK;
+    worker_give_up(w, "it does not answer, long after the deadline of a request");
 }
 
 void worker_watch_stuck(struct worker *w)
@@ -236,6 +242,7 @@ void worker_watch_stuck(struct worker *w)
 void slot_abandon(struct slot *slot, const char *reason)
 {
     struct worker *w = slot->worker;
+    blame_remember(slot, slot->call);
     struct call *call = slot_release(slot);
     assert(call);
     if (call->answering) /* it may be in the middle of something long: as much time as to begin
@@ -278,7 +285,7 @@ static void on_stall(struct timer *timer)
     struct worker *w = container_of(timer, struct worker, stall);
     if (!serves(w) || w->slot_count < 2)
         return;
-    if (first_slot(w)->id != w->stall_id || w->pool->config->instances < 2) {
+    if (first_slot(w)->id != w->stall_id || w->pool->wanted < 2) {
         watch_stall(w);
         return;
     }
@@ -292,6 +299,7 @@ static void on_stall(struct timer *timer)
 void worker_became_ready(struct worker *w)
 {
     timer_stop(w->pool->pools->loop, &w->timer);
+    startgate_leave(w);
     if (pool_holds_back(w)) {
         w->standby = true;
         pool_standby(w);

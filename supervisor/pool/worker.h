@@ -27,6 +27,7 @@
 #include "loop/proc.h"
 #include "os/usage.h"
 #include "pool/call.h"
+#include "pool/postmortem.h"
 #include "protocol/c/ready.h"
 
 enum worker_state {
@@ -63,7 +64,15 @@ struct slot {
     unsigned asking;      /* asks it waits for */
     bool nested;          /* given while the worker waited in an ask */
     bool cancelled;
-    uint64_t drained; /* without a call: bytes of its answer that were thrown away */
+    uint64_t drained;       /* without a call: bytes of its answer that were thrown away */
+    struct past_call *past; /* without a call: what it was, see blame.h; or NULL */
+};
+
+/* An output that is lines for the log. */
+struct plain_text {
+    struct timer lull; /* a line has begun and does not go on */
+    bool lulled;       /* what there is of it is shown as it is */
+    bool cutting;      /* the rest of an overlong line is passed over */
 };
 
 struct worker {
@@ -109,25 +118,38 @@ struct worker {
     struct bucket chatter; /* log lines */
     uint64_t dropped;      /* log lines over the rate, not yet reported */
     struct timer drops;    /* reports them */
-    struct timer lull;     /* it has begun a line on stderr and does not go on */
-    bool lulled;           /* what there is of that line is shown as it is */
-    enum worker_end end;   /* why it ends, if nodey has decided it */
-    uint64_t started_ms;   /* when its process was started; 0 = not yet */
-    char *cgroup;          /* its own group; NULL: none */
-    struct usage usage;    /* as last measured, see pool/limits.h */
-    uint64_t usage_ms;     /* when; 0 = never */
-    uint64_t port;         /* of a service: where this instance listens; 0 = nowhere */
-    unsigned uses;         /* of a service: requests that a proxy has under way at it */
-    struct probe *probe;   /* of a service: the check that is under way */
-    unsigned failures;     /* checks in a row that failed */
-    char cause[512];       /* why it could not start, or why it is to go */
-    bool explained;        /* it has said itself why it could not start: that is logged */
-    char last_words[256];  /* its last line on stderr */
+    struct plain_text err_text;
+    struct plain_text out_text; /* of a service */
+    enum worker_end end;        /* why it ends, if nodey has decided it */
+    uint64_t started_ms;        /* when its process was started; 0 = not yet */
+    char *cgroup;               /* its own group; NULL: none */
+    struct usage usage;         /* as last measured, see pool/limits.h */
+    struct timer watch;         /* looks at what it uses, see pool/limits.h */
+    uint64_t usage_ms;          /* when; 0 = never */
+    struct list gate;           /* waits for its turn to start, see pool/startgate.h */
+    uint64_t gate_ticket;       /* the order of those who wait */
+    bool gate_counts;           /* one of those that start now */
+    struct timer gate_limit;    /* until it does not count any more */
+    uint64_t worked_ns;         /* by its main thread, see pool/scale.h */
+    uint64_t worked_at_ns;      /* when that was found out; 0 = never */
+    uint64_t port;              /* of a service: where this instance listens; 0 = nowhere */
+    unsigned uses;              /* of a service: requests that a proxy has under way at it */
+    struct probe *probe;        /* of a service: the check that is under way */
+    unsigned failures;          /* checks in a row that failed */
+    uint64_t check_pause;       /* ms to the next one, until it was well for the first time */
+    char unwell[200];           /* why the last one failed; "" = it did not */
+    bool gone;                  /* only what uses it still knows it */
+    char cause[512];            /* why it could not start, or why it is to go */
+    bool explained;             /* it has said itself why it could not start: that is logged */
+    char last_words[256];       /* its last line on stderr */
+    struct postmortem *postmortem; /* what is known for a report of its end; or NULL */
+    char incident[24];             /* that report, set by the observer's `ended`; "" = none */
 };
 
 /*
  * A request of a proxy is on its way to this instance of a service, or is done with it.  What
- * drains ends when nobody uses it any more.
+ * drains ends when nobody uses it any more.  Whoever uses it may keep the pointer until then:
+ * when its process has ended before, `gone` is set and there is no pool any more.
  */
 void worker_use(struct worker *);
 void worker_unuse(struct worker *);
@@ -170,6 +192,9 @@ void slot_abandon(struct slot *, const char *reason);
  */
 struct worker *worker_new(struct pool *, unsigned instance, uint64_t delay_ms, bool failed);
 
+/* Starts its process; it is its turn.  It may have ended when this returns. */
+void worker_start(struct worker *);
+
 /* The only writer of `state`; asserts that the move is in the picture above. */
 void worker_set_state(struct worker *, enum worker_state);
 
@@ -207,6 +232,9 @@ void worker_check_drained(struct worker *);
 
 /* Its process has ended, or never began; the worker is freed when its handles are. */
 void worker_stopped(struct worker *, const char *how);
+
+/* Asks it to end, without another word, and kills it when it does not: a crash. */
+void worker_terminate(struct worker *, const char *why);
 
 static inline struct buf *worker_out(struct worker *w)
 {

@@ -32,7 +32,7 @@ from conftest import write_files
 from timing import slow
 
 ADDRESS = "127.0.0.1:8000"
-CODE = ("python", "js", "mjs", "ts", "sh", "toml", "json")
+CODE = ("python", "js", "mjs", "ts", "sh", "toml", "json", "yaml", "dockerfile")
 NAME = re.compile(r"(?:#|//) (\.?[\w][\w./-]*)")
 HEADING = re.compile(r"#{1,6} +(.*?) *#*")
 FENCE = re.compile(r"(\s*)```+\s*(\w*)\s*(.*)")

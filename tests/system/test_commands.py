@@ -605,16 +605,16 @@ def test_it_says_what_runs(nodey: Nodey) -> None:
     assert about["pid"] == app.pid and about["private"] is False and about["settled"] is True
     assert about["urls"] == [f"http://127.0.0.1:{app.port}"]
     assert (about["config"], about["dir"]) == ("nodey.toml", str(app.folder))
-    workers = {w["name"]: w for w in ask_control(app.folder, "GET", "/v1/workers").json()}
+    workers = {w["name"]: w for w in ask_control(app.folder, "GET", "/v1/programs").json()}
     assert set(workers) == {"fib", "hello", "mirror"}
     fib = workers["fib"]
-    assert (fib["state"], fib["trouble"], fib["waiting"]) == ("ready", None, 0)
+    assert (fib["state"], fib["trouble"], fib["queue"]) == ("ready", None, 0)
     assert {i["pid"] for i in fib["instances"] if i["state"] == "ready"} <= \
         set(app.worker_pids("fib"))
     assert {"method": "GET", "path": "/fib"} in fib["routes"]
     assert fib["tokens"] == ["Fail", "Fib", "Same", "Slow"]
     app.get("/fib")
-    served = ask_control(app.folder, "GET", "/v1/workers").json()
+    served = ask_control(app.folder, "GET", "/v1/programs").json()
     assert sum(i["served"] for w in served if w["name"] == "fib" for i in w["instances"]) == 1
 
 
@@ -651,9 +651,9 @@ def test_arguments_that_are_no_json_never_reach_a_worker(nodey: Nodey) -> None:
 def test_it_answers_while_no_worker_is_up(nodey: Nodey) -> None:
     app = nodey(config=pool("gone", "/bin/false", instances=1), wait=False)
     until(lambda: (app.folder / ".nodey/control.sock").exists(), 10, "the socket is there")
-    gone = until(lambda: next((w for w in ask_control(app.folder, "GET", "/v1/workers").json()
+    gone = until(lambda: next((w for w in ask_control(app.folder, "GET", "/v1/programs").json()
                                if w["trouble"]), None), 10, "its trouble is told")
-    assert gone["state"] in ("starting", "failed") and "does not start" in gone["trouble"]
+    assert gone["state"] in ("starting", "backoff", "failed") and "does not start" in gone["trouble"]
     until(lambda: ask_control(app.folder, "GET", "/v1").json()["settled"], 20, "it has settled")
     answer = ask_control(app.folder, "GET", "/x", headers={"x-nodey-worker": "gone"})
     assert answer.status == 503 and "does not start" in answer.json()["detail"]
@@ -676,7 +676,7 @@ def test_it_answers_under_load(nodey: Nodey) -> None:
     slowest = 0.0
     for _ in range(50):
         started = time.monotonic()
-        assert ask_control(app.folder, "GET", "/v1/workers").status == 200
+        assert ask_control(app.folder, "GET", "/v1/programs").status == 200
         slowest = max(slowest, time.monotonic() - started)
     end.set()
     for thread in threads:

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import resource
+import signal
 import socket
+import subprocess
 import time
-from typing import Callable
+from typing import Callable, Iterator
 
 import procs
 from app import App
@@ -80,6 +84,70 @@ def test_without_descriptors_a_dead_worker_comes_back_later(nodey: Nodey) -> Non
     assert procs.alive(app.pid)
     close_all(opened)
     app.wait_workers(2, "evil", without=before, seconds=15)
+    until(lambda: serves(app), 10, "it serves again")
+    calm.check()
+
+
+@contextlib.contextmanager
+def failing(app: App, calls: str, how: str, *more: str) -> Iterator[None]:
+    """These system calls of the supervisor fail as long as this lasts."""
+    tracer = subprocess.Popen(
+        ["strace", "-p", str(app.pid), "-o", "/dev/null", *more, "-e", f"trace={calls}", "-e",
+         f"inject={calls}:{how}"], stderr=subprocess.PIPE, text=True)
+    try:
+        assert tracer.stderr and "attached" in tracer.stderr.readline()
+        yield
+    finally:
+        tracer.send_signal(signal.SIGTERM)
+        tracer.communicate(timeout=slow(10))
+
+
+FORKS = "clone,clone3,fork,vfork"
+
+
+def test_without_a_process_a_dead_worker_comes_back_later(nodey: Nodey) -> None:
+    app = nodey(config=evil(instances=2, backoff_min="20ms", backoff_max="100ms"))
+    assert app.get("/evil?id=1").text == "1"
+    calm = app.calm(2)
+    before = app.wait_workers(2, "evil")
+    with failing(app, FORKS, "error=EAGAIN:when=1..5"):
+        kill(before[:1])
+        app.wait_log(r"evil#\d.*could not be started: resource temporarily unavailable")
+        assert app.get("/evil?id=2").text == "2", "the other one serves"
+        app.wait_workers(2, "evil", without=before[:1])
+    tried = app.log().count("could not be started")
+    assert tried == 5, f"it failed {tried} times"
+    calm.check()
+
+
+def test_a_start_that_fails_between_fork_and_exec_is_tried_again(nodey: Nodey) -> None:
+    app = nodey(config=evil(instances=2, backoff_min="20ms", backoff_max="100ms",
+                            max_restarts=1000))
+    assert app.get("/evil?id=1").text == "1"
+    calm = app.calm(2)
+    before = app.wait_workers(2, "evil")
+    with failing(app, "execve", "error=ENOENT", "-f"):
+        kill(before[:1])
+        until(lambda: app.log().count("could not be started: no such file") >= 3, 10,
+              "it is tried several times")
+    app.wait_workers(2, "evil", without=before[:1])
+    assert app.get("/evil?id=2").text == "2"
+    calm.check()
+
+
+def test_a_worker_killed_in_its_first_moments_is_a_failed_start_and_no_leak(
+        nodey: Nodey) -> None:
+    app = nodey(config=evil(words=("start=0.2",), instances=1, backoff_min="1ms",
+                            backoff_max="5ms", max_restarts=1000))
+    calm = app.calm(1)
+    kill(app.worker_pids())
+    for _ in range(30):
+        children = until(lambda: [pid for pid in procs.children(app.pid)
+                                  if procs.state(pid) not in ("", "Z")], 5, "a child is begun")
+        for pid in children:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+    app.wait_workers(1, "evil")
     until(lambda: serves(app), 10, "it serves again")
     calm.check()
 

@@ -49,6 +49,21 @@ static void on_failed(struct pool_observer *observer, struct pool *pool, struct 
     container_of(observer, struct rig, observer)->failures++;
 }
 
+static void on_ended(struct pool_observer *observer, struct pool *pool, struct worker *w,
+                     const char *how)
+{
+    struct rig *rig = container_of(observer, struct rig, observer);
+    (void)pool, (void)how;
+    rig->ends++;
+    rig->end = w->end;
+}
+
+static void on_changed(struct pool_observer *observer, struct pool *pool)
+{
+    (void)pool;
+    container_of(observer, struct rig, observer)->changes++;
+}
+
 static void on_settled(struct pool_observer *observer, struct pool *pool)
 {
     (void)pool;
@@ -73,6 +88,24 @@ bool rig_told(struct rig *rig, const char *words)
 bool rig_wrote(struct rig *rig, const char *words)
 {
     return holds(&rig->wrote, words);
+}
+
+static unsigned times(struct buf *text, const char *words)
+{
+    unsigned count = 0;
+    for (const char *at = buf_cstr(text); (at = strstr(at, words)); at += strlen(words))
+        count++;
+    return count;
+}
+
+unsigned rig_times_told(struct rig *rig, const char *words)
+{
+    return times(&rig->told, words);
+}
+
+unsigned rig_times_wrote(struct rig *rig, const char *words)
+{
+    return times(&rig->wrote, words);
 }
 
 bool rig_wrote_about(struct rig *rig, const char *words, const char *source)
@@ -140,8 +173,14 @@ struct rig *rig_new(void)
     static const char *env[] = {path, NULL};
     struct rig *rig = xcalloc(1, sizeof(*rig));
     snprintf(path, sizeof(path), "PATH=%s", getenv("PATH"));
-    rig->observer =
-        (struct pool_observer){on_tell, on_wrote, on_ready, on_failed, on_settled, on_stopped};
+    rig->observer = (struct pool_observer){.tell = on_tell,
+                                           .wrote = on_wrote,
+                                           .ended = on_ended,
+                                           .changed = on_changed,
+                                           .ready = on_ready,
+                                           .failed = on_failed,
+                                           .settled = on_settled,
+                                           .stopped = on_stopped};
     assert_int_equal(loop_init(&rig->loop), 0);
     pools_init(&rig->pools, &rig->loop, &rig->observer);
     rig->pools.env = rig->pools.bare_env = env;
@@ -194,6 +233,19 @@ struct worker_config rig_command(const char *name, const char **argv)
         .max_line = 1 << 20,
         .log_rate = 1000,
     };
+}
+
+struct worker_config rig_service(const char *name, const char *script)
+{
+    enum { ARGV = 4, SERVICES = 16 };
+
+    static const char *argvs[SERVICES][ARGV];
+    static unsigned next;
+    const char **argv = argvs[next++ % SERVICES];
+    memcpy(argv, (const char *[ARGV]){"sh", "-c", script, NULL}, sizeof(argvs[0]));
+    struct worker_config config = rig_command(name, argv);
+    config.is_service = true;
+    return config;
 }
 
 /* The sources stand where the tests were built, in the top folder. */

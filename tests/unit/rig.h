@@ -24,6 +24,9 @@ struct rig {
     unsigned failures;
     unsigned settles;
     unsigned stops;
+    unsigned ends;       /* of processes */
+    unsigned changes;    /* of what people see */
+    enum worker_end end; /* why the last process ended */
 };
 
 /* A request for an actor, and what became of it. */
@@ -53,6 +56,9 @@ struct worker_config rig_config(const char *name, const char *source);
 /* Any program; argv ends with a NULL and must outlive the configuration. */
 struct worker_config rig_command(const char *name, const char **argv);
 
+/* A service that is a shell script, with restart = "always". */
+struct worker_config rig_service(const char *name, const char *script);
+
 /* Started; the config must outlive the rig. */
 struct pool *rig_pool(struct rig *, const struct worker_config *);
 
@@ -68,6 +74,10 @@ void job_send(struct job *, struct pool *, const char *source);
 /* Has something been told that holds these words? */
 bool rig_told(struct rig *, const char *words);
 bool rig_wrote(struct rig *, const char *words);
+
+/* How often these words have been told, or written by programs. */
+unsigned rig_times_told(struct rig *, const char *words);
+unsigned rig_times_wrote(struct rig *, const char *words);
 
 /* Has a job that holds `source` been named as what these words were about? */
 bool rig_wrote_about(struct rig *, const char *words, const char *source);

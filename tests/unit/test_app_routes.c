@@ -265,6 +265,42 @@ static void a_malformed_route_is_told_of_and_left_out(void **state)
     stage_free(s);
 }
 
+static const struct route *route_at(struct stage *s, const char *path)
+{
+    struct router_match match;
+    struct arena arena = {0};
+    enum router_verdict verdict =
+        router_find(s->routes.router, SLICE("GET"), slice_of(path), &arena, &match);
+    arena_deinit(&arena);
+    return verdict == ROUTER_FOUND ? match.target : NULL;
+}
+
+static void services_and_addresses_are_proxied(void **state)
+{
+    (void)state;
+    static const char *urls[] = {"http://10.0.0.1:80", NULL};
+    const struct route_config routes[] = {
+        {.path = "/api/*", .to = "a", .timeout = 7},
+        {.path = "/out/*", .urls = {.items = urls, .count = 1}},
+        {.path = "/files/*", .root = "/srv"},
+    };
+    struct stage *s = stage_new(routes, ARRAY_LEN(routes));
+    s->configs[0].is_service = s->configs[1].is_service = true;
+    routes_rebuild(&s->routes);
+    const struct route *api = route_at(s, "/api/x"), *out = route_at(s, "/out");
+    assert_ptr_equal(api->proxy, &routes[0]);
+    assert_ptr_equal(api->pool, s->pool[0]);
+    assert_int_equal(api->timeout_ms, 7);
+    assert_string_equal(route_server(api), "a");
+    assert_ptr_equal(out->proxy, &routes[1]);
+    assert_null(out->pool);
+    assert_string_equal(route_server(out), "http://10.0.0.1:80");
+    assert_null(route_at(s, "/files/x")->proxy);
+    assert_null(route_at(s, "/b")); /* a service serves no path of its own accord */
+    assert_null(route_at(s, "/c")->proxy);
+    stage_free(s);
+}
+
 int main(void)
 {
     static const struct CMUnitTest tests[] = {
@@ -276,6 +312,7 @@ int main(void)
         cmocka_unit_test(the_first_pool_keeps_a_route),
         cmocka_unit_test(an_app_that_is_hidden_is_told_what_to_do),
         cmocka_unit_test(a_malformed_route_is_told_of_and_left_out),
+        cmocka_unit_test(services_and_addresses_are_proxied),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -190,13 +190,13 @@ static void an_error_names_its_request(void **state)
     (void)state;
     log_setup(LOG_INFO, LOG_PLAIN, keep, &out);
     log_write(&failed);
-    assert_string_equal(message(&out), "fib#0 | error: Boom {\"n\":1} (GET /fib?num=x, request "
+    assert_string_equal(message(&out), "fib#0 | error: Boom n=1 (GET /fib?num=x, request "
                                        "1f2e3d4c)\n      at line 1\n");
     buf_clear(&out);
     named.text = SLICE("GET /fib failed: Boom");
     log_write(&named);
     assert_string_equal(message(&out),
-                        "fib#0 | error: GET /fib failed: Boom {\"n\":1} (request 1f2e3d4c)\n");
+                        "fib#0 | error: GET /fib failed: Boom n=1 (request 1f2e3d4c)\n");
     buf_clear(&out);
     named.level = LOG_INFO;
     log_write(&named);

@@ -122,7 +122,7 @@ static void dependencies_are_names_or_conditions(void **state)
     config_release(c);
     c = must_load("depends_on = { a = { condition = \"service_completed_successfully\", "
                   "required = false, restart = true }, b = \"service_healthy\" }\n"
-                  "[services.a]\ncommand = \"a\"\n"
+                  "[services.a]\ncommand = \"a\"\nrestart = \"no\"\n"
                   "[services.b]\ncommand = \"b\"\n");
     list = &c->workers[0].depends_on;
     assert_string_equal(list->items[0].name, "a");

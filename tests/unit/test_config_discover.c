@@ -275,6 +275,16 @@ static void a_folder_that_is_none_says_why(void **state)
         "and \"-\"");
 }
 
+static void a_project_with_a_configuration_of_its_own_is_no_program(void **state)
+{
+    folder_put("workers/shop/nodey.toml", "");
+    folder_put("workers/shop/main.py", py);
+    folder_put("workers/z.py", py);
+    assert_left_out(*state, "z=z.py; "
+                            "\"workers/shop\": left out, it is a project with a nodey.toml of "
+                            "its own: run it there, or include that file");
+}
+
 static void many_notes_are_counted(void **state)
 {
     char name[64];
@@ -415,6 +425,7 @@ int main(void)
         IN_FOLDER(a_folder_with_a_main_file_is_one_worker),
         IN_FOLDER(a_folder_that_is_a_worker_is_shown_as_one),
         IN_FOLDER(a_folder_that_is_none_says_why),
+        IN_FOLDER(a_project_with_a_configuration_of_its_own_is_no_program),
         IN_FOLDER(many_notes_are_counted),
         IN_FOLDER(folders_are_searched_and_name_what_is_not_unique),
         IN_FOLDER(symbolic_links_lead_to_scripts_and_folders),

@@ -237,6 +237,111 @@ static void an_answer_is_read_after_another(void **state)
     reading_free(r);
 }
 
+/* Which events the bytes are, one letter each; of 1xx and heads also the status. */
+static void trace(struct answer *a, const char *text, char *out, size_t size)
+{
+    struct answer_step step;
+    struct slice rest = slice_of(text);
+    struct buf copy = {0}, found = {0};
+    buf_add(&copy, rest);
+    rest = buf_slice(&copy);
+    for (enum answer_event event = ANSWER_GOT_HEAD;
+         event != ANSWER_GOT_MORE && event != ANSWER_GOT_END && event != ANSWER_GOT_BAD;) {
+        event = answer_read(a, rest, &step);
+        rest = slice_from(rest, step.used);
+        buf_addc(&found, "mIHBEX"[event]);
+        if (event == ANSWER_GOT_INTERIM || event == ANSWER_GOT_HEAD)
+            buf_addf(&found, "%u", step.head.status);
+        if (event == ANSWER_GOT_BODY)
+            buf_addf(&found, "(" SLICE_FMT ")", SLICE_ARG(step.body));
+    }
+    snprintf(out, size, "%s", buf_cstr(&found));
+    buf_deinit(&copy);
+    buf_deinit(&found);
+}
+
+static void interim_answers_are_told_of_when_they_are_wanted(void **state)
+{
+    (void)state;
+    static const char text[] =
+        "HTTP/1.1 100 Continue\r\n\r\n"
+        "HTTP/1.1 103 Early Hints\r\nLink: a\r\n\r\n" OK "Content-Length: 2\r\n\r\nhi";
+    char found[100];
+    struct answer a = {0};
+    answer_init(&a, false);
+    trace(&a, text, found, sizeof(found));
+    assert_string_equal(found, "H200B(hi)E");
+    answer_init(&a, false);
+    a.tells_interim = true;
+    trace(&a, text, found, sizeof(found));
+    assert_string_equal(found, "I100I103H200B(hi)E");
+    answer_deinit(&a);
+}
+
+static void interim_answers_have_a_bound(void **state)
+{
+    (void)state;
+    char found[1000];
+    struct buf text = {0};
+    struct answer a = {0};
+    for (int i = 0; i < ANSWER_INTERIMS; i++)
+        buf_adds(&text, "HTTP/1.1 103 Early Hints\r\n\r\n");
+    buf_adds(&text, OK "Content-Length: 0\r\n\r\n");
+    answer_init(&a, false);
+    trace(&a, buf_cstr(&text), found, sizeof(found));
+    assert_string_equal(found, "H200E");
+    answer_init(&a, false);
+    char *more = xasprintf("HTTP/1.1 102 Processing\r\n\r\n%s", buf_cstr(&text));
+    trace(&a, more, found, sizeof(found));
+    assert_string_equal(found, "X");
+    xfree(more);
+    answer_deinit(&a);
+    buf_deinit(&text);
+}
+
+static void another_protocol_is_an_answer_only_when_it_was_asked_for(void **state)
+{
+    (void)state;
+    static const char text[] = "HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\n"
+                               "Content-Length: 1\r\n\r\nraw bytes";
+    char found[100];
+    struct answer a = {0};
+    answer_init(&a, false);
+    trace(&a, text, found, sizeof(found));
+    assert_string_equal(found, "X");
+    answer_init(&a, false);
+    a.may_switch = true;
+    trace(&a, text, found, sizeof(found));
+    assert_string_equal(found, "H101B(raw bytes)m");
+    assert_true(answer_ends(&a));
+    assert_false(a.keep_alive);
+    answer_deinit(&a);
+}
+
+static void trailers_are_kept(void **state)
+{
+    (void)state;
+    char found[100];
+    size_t count;
+    struct arena arena = {0};
+    struct answer a = {0};
+    answer_init(&a, false);
+    trace(&a,
+          OK "Transfer-Encoding: chunked\r\n\r\n1\r\nx\r\n0\r\nX-Sum: 7\r\n"
+             "Content-Length: 9\r\n\r\n",
+          found, sizeof(found));
+    assert_string_equal(found, "H200B(x)E");
+    const struct field *fields = answer_trailers(&a, &arena, &count);
+    assert_int_equal(count, 1); /* what means something before the body is left out */
+    assert_true(slice_is(fields[0].name, "x-sum") && slice_is(fields[0].value, "7"));
+    answer_init(&a, false);
+    trace(&a, OK "Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n", found, sizeof(found));
+    IGNORE(answer_trailers(&a, &arena, &count) == NULL); /* only their number matters */
+    assert_int_equal(count, 0);
+    arena_deinit(&arena);
+    answer_deinit(&a);
+}
+
 int main(void)
 {
     static const struct CMUnitTest tests[] = {
@@ -247,6 +352,10 @@ int main(void)
         cmocka_unit_test(an_end_in_the_middle_is_no_end),
         cmocka_unit_test(a_header_is_bounded_in_bytes_and_fields),
         cmocka_unit_test(an_answer_is_read_after_another),
+        cmocka_unit_test(interim_answers_are_told_of_when_they_are_wanted),
+        cmocka_unit_test(interim_answers_have_a_bound),
+        cmocka_unit_test(another_protocol_is_an_answer_only_when_it_was_asked_for),
+        cmocka_unit_test(trailers_are_kept),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

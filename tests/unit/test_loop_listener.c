@@ -337,6 +337,48 @@ static void closing_lets_the_backlog_in(void **state)
     hall_free(h);
 }
 
+static void a_listening_socket_that_is_passed_is_served_and_lives_on(void **state)
+{
+    struct sockaddr_in at = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    socklen_t len = sizeof(at);
+    struct hall *h = hall_new();
+    struct err err;
+    (void)state;
+    int server = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    assert_int_equal(bind(server, (struct sockaddr *)&at, sizeof(at)), 0);
+    assert_int_equal(listen(server, 16), 0);
+    assert_int_equal(getsockname(server, (struct sockaddr *)&at, &len), 0);
+    assert_int_equal(listener_take(&h->listener, &h->loop, dup(server), &ops, &err), 0);
+    assert_int_equal(h->listener.port, ntohs(at.sin_port));
+    int client = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    assert_int_equal(connect(client, (struct sockaddr *)&at, sizeof(at)), 0);
+    run_for(h, 50);
+    assert_int_equal(h->guests, 1);
+    close(client);
+    hall_free(h);
+
+    client = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    assert_int_equal(connect(client, (struct sockaddr *)&at, sizeof(at)), 0); /* it waits */
+    close(client);
+    close(server);
+}
+
+static void what_does_not_listen_is_refused_and_closed(void **state)
+{
+    struct err err;
+    (void)state;
+    for (int i = 0; i < 3; i++) {
+        struct hall *h = hall_new();
+        int fd = i == 0   ? open("/dev/null", O_RDWR | O_CLOEXEC)
+                 : i == 1 ? socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)
+                          : socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+        assert_int_equal(listener_take(&h->listener, &h->loop, fd, &ops, &err), UV_EINVAL);
+        assert_non_null(strstr(err.text, "no listening stream socket"));
+        assert_int_equal(fcntl(fd, F_GETFD), -1);
+        hall_free(h);
+    }
+}
+
 int main(void)
 {
     static const struct CMUnitTest tests[] = {
@@ -354,6 +396,8 @@ int main(void)
                                         folder_enter, folder_leave),
         cmocka_unit_test(a_path_that_is_too_long_is_refused_not_cut),
         cmocka_unit_test(closing_lets_the_backlog_in),
+        cmocka_unit_test(a_listening_socket_that_is_passed_is_served_and_lives_on),
+        cmocka_unit_test(what_does_not_listen_is_refused_and_closed),
     };
     signal(SIGPIPE, SIG_IGN);
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,4 +1,5 @@
 #include <errno.h>
+#include <grp.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -7,7 +8,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -17,6 +20,15 @@
 #include "loop/shim.h"
 
 #include <cmocka.h>
+
+/* Instead of libc's: who was signalled last. */
+static pid_t signalled;
+
+int kill(pid_t pid, int sig)
+{
+    signalled = pid;
+    return (int)syscall(SYS_kill, pid, sig);
+}
 
 /* One child and what it did. */
 struct child {
@@ -194,7 +206,9 @@ static void the_signal_is_told(void **state)
     proc_signal(&c->proc, SIGTERM);
     until(c, c->exits);
     assert_int_equal(c->exit.signal, SIGTERM);
+    signalled = 0;
     proc_signal(&c->proc, SIGKILL); /* nothing: its pid may be another's now */
+    assert_int_equal(signalled, 0);
     child_free(c);
 }
 
@@ -318,7 +332,7 @@ static void a_command_that_does_not_exist_says_so_itself(void **state)
     const char *argv[] = {"/nonexistent/\"command\"", NULL};
     assert_int_equal(spawn(c, argv, "/"), 0);
     until(c, c->exits);
-    assert_int_equal(c->exit.code, 126);
+    assert_int_equal(c->exit.code, 127);
     assert_string_equal(buf_cstr(&c->out),
                         "{\"type\":\"error\",\"id\":null,\"code\":\"failed_precondition\","
                         "\"message\":\"cannot run /nonexistent/\\\"command\\\": "
@@ -349,6 +363,156 @@ static void the_child_gets_its_folder_environment_and_descriptor_3(void **state)
     until(c, c->exits);
     assert_string_equal(buf_cstr(&c->out), "/usr/bin\ntwo words 77 .\nthree\n");
     child_free(c);
+}
+
+/* ------------------------------------------------------------------ confinement */
+
+static struct child *confined(const char *script, const struct confine *confine, bool no_input)
+{
+    const char *argv[] = {"sh", "-c", script, NULL};
+    struct child *c = child_new();
+    struct proc_spec spec = {.argv = argv,
+                             .env = plain_env,
+                             .cwd = "/",
+                             .line_limit = SIZE_MAX,
+                             .no_input = no_input,
+                             .confine = *confine};
+    assert_int_equal(proc_spawn(&c->proc, &c->loop, &spec, &ops), 0);
+    return c;
+}
+
+/* What `script` prints to a child confined like that, to its end. */
+static void assert_prints(const char *script, const struct confine *confine, const char *text)
+{
+    struct child *c = confined(script, confine, false);
+    until(c, c->exits);
+    assert_string_equal(buf_cstr(&c->err), "");
+    assert_string_equal(buf_cstr(&c->out), text);
+    child_free(c);
+}
+
+/* Why `true` cannot be started when confined like that. */
+static void assert_refused(const struct confine *confine, const char *words)
+{
+    struct child *c = confined("true", confine, false);
+    until(c, c->exits);
+    assert_int_equal(c->exit.code, SHIM_CANNOT_RUN);
+    if (!strstr(buf_cstr(confine->plain ? &c->err : &c->out), words))
+        fail_msg("\"%s\" is not in \"%s%s\"", words, buf_cstr(&c->out), buf_cstr(&c->err));
+    child_free(c);
+}
+
+static void a_plain_child_has_no_descriptor_3_and_fails_in_words(void **state)
+{
+    (void)state;
+    struct confine plain = {.plain = true};
+    assert_prints("[ -e /proc/$$/fd/3 ] || echo none", &plain, "none\n");
+    const char *argv[] = {"/nonexistent/command", NULL};
+    struct proc_spec spec = {
+        .argv = argv, .env = plain_env, .cwd = "/", .line_limit = SIZE_MAX, .confine = plain};
+    struct child *c = child_new();
+    assert_int_equal(proc_spawn(&c->proc, &c->loop, &spec, &ops), 0);
+    until(c, c->exits);
+    assert_int_equal(c->exit.code, SHIM_NOT_FOUND);
+    assert_string_equal(buf_cstr(&c->out), "");
+    assert_string_equal(buf_cstr(&c->err), SHIM_SAYS "run /nonexistent/command: "
+                                                     "No such file or directory\n");
+    child_free(c);
+}
+
+/* Whoever started us may have left something open, and not for our children. */
+static void what_lies_open_is_not_handed_on(void **state)
+{
+    enum { FORGOTTEN = 200 };
+
+    (void)state;
+    assert_int_equal(dup2(STDERR_FILENO, FORGOTTEN), FORGOTTEN);
+    assert_prints("[ -e /proc/$$/fd/200 ] || echo none", &(struct confine){0}, "none\n");
+    close(FORGOTTEN);
+}
+
+static void a_child_without_input_reads_nothing(void **state)
+{
+    (void)state;
+    struct child *c =
+        confined("cat; readlink /proc/$$/fd/0; sleep 0.1", &(struct confine){0}, true);
+    proc_end_input(&c->proc);
+    until(c, c->exits);
+    assert_string_equal(buf_cstr(&c->out), "/dev/null\n");
+    assert_string_equal(c->broken, "");
+    child_free(c);
+}
+
+static void limits_are_exactly_what_was_asked_for(void **state)
+{
+    (void)state;
+    assert_prints("ulimit -n; ulimit -c; ulimit -d; ulimit -p",
+                  &(struct confine){.nofile = 77, .core = 1024, .data = 1 << 30, .nproc = 5000},
+                  "77\n2\n1048576\n5000\n");
+    assert_prints("ulimit -Hn; ulimit -Hc", &(struct confine){.nofile = 77}, "77\n0\n");
+    assert_refused(&(struct confine){.nofile = 1u << 31, .plain = true},
+                   "nodey: cannot limit its open files to 2147483648: ");
+    assert_refused(&(struct confine){.nofile = 1u << 31},
+                   "\"message\":\"cannot limit its open files to 2147483648: ");
+}
+
+static void it_yields_and_dies_sooner_than_its_parent(void **state)
+{
+    char expected[40], text[16] = "";
+    (void)state;
+    snprintf(expected, sizeof(expected), "%d\n", getpriority(PRIO_PROCESS, 0) + 7);
+    assert_prints("nice", &(struct confine){.nice = 7}, expected);
+    FILE *file = fopen("/proc/self/oom_score_adj", "re");
+    assert_non_null(fgets(text, sizeof(text), file));
+    fclose(file);
+    int own = atoi(text);
+    snprintf(expected, sizeof(expected), "%d\n", own + 10);
+    assert_prints("cat /proc/$$/oom_score_adj", &(struct confine){.oom_score_adj = own + 10},
+                  expected);
+}
+
+static void new_privileges_are_refused_when_asked_for(void **state)
+{
+    (void)state;
+    assert_prints("grep NoNewPrivs /proc/self/status",
+                  &(struct confine){.no_new_privileges = true}, "NoNewPrivs:\t1\n");
+    assert_prints("grep NoNewPrivs /proc/self/status", &(struct confine){0},
+                  "NoNewPrivs:\t0\n");
+}
+
+static void it_joins_its_cgroup_before_all_else_or_is_not_started(void **state)
+{
+    char folder[] = "/tmp/test_loop_proc.XXXXXX", procs[64], text[8] = "";
+    (void)state;
+    assert_non_null(mkdtemp(folder));
+    struct confine confine = {.cgroup = folder, .plain = true};
+    assert_refused(&confine, "nodey: cannot join the cgroup /tmp/test_loop_proc.");
+    snprintf(procs, sizeof(procs), "%s/cgroup.procs", folder);
+    FILE *file = fopen(procs, "we");
+    fclose(file);
+    assert_prints("echo ran", &confine, "ran\n");
+    file = fopen(procs, "re");
+    assert_non_null(fgets(text, sizeof(text), file));
+    fclose(file);
+    assert_string_equal(text, "0"); /* which the kernel reads as: myself */
+    unlink(procs);
+    rmdir(folder);
+}
+
+static void another_user_is_become_wholly_or_not_at_all(void **state)
+{
+    (void)state;
+    struct confine confine = {.has_user = true, .uid = 12345, .gid = 23456};
+    if (geteuid() == 0) {
+        gid_t before[64], some[] = {7, 8}; /* which must not be handed on */
+        int count = getgroups(64, before);
+        assert_int_equal(setgroups(2, some), 0);
+        assert_prints("id -u; id -ru; id -g; id -G", &confine, "12345\n12345\n23456\n23456\n");
+        assert_int_equal(setgroups((size_t)count, before), 0);
+    } else {
+        confine.plain = true;
+        assert_refused(&confine, "nodey: cannot become user 12345:23456:");
+    }
 }
 
 /* Not even the pipes of a sibling: their end would never be seen. */
@@ -469,32 +633,53 @@ static void a_child_that_closes_its_pipes_and_lives_is_told_of(void **state)
 /* ----------------------------------------------------------- when the parent dies */
 
 /* A parent in a process of its own; its child's pid comes through the pipe. */
-static pid_t parent_with_child(int report)
+static pid_t parent_with_child(int report, const struct confine *confine)
 {
     pid_t pid = fork();
     if (pid)
         return pid;
-    struct child *c = shell("trap '' TERM HUP INT PIPE; exec sleep 1000");
+    struct child *c = confined("trap '' TERM HUP INT PIPE; exec sleep 1000", confine, false);
     ssize_t written = write(report, &c->proc.pid, sizeof(c->proc.pid));
     if (written > 0)
         loop_run(&c->loop);
     _exit(1);
 }
 
-static void a_child_does_not_outlive_its_parent(void **state)
+static void assert_dies_with_its_parent(const struct confine *confine)
 {
     int ends[2];
     pid_t child;
-    (void)state;
+    char path[40], link[16] = "";
     assert_int_equal(pipe(ends), 0);
-    pid_t parent = parent_with_child(ends[1]);
+    pid_t parent = parent_with_child(ends[1], confine);
     assert_int_equal(read(ends[0], &child, sizeof(child)), sizeof(child));
     assert_true(lives(child));
+    snprintf(path, sizeof(path), "/proc/%ld/exe", (long)child);
+    for (int i = 0; i < 1000 && !strstr(link, "sleep"); i++) { /* it is all that it will be */
+        nanosleep(&(struct timespec){.tv_nsec = 5000000}, NULL);
+        ssize_t n = readlink(path, link, sizeof(link) - 1);
+        link[n > 0 ? n : 0] = '\0';
+    }
     kill(parent, SIGKILL);
     waitpid(parent, NULL, 0);
     assert_true(dies_within(child, 5000));
     close(ends[0]);
     close(ends[1]);
+}
+
+static void a_child_does_not_outlive_its_parent(void **state)
+{
+    (void)state;
+    assert_dies_with_its_parent(&(struct confine){0});
+}
+
+/* The kernel forgets what was wished for when the user changes. */
+static void nor_does_one_that_is_another_user(void **state)
+{
+    (void)state;
+    if (geteuid() == 0)
+        assert_dies_with_its_parent(
+            &(struct confine){.has_user = true, .uid = 12345, .gid = 12345});
 }
 
 /* It died while the shim was on its way: nothing is started any more. */
@@ -526,6 +711,14 @@ int main(int argc, char **argv)
         cmocka_unit_test(a_command_that_does_not_exist_says_so_itself),
         cmocka_unit_test(a_folder_that_does_not_exist_is_said_to),
         cmocka_unit_test(the_child_gets_its_folder_environment_and_descriptor_3),
+        cmocka_unit_test(a_plain_child_has_no_descriptor_3_and_fails_in_words),
+        cmocka_unit_test(what_lies_open_is_not_handed_on),
+        cmocka_unit_test(a_child_without_input_reads_nothing),
+        cmocka_unit_test(limits_are_exactly_what_was_asked_for),
+        cmocka_unit_test(it_yields_and_dies_sooner_than_its_parent),
+        cmocka_unit_test(new_privileges_are_refused_when_asked_for),
+        cmocka_unit_test(it_joins_its_cgroup_before_all_else_or_is_not_started),
+        cmocka_unit_test(another_user_is_become_wholly_or_not_at_all),
         cmocka_unit_test(a_child_has_no_descriptor_of_a_sibling),
         cmocka_unit_test(the_child_leads_a_group_with_default_signals),
         cmocka_unit_test(a_signal_reaches_the_whole_group),
@@ -534,6 +727,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(much_input_drains),
         cmocka_unit_test(a_child_that_closes_its_pipes_and_lives_is_told_of),
         cmocka_unit_test(a_child_does_not_outlive_its_parent),
+        cmocka_unit_test(nor_does_one_that_is_another_user),
         cmocka_unit_test(the_shim_starts_nothing_for_a_parent_that_is_gone),
     };
     if (argc > 1 && strcmp(argv[1], SHIM_VERB) == 0)

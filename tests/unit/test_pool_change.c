@@ -5,6 +5,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <unistd.h>
 
 #include "tests/unit/rig.h"
@@ -63,16 +64,23 @@ static void the_new_version_takes_over_when_all_of_it_is_ready(void **state)
 static void what_the_old_version_works_on_is_finished(void **state)
 {
     struct job job;
+    char path[] = "/tmp/nodey-test-XXXXXX", source[128];
     struct worker_config config = rig_config("a", "ready()");
     (void)state;
     struct rig *rig = rig_new();
     struct pool *pool = rig_pool(rig, &config);
     rig_until(rig, rig->readies == 1);
-    job_send(&job, pool, "sleep(0.3); reply('old')");
+    /* It works until the new one is there, however long that takes. */
+    int fd = mkstemp(path);
+    assert_true(fd >= 0);
+    snprintf(source, sizeof(source), "while os.path.exists('%s'): sleep(0.01)\nreply('old')",
+             path);
+    job_send(&job, pool, source);
     rig_until(rig, job.writes == 1);
     pool_renew(pool, "x");
     rig_until(rig, rig->readies == 2);
     assert_int_equal(job.ends, 0);
+    assert_int_equal(close(fd) | unlink(path), 0);
     rig_until(rig, job.ends);
     assert_int_equal(job.status, 200);
     assert_string_equal(job.text, "old");

@@ -66,6 +66,7 @@ const output = mode === 'supervised' || mode === 'hand' ? takeOutput() : -1;
 if (mode === 'supervised') {
     hideStdin();
     process[Symbol.for('nodey.loaded')] = __dirname; // for run.cjs
+    process.debugPort = 0; // SIGUSR1 starts the debugger at a free port: nodey asks a frozen process where it is
 }
 
 module.exports = { mode, output };

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 from .codec import PIECE, decode_lines, encode_utf8, piece_of
 from .context import is_supervised, is_worker
+from .stacks import tell as tell_stacks
 
 _CHUNK = 65536
 _BIG_CHUNK = 262144
@@ -70,6 +71,7 @@ class Channel:
             self.take()
         if self.supervised:
             self.input()
+            tell_stacks()
         os.register_at_fork(after_in_child=self._forked)
 
     # ------------------------------------------------------------------ output

@@ -138,17 +138,17 @@ def _ended(module: ModuleType) -> int:
     return 0
 
 
-def _attach() -> None:
-    """Installs attach.py, without the package that it belongs to: see there."""
+def _load(name: str) -> ModuleType:
+    """A module of the package, without the package that it belongs to: see there."""
     from _frozen_importlib import module_from_spec
     from _frozen_importlib_external import spec_from_file_location
 
-    file = os.path.join(os.path.dirname(os.path.abspath(__file__)), "attach.py")
-    spec = spec_from_file_location("nodey.attach", file)
+    file = os.path.join(os.path.dirname(os.path.abspath(__file__)), f"{name}.py")
+    spec = spec_from_file_location(f"nodey.{name}", file)
     assert spec is not None and spec.loader is not None
     module = module_from_spec(spec)
     spec.loader.exec_module(module)
-    module.install()
+    return module
 
 
 def _may_have_app(module: ModuleType) -> bool:
@@ -184,7 +184,9 @@ def main() -> int:
     # imported again by a script that wants it.
     sys.modules["nodey.run"] = sys.modules["__main__"]
     sys.modules.pop("nodey", None)
-    _attach()
+    if os.environ.get("NODEY") == "1":
+        _load("stacks").tell()
+    _load("attach").install()
     if len(sys.argv) > 2 and sys.argv[1] == "--app":
         return run_app(sys.argv[2], sys.argv[3:])
     if len(sys.argv) < 2 or sys.argv[1] == "--app":

@@ -1,4 +1,9 @@
-/* account: users and groups by name or number. */
+/*
+ * account: users and groups by name or number.
+ *
+ * Asks the system's databases, which are files nearly everywhere; where they lie on a server
+ * an answer takes its time.
+ */
 #pragma once
 
 #include <sys/types.h>
@@ -14,6 +19,8 @@ struct account {
 
 /*
  * Looks up "www-data", "1000", "www-data:staff" or "1000:1000"; group, when not NULL, wins.
+ * The group is the user's own when none is named; a number without a name is its own group.
+ * `user` NULL: who runs this, as whom only the group is to be another one.
  * 0, or a negative code with a sentence: no such user, no such group.
  */
 int account_find(struct account *, const char *user, const char *group,

@@ -1,0 +1,27 @@
+/*
+ * program: one program of a configuration, for commands that do something in its place.
+ */
+#pragma once
+
+#include "client/options.h"
+#include "config/config.h"
+
+/* The program of that name; or NULL, after saying on stderr that there is none, and which is
+ * near. */
+const struct worker_config *command_program(const struct config *, const char *name);
+
+/*
+ * The environment that it gets, without what makes a process one of its instances
+ * (NODEY_FD, NODEY_INSTANCE ...): who runs with it is none.  "NAME=value", NULL-terminated;
+ * environment_free() frees it.  NULL with a sentence when the SDKs cannot be unpacked.
+ */
+char **command_environment(const struct config *, const struct worker_config *, struct err *);
+
+/* What `name` is in it, or NULL. */
+const char *command_variable(char *const *env, const char *name);
+
+/*
+ * Becomes the command, found on PATH.  Returns only when it cannot, and said so: 126, or 127
+ * when there is no such command.
+ */
+int command_become(const char *const *words, size_t count);

@@ -1,0 +1,30 @@
+/*
+ * service: what is different when a program speaks no protocol.
+ *
+ * It is ready when its check succeeds for the first time, see struct prober: by default its
+ * port must accept a connection; without a port it is ready when it runs.  A configured
+ * check goes on after that: when it fails `retries` times in a row the instance gets no
+ * requests and is replaced.
+ */
+#pragma once
+
+#include "config/config.h"
+#include "pool/worker.h"
+
+/* Where this instance is to listen; 0: nowhere, or there is no free port. */
+uint64_t service_port(const struct worker *);
+
+/* Its process runs: ready now, or after a check. */
+void service_started(struct worker *);
+
+/* Until when it must be ready, in ms from its start. */
+uint64_t service_start_limit(const struct worker_config *);
+
+/* It is ready and takes requests: from now on it is looked after. */
+void service_watch(struct worker *);
+
+/* No more checks. */
+void service_stop(struct worker *);
+
+/* Is it ready only because it runs, so that its being ready proves nothing? */
+bool service_is_unproven(const struct worker_config *);

@@ -1,0 +1,230 @@
+"""The number of instances follows the load, and programs do not all start at once."""
+
+from __future__ import annotations
+
+import os
+import re
+import threading
+import time
+from pathlib import Path
+from typing import Any, Callable, Iterator, Optional
+
+import command
+import procs
+import pytest
+from admin import Admin
+from app import BINARY, App
+from load import Load, echo
+from programs import section, service, worker
+from timing import slow, until
+
+Nodey = Callable[..., App]
+
+SLOW = '''
+import time
+import nodey
+
+@nodey.get("/slow")
+def answer(req):
+    time.sleep(%s)
+    return req.query["id"]
+'''
+
+COMPUTES = '''
+const nodey = require('nodey');
+nodey.get('/slow', (req) => {
+    const end = Date.now() + 20;
+    while (Date.now() < end);
+    return req.query.id;
+});
+nodey.get('/waits', async (req) => {
+    await new Promise((resolve) => setTimeout(resolve, 100));
+    return req.query.id;
+});
+'''
+
+STEP = r"lazy (\d+) -> (\d+) instances?: (.*)"
+
+
+def lazy(**settings: Any) -> str:
+    return worker("lazy", **{"instances": {"min": 1, "max": 4}, "scale_idle": "1s", **settings})
+
+
+def steps(app: App) -> list[tuple[int, int, str]]:
+    return [(int(a), int(b), why) for a, b, why in re.findall(STEP, app.log())]
+
+
+def wakeups(pid: int) -> int:
+    status = Path(f"/proc/{pid}/status").read_text()
+    return sum(map(int, re.findall(r"^\w*voluntary_ctxt_switches:\s+(\d+)", status, re.M)))
+
+
+class Burst(Load):
+    """Requests that each take long, from so many at a time."""
+
+    def __init__(self, app: App, clients: int, path: str = "/slow") -> None:
+        super().__init__(app.port, echo(path, posts=0), connections=clients, timeout=30)
+
+
+def test_more_instances_come_within_a_second_and_go_when_they_are_idle(nodey: Nodey) -> None:
+    app = nodey({"workers/lazy.py": SLOW % 0.3}, config=lazy())
+    first = app.wait_workers(1, "lazy")
+    begun = time.monotonic()
+    with Burst(app, 8) as load:
+        app.wait_log(STEP)
+        assert time.monotonic() - begun < slow(1), "sustained queueing is seen within a second"
+        app.wait_workers(4, "lazy")
+        with Admin(app.folder) as admin:
+            program = admin.program("lazy")
+            assert (program["wanted"], program["min"], program["max"]) == (4, 1, 4)
+            assert re.match(r"\d -> 4 instances: requests waited \d+ ms", program["why"])
+        time.sleep(slow(1.5))  # longer than scale_idle
+        assert len(app.worker_pids("lazy")) == 4, "none goes while all are needed"
+    load.stop().require("ok", at_least=8)
+    up = steps(app)
+    assert [why.split()[0] for _, _, why in up] == ["requests"] * len(up)
+    assert all(int(why.split()[2]) >= 200 for _, _, why in up), up
+    assert app.wait_workers(1, "lazy", seconds=20) == first
+    down = steps(app)[len(up):]
+    assert down == [(4, 3, "one was not needed for 1 s"), (3, 2, "one was not needed for 1 s"),
+                    (2, 1, "one was not needed for 1 s")]
+
+
+def test_it_goes_down_one_at_a_time_and_drops_nothing(nodey: Nodey) -> None:
+    app = nodey({"workers/lazy.py": SLOW % 0.25}, config=lazy())
+    with Burst(app, 8) as load:
+        app.wait_workers(4, "lazy")
+    load.stop().require("ok")
+    # One client goes on: what drains is asked for nothing, and what it has is answered.
+    with Burst(app, 1) as load:
+        app.wait_log(r"lazy 3 -> 2 instances", 15)
+        app.wait_workers(2, "lazy")
+    load.stop().require("ok", at_least=4)
+    times = [float(h) * 3600 + float(m) * 60 + float(s) for h, m, s in re.findall(
+        r"(\d\d):(\d\d):(\d\d\.\d+).*one was not needed", app.log())]
+    assert all(b - a > 0.9 for a, b in zip(times, times[1:])), times
+
+
+def test_short_requests_need_no_more_instances(nodey: Nodey) -> None:
+    app = nodey({"workers/lazy.py": SLOW % 0.002}, config=lazy())
+    with Burst(app, 8) as load:
+        time.sleep(slow(1.5))
+        count = len(app.worker_pids("lazy"))
+    load.stop().require("ok", at_least=100)
+    assert count == 1 and not steps(app), app.log()
+
+
+def test_one_slow_request_alone_needs_no_other_instance(nodey: Nodey) -> None:
+    app = nodey({"workers/lazy.py": SLOW % 1.5}, config=lazy())
+    assert app.get("/slow?id=x").text == "x"
+    assert not steps(app), app.log()
+
+
+def test_an_event_loop_that_only_computes_gets_help_and_one_that_waits_does_not(
+        nodey: Nodey) -> None:
+    if (os.cpu_count() or 1) < 2:
+        app = nodey({"workers/lazy.js": COMPUTES}, config=lazy_js())
+        with Burst(app, 8):
+            time.sleep(slow(2))
+        assert not steps(app), "more than there are processors would not compute more"
+        return
+    app = nodey({"workers/lazy.js": COMPUTES}, config=lazy_js())
+    with Burst(app, 8, "/waits") as load:
+        time.sleep(slow(1.5))
+        assert not steps(app), app.log()
+    load.stop().require("ok", at_least=8)
+    with Burst(app, 8) as load:
+        app.wait_log(r"lazy 1 -> 2 instances: each computes \d+ % of the time", 10)
+        app.wait_workers(2, "lazy")
+    load.stop().require("ok", at_least=8)
+    app.wait_workers(1, "lazy", seconds=20)
+
+
+def lazy_js() -> str:
+    return worker("lazy", "js", instances={"min": 1, "max": 4}, scale_idle="1s")
+
+
+def test_never_into_swap_and_that_is_told_once(nodey: Nodey, tmp_path: Path) -> None:
+    """The kernel's word on free memory is replaced, in a mount namespace of nodey's own."""
+    meminfo = tmp_path / "meminfo"
+    meminfo.write_text("MemTotal:       16000000 kB\nMemAvailable:      12000 kB\n")
+    wrapper = tmp_path / "confined"
+    wrapper.write_text(f"#!/bin/sh\nexec unshare --mount sh -c 'mount --bind {meminfo} "
+                       f"/proc/meminfo && exec {BINARY} \"$@\"' sh \"$@\"\n")
+    wrapper.chmod(0o755)
+    folder = tmp_path / "confined-app"
+    (folder / "workers").mkdir(parents=True)
+    (folder / "workers" / "lazy.py").write_text(SLOW % 0.3)
+    (folder / "nodey.toml").write_text(lazy())
+    app = App(folder, binary=wrapper)
+    try:
+        app.wait_ready()
+        with Burst(app, 6) as load:
+            app.wait_log(r"lazy no more than 1 instance: one takes \d+ MiB, and 11 MiB of memory "
+                         r"are free")
+            with Admin(folder) as admin:
+                assert admin.program("lazy")["why"].startswith("no more than 1 instance")
+            time.sleep(slow(2.5))
+            assert len(app.worker_pids("lazy")) == 1
+            assert app.log().count("no more than") == 1
+            meminfo.write_text("MemTotal:       16000000 kB\nMemAvailable:    12000000 kB\n")
+            app.wait_log(STEP, 10)
+        load.stop().require("ok")
+    finally:
+        problems = app.finish()
+    assert not problems, problems
+
+
+def test_a_persons_number_holds_until_the_next_reload(nodey: Nodey) -> None:
+    app = nodey({"workers/lazy.py": SLOW % 0.3}, config=lazy())
+    with Admin(app.folder) as admin:
+        admin.do("lazy", "scale", instances=2)
+        app.wait_workers(2, "lazy")
+        assert admin.program("lazy")["why"] == "a person wants 2 instances"
+        with Burst(app, 8) as load:
+            time.sleep(slow(1.5))
+        load.stop().require("ok")
+        assert not steps(app) and len(app.worker_pids("lazy")) == 2
+        time.sleep(slow(1.5))  # longer than scale_idle
+        assert len(app.worker_pids("lazy")) == 2
+        status, _ = admin.ask("POST", "/v1/reload")
+        assert status == 200
+    app.wait_workers(1, "lazy", seconds=20)
+    with Burst(app, 8) as load:
+        app.wait_workers(4, "lazy")
+    load.stop().require("ok")
+
+
+def test_a_smaller_range_is_obeyed_at_once(nodey: Nodey) -> None:
+    app = nodey({"workers/lazy.py": SLOW % 0.3}, config=lazy(scale_idle="1h"))
+    with Burst(app, 8) as load:
+        app.wait_workers(4, "lazy")
+    load.stop().require("ok")
+    (app.folder / "nodey.toml").write_text(lazy(instances={"min": 1, "max": 2}, scale_idle="1h"))
+    with Admin(app.folder) as admin:
+        admin.ask("POST", "/v1/reload")
+    app.wait_workers(2, "lazy")
+    (app.folder / "nodey.toml").write_text(lazy(instances={"min": 3, "max": 4}, scale_idle="1h"))
+    with Admin(app.folder) as admin:
+        admin.ask("POST", "/v1/reload")
+    app.wait_workers(3, "lazy")
+
+
+def test_an_idle_pool_wakes_nobody(nodey: Nodey) -> None:
+    app = nodey({"workers/lazy.py": SLOW % 0.3}, config=lazy(ping_interval="off"))
+    with Burst(app, 8) as load:
+        app.wait_workers(4, "lazy")
+    load.stop().require("ok")
+    app.wait_workers(1, "lazy", seconds=20)
+    time.sleep(slow(1))
+    before = wakeups(app.pid)
+    time.sleep(3)
+    assert wakeups(app.pid) - before <= 3, "nothing is to be decided"
+
+
+def test_ps_shows_why(nodey: Nodey) -> None:
+    app = nodey({"workers/lazy.py": SLOW % 0.3}, config=lazy())
+    with Burst(app, 8):
+        app.wait_workers(4, "lazy")
+        shown = command.run(app.folder, "ps")
+    assert re.search(r"^lazy .* 4/4 .*requests waited \d+ ms", shown.out, re.M), shown.out
