@@ -12,6 +12,7 @@ Q       := $(if $(V),,@)
 say      = $(if $(V),,@printf '  %-5s %s\n' $(1) $(2))
 
 FUZZ_SECONDS ?= 60
+SOAK_SECONDS ?= 600
 # T=pool picks the tests whose names contain "pool".
 T ?=
 
@@ -96,7 +97,7 @@ help: ## show this
 	/^[a-z-]+:.*## / {printf "  %-8s %s\n", $$1, $$2}' Makefile
 
 ##@ Test (T=pool picks tests by name)
-.PHONY: deps test unit system sdk bench
+.PHONY: deps test unit system sdk soak bench
 deps: ## install the Debian packages that building needs and this machine lacks
 	$(Q)scripts/bootstrap
 
@@ -111,6 +112,9 @@ system: deps-test $(B)/nodey ## the real binary, driven from outside
 
 sdk: deps-test ## the Python and the Node SDK
 	$(Q)$(RUN) python node
+
+soak: deps-test $(B)/nodey ## random faults under load for SOAK_SECONDS=600; SEED=n repeats a run
+	$(Q)NODEY_BIN=$(B)/nodey build/venv/bin/python tests/soak/run --seconds $(SOAK_SECONDS) $(if $(SEED),--seed $(SEED))
 
 bench: deps-bench build/nodey ## measure against peers (ARGS="--quick")
 	$(Q)test -d build/bench/venv || tests/bench/setup
@@ -161,7 +165,7 @@ deps-test deps-lint deps-tidy deps-fuzz deps-bench: deps-%:
 # Goals that install first do so before anything is compiled.
 GOALS   := $(MAKECMDGOALS)
 INSTALL := $(if $(filter up,$(GOALS)),deps) $(if $(filter lint,$(GOALS)),deps-lint) \
-           $(if $(filter test unit system sanitize,$(GOALS)),deps-test) $(if $(filter bench,$(GOALS)),deps-bench)
+           $(if $(filter test unit system soak sanitize,$(GOALS)),deps-test) $(if $(filter bench,$(GOALS)),deps-bench)
 $(B)/.libraries: | $(INSTALL)
 	@mkdir -p $(@D)
 	@pkg-config --exists libuv-static jansson 2>/dev/null && test -f $(LLHTTP_SOURCE)/llhttp.c && \

@@ -104,13 +104,24 @@ static void to_sink_dimmed(void *arg, struct slice line)
     buf_deinit(&out);
 }
 
+static void to_nobody(void *arg, struct slice line)
+{
+    (void)arg;
+    (void)line;
+}
+
 static void set_up_log(struct app *app)
 {
     const struct server_config *server = &app->config->server;
     bool json = server->log_format == LOG_FORMAT_JSON;
     enum log_form form = json ? LOG_JSON : log_form_for(STDERR_FILENO);
     bool dimmed = form == LOG_COLOURED && app->options->private_socket;
-    log_setup(server->log_level, form, dimmed ? to_sink_dimmed : to_sink, &app->err);
+    bool silent = app->options->background && app->listening && server->log_files;
+    log_setup(server->log_level, form,
+              silent   ? to_nobody
+              : dimmed ? to_sink_dimmed
+                       : to_sink,
+              &app->err);
 }
 
 static void open_log(struct app *app)
@@ -298,11 +309,10 @@ static void on_ready(struct pool_observer *observer, struct pool *pool, struct w
 static void on_failed(struct pool_observer *observer, struct pool *pool, struct worker *w)
 {
     struct app *app = container_of(observer, struct app, observer);
-    (void)pool;
     (void)w;
     sdk_link_modules(&app->sdk, app->config); /* what it did not find may have been nodey */
     if (!app->stopping)
-        live_pool_failed(&app->reload.live);
+        live_pool_failed(&app->reload.live, pool);
     tell_manager(app);
 }
 
@@ -341,6 +351,9 @@ static void open_port(struct app *app)
     banner_show(app->config, &app->pools, http_server_url(app->server, 0), app->watching);
     notify_ready(&app->notify);
     tell_manager(app);
+    if (app->options->background && app->config->server.log_files)
+        log_line(LOG_INFO, who, "what follows is in the log files: nodey logs");
+    set_up_log(app);
 }
 
 /* Who does not start is reported, and the others are served. */

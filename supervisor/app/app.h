@@ -14,6 +14,7 @@ struct app_options {
     const char *listen; /* instead of the configured address; may be NULL */
     bool dev, no_dev;   /* --dev, --no-dev: instead of what is configured */
     bool watch, no_watch;
+    bool background; /* nobody looks: once the port is open only the log files are written */
     const char *const *profiles; /* asked for by --profile; NULL-terminated, or NULL */
     const char *const *only;     /* run these and what they need; NULL-terminated, or NULL */
     const char *exit_code_from;  /* ends with this program, and as it did; or NULL */

@@ -4,9 +4,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "app/holder.h"
 #include "app/listing.h"
 #include "base/log.h"
+#include "os/holder.h"
 
 enum {
     ROWS_MAX = 40,

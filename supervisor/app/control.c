@@ -87,8 +87,25 @@ static void write_lines(struct slice text, struct buf *out)
     }
 }
 
+/* Programs of which new instances are on their way, of that life and later. */
+static void write_renewed(const struct pools *pools, uint64_t from, struct buf *out)
+{
+    const char *before = "";
+    list_each (at, &pools->list) {
+        const struct pool *pool = container_of(at, struct pool, node);
+        bool starts = pool->rest == POOL_RUNS || pool->rest == POOL_WAITS;
+        if (pool->renewed_life < from || pool->leaving || !starts)
+            continue;
+        buf_addf(out, "%s{\"name\":", before);
+        json_write(out, slice_of(pool->config->name));
+        buf_addf(out, ",\"life\":%llu}", (unsigned long long)pool->renewed_life);
+        before = ",";
+    }
+}
+
 static void reload(struct control *c, struct exchange *x)
 {
+    uint64_t from = c->host.pools->next_life + 1;
     struct buf report = {0}, out = {0};
     struct err err = {.text = "this run serves one command and cannot load anything again"};
     if (!c->host.reload || c->host.reload(c->host.arg, &report, &err)) {
@@ -96,6 +113,8 @@ static void reload(struct control *c, struct exchange *x)
     } else {
         buf_adds(&out, "{\"changes\":[");
         write_lines(buf_slice(&report), &out);
+        buf_adds(&out, "],\"renewed\":[");
+        write_renewed(c->host.pools, from, &out);
         buf_adds(&out, "]}\n");
         control_answer(x, buf_slice(&out));
     }

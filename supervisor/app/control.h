@@ -9,8 +9,9 @@
  *   GET  /v1                   {"version","pid","private","settled","urls","config","dir",...}
  *   GET  /v1/programs          what runs and what rests: an array
  *   GET  /v1/programs/NAME     one of them, and with what it was started
- *   POST /v1/programs/NAME/VERB  start, stop, restart, reload, scale, signal
- *   POST /v1/reload            {"changes":[...]}; 422 with the reason: nothing has changed
+ *   POST /v1/programs/NAME/VERB  start, stop, restart, reload, scale, signal, wait
+ *   POST /v1/reload            {"changes":[...],"renewed":[...]}; 422 with the reason: nothing
+ *                              has changed
  *   POST /v1/down              nodey ends
  *   POST /v1/ask/TOKEN         the body is the arguments, the answer the value, both JSON;
  *                              the field x-nodey-timeout: milliseconds

@@ -118,6 +118,20 @@ static bool reload(struct act *a)
     return true;
 }
 
+/* For what a reload has begun: until those that have this life or a later one serve. */
+static bool await(struct act *a)
+{
+    struct slice value;
+    if (!control_parameter(exchange_request(a->exchange), "life", &value) ||
+        !slice_to_u64(value, UINT64_MAX, &a->order.first_life)) {
+        control_invalid(a->exchange, "life is the number of the first instance to wait for");
+        return false;
+    }
+    a->order.goal = GOAL_RENEW;
+    a->order.changed = true;
+    return true;
+}
+
 static bool scale(struct act *a)
 {
     struct slice value;
@@ -163,8 +177,8 @@ static const struct verb {
     const char *name;
     bool (*give)(struct act *);
 } verbs[] = {
-    {"start", start},   {"stop", stop},   {"restart", restart},
-    {"reload", reload}, {"scale", scale}, {"signal", send_signal},
+    {"start", start}, {"stop", stop},          {"restart", restart}, {"reload", reload},
+    {"scale", scale}, {"signal", send_signal}, {"wait", await},
 };
 
 static const struct verb *find_verb(struct slice name)
@@ -182,7 +196,8 @@ void control_act(struct control *c, struct exchange *x, struct pool *pool, struc
     if (!found) {
         control_refuse(
             x, 404, "not_found",
-            SLICE("a program can be told: start, stop, restart, reload, scale, signal"),
+            SLICE("a program can be told: start, stop, restart, reload, scale, signal, "
+                  "wait"),
             (struct slice){0});
         return;
     }
@@ -201,7 +216,7 @@ void control_act(struct control *c, struct exchange *x, struct pool *pool, struc
     uint64_t first_life = c->host.pools->next_life + 1;
     if (!found->give(&act))
         return;
-    if (act.order.goal == GOAL_RENEW)
+    if (act.order.goal == GOAL_RENEW && !act.order.first_life)
         act.order.first_life = first_life;
     control_wait(c, x, pool, &act.order);
 }

@@ -284,6 +284,16 @@ static bool is_in_line(const struct pool *pool)
     return false;
 }
 
+/* Each of its instances has crashed so often that it is hardly tried any more. */
+static bool is_given_up(const struct pool *pool)
+{
+    for (size_t i = 0; i < pool->wanted; i++)
+        if (pool->instances[i].current &&
+            pool->instances[i].restart.unready < pool->policy.max_restarts)
+            return false;
+    return true;
+}
+
 const char *control_pool_state(const struct pool *pool)
 {
     if (pool->pools->stopping)
@@ -297,7 +307,7 @@ const char *control_pool_state(const struct pool *pool)
     if (has(pool, WORKER_UNHEALTHY))
         return "unhealthy";
     if (pool->settled && pool_is_down(pool))
-        return "failed";
+        return is_given_up(pool) ? "failed" : "backoff";
     return has(pool, WORKER_STARTING) || !has(pool, WORKER_BACKOFF) || is_in_line(pool)
                ? "starting"
                : "backoff";
@@ -330,7 +340,10 @@ static const char *why_of(const struct pool *pool, char *text, size_t size)
             list_first(&pool->states[WORKER_UNHEALTHY], struct worker, node)->cause;
         return cause[0] ? cause : "it does not answer its health checks";
     }
-    return pool->trouble[0] ? pool->trouble : pool->scale.why[0] ? pool->scale.why : NULL;
+    return pool->trouble[0]     ? pool->trouble
+           : pool->stale[0]     ? pool->stale
+           : pool->scale.why[0] ? pool->scale.why
+                                : NULL;
 }
 
 static void write_last_exit(const struct pool *pool, struct buf *out)

@@ -74,6 +74,13 @@ static enum waiter_verdict judge_rest(const struct pool *pool, struct err *err)
     }
 }
 
+/* Without its subject, "service db ". */
+static const char *trouble_of(const struct pool *pool)
+{
+    size_t subject = strlen(pool_kind(pool)) + strlen(pool->config->name) + 2;
+    return strlen(pool->trouble) > subject ? pool->trouble + subject : "does not start";
+}
+
 enum waiter_verdict waiter_judge(const struct pool *pool, enum waiter_goal goal,
                                  uint64_t first_life, struct err *err)
 {
@@ -88,12 +95,13 @@ enum waiter_verdict waiter_judge(const struct pool *pool, enum waiter_goal goal,
     if (ready >= pool->wanted && !old)
         return WAITER_DONE;
     if (old && !pool->renewing) {
-        err_set(err, -1, "could not be replaced: the old version goes on");
+        err_set(err, -1, "could not be replaced: %s",
+                pool->stale[0] ? pool->stale : "the old version goes on");
         return WAITER_FAILED;
     }
     err_set(err, -1, "is not ready: %zu of %zu instances are", ready, pool->wanted);
     if (!old && pool->settled && pool_is_down(pool)) {
-        err_set(err, -1, "%s", pool->trouble[0] ? pool->trouble : "does not start");
+        err_set(err, -1, "%s", trouble_of(pool));
         return WAITER_FAILED;
     }
     return WAITER_GOES_ON;
@@ -142,7 +150,11 @@ static bool try_answer(struct waiter *w, uint64_t now_ms)
         answer(x, host, pool, &w->order, /* done= */ true);
         return true;
     }
-    char *sentence = xasprintf("%s %s%s%s", w->name, err.text, w->told[0] ? ": " : "", w->told);
+    bool says_why = pool->stale[0] || (verdict == WAITER_FAILED && pool->rest == POOL_RUNS &&
+                                       pool->trouble[0]);
+    bool is_told = w->told[0] && !says_why;
+    char *sentence =
+        xasprintf("%s %s%s%s", w->name, err.text, is_told ? ": " : "", is_told ? w->told : "");
     struct slice shown = slice_of(sentence);
     struct buf scratch = {0};
     if (host->secrets)

@@ -56,6 +56,8 @@ enum incident_reason incident_reason(const struct worker *w)
         return INCIDENT_STUCK;
     case END_MEMORY:
         return INCIDENT_MEMORY;
+    case END_PIDS:
+        return INCIDENT_PIDS;
     case END_PIPE:
         return w->pool->pools->stopping ? INCIDENT_NONE : INCIDENT_PROTOCOL;
     case END_PLANNED:
@@ -70,7 +72,7 @@ const char *incident_reason_name(enum incident_reason reason)
         [INCIDENT_NONE] = "none",         [INCIDENT_CRASH] = "crash",
         [INCIDENT_FROZEN] = "frozen",     [INCIDENT_STUCK] = "stuck",
         [INCIDENT_MEMORY] = "memory",     [INCIDENT_START] = "start",
-        [INCIDENT_PROTOCOL] = "protocol",
+        [INCIDENT_PROTOCOL] = "protocol", [INCIDENT_PIDS] = "pids",
     };
 
     return names[reason];
@@ -91,6 +93,18 @@ static void write_masked(struct buf *out, struct slice text,
     buf_deinit(&scratch);
 }
 
+/* A person had nodey send the signal that ended it. */
+static bool ended_by_a_person(const struct worker *w)
+{
+    return w->end == END_ITSELF && w->signalled && w->proc.exit.signal == w->signalled;
+}
+
+/* Nodey has told it to end, or has killed it: it looks no further for who did. */
+static bool ended_by_nodey(const struct worker *w)
+{
+    return w->end != END_ITSELF || w->ending;
+}
+
 void incident_sentence(const struct worker *w, const char *how,
                        const struct incident_secrets *hide, struct buf *out)
 {
@@ -98,6 +112,11 @@ void incident_sentence(const struct worker *w, const char *how,
     enum incident_reason reason = incident_reason(w);
     bool ran = w->proc.pid && w->proc.reaped;
     postmortem_describe_exit(&w->proc.exit, exit, sizeof(exit));
+    if (ended_by_a_person(w)) {
+        char name[16];
+        postmortem_signal_name(w->signalled, name, sizeof(name));
+        snprintf(exit, sizeof(exit), "killed by nodey kill (%s)", name);
+    }
     if (reason == INCIDENT_CRASH || !w->cause[0]) {
         add_masked(out, slice_of(ran ? exit : how), hide);
         if (!w->ready_ms)
@@ -106,12 +125,14 @@ void incident_sentence(const struct worker *w, const char *how,
             buf_adds(out, ": ");
             add_masked(out, slice_of(w->cause), hide);
         }
-        if (ran && w->proc.exit.signal == SIGKILL)
+        if (ran && w->proc.exit.signal == SIGKILL && !ended_by_a_person(w) &&
+            !ended_by_nodey(w))
             buf_adds(out, ", and not by nodey");
         return;
     }
     buf_addf(out, "%s: ",
              reason == INCIDENT_MEMORY     ? "too much memory"
+             : reason == INCIDENT_PIDS     ? "killed by nodey"
              : reason == INCIDENT_PROTOCOL ? "broke the protocol"
              : reason == INCIDENT_START    ? "did not start"
                                            : incident_reason_name(reason));
@@ -308,6 +329,11 @@ static const char *advice_on_exit(const struct worker *w)
     if (ran_out_of_heap(w))
         return "Node's own heap was full, which is smaller than `memory`: find what grows, or "
                "give it more by  env = { NODE_OPTIONS = \"--max-old-space-size=1024\" }";
+    if (ended_by_a_person(w))
+        return "A person did that with nodey kill, or through the control socket. It starts "
+               "again as its restart policy says; to end it for good:  nodey stop NAME";
+    if (exit->signal == SIGKILL && ended_by_nodey(w))
+        return "Its last lines say what it did; the sentence above, why nodey ended it.";
     if (exit->signal == SIGKILL)
         return "Nodey did not do that. When the machine has no memory left the kernel does: "
                "look with  dmesg | grep -i 'out of memory'";
@@ -343,6 +369,9 @@ static const char *advice_on(const struct worker *w, enum incident_reason reason
     case INCIDENT_MEMORY:
         return "Find what grows; raise `memory`; or set `max_memory` below it: then it is "
                "replaced between two requests, and nobody notices.";
+    case INCIDENT_PIDS:
+        return "Find what forks, or starts threads, without end; if it needs so many, raise "
+               "`pids`.";
     case INCIDENT_START:
         return "What does it wait for? If it needs longer: `start_timeout`.";
     case INCIDENT_PROTOCOL:

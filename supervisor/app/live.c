@@ -1,8 +1,10 @@
 #include "app/live.h"
 
+#include <fnmatch.h>
 #include <glob.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <time.h>
 
 #include "app/stamp.h"
@@ -15,6 +17,7 @@ struct seen {
     uint64_t stamp;
     uint64_t mtime_ns;
     bool is_folder;
+    bool around; /* nobody has said that it is a part of the program */
 };
 
 struct files {
@@ -31,7 +34,13 @@ struct subject {
     uint64_t begun_ns; /* wall clock: when this version was started */
     uint64_t ready_ns; /* wall clock: when it became ready; 0 = not yet */
     unsigned loops;    /* reloads in a row that it caused itself */
+    bool due;          /* to be looked at */
 };
+
+enum { LOOK_MS = 20 };
+
+/* What a service writes for so long after it was ready is of its start. */
+static const uint64_t SETTLES_NS = 2000000000u;
 
 static uint64_t wall_clock_ns(void)
 {
@@ -81,6 +90,18 @@ static void add_source(void *arg, const char *path, bool is_folder)
 {
     if (is_folder || is_source(path))
         add_walked(arg, path, is_folder);
+}
+
+/* As above; what a service reads may as well be its data, if it is no code. */
+static void add_code(void *arg, const char *path, bool is_folder)
+{
+    struct files *files = arg;
+    const char *dot = strrchr(path, '.'), *name = strrchr(path, '/');
+    bool is_data = dot && strcmp(dot, ".json") == 0 && strcmp(name, "/package.json") != 0;
+    if (!is_folder && (is_data || !is_source(path)))
+        return;
+    add_walked(arg, path, is_folder);
+    files->items[files->count - 1].around = true;
 }
 
 static void files_deinit(struct files *files)
@@ -136,19 +157,12 @@ static void add_packages(struct files *files, enum script_kind kind, const char 
     }
 }
 
-static void add_surroundings(struct files *files, const struct config *config,
-                             const char *script)
-{
-    char *folder = folder_of(script);
-    stamp_walk(folder, add_source, files);
-    add_packages(files, script_kind(script), folder);
-    add_packages(files, script_kind(script), config->dir);
-    xfree(folder);
-}
-
 /* Another program's script is not this one's business. */
 static bool is_foreign(const struct config *config, const struct pool *pool, const char *path)
 {
+    for (size_t i = 0; i < config->files.count; i++) /* they are compared as what they say */
+        if (strcmp(config->files.items[i], path) == 0)
+            return true;
     for (size_t i = 0; i < config->worker_count; i++) {
         const struct worker_config *w = &config->workers[i];
         if (w->script && strcmp(w->script, path) == 0)
@@ -182,7 +196,7 @@ static bool newest_serves(const struct pool *pool)
 /* Within the project: .next/server/app.js, and whatever else tools have made. */
 static bool is_generated(const struct config *config, const char *path)
 {
-    static const char *const names[] = {"node_modules", "__pycache__", "coverage"};
+    static const char *const names[] = {"node_modules", "__pycache__", "coverage", "venv"};
     size_t len = strlen(config->dir);
     if (strncmp(path, config->dir, len) != 0 || path[len] != '/')
         return false;
@@ -197,29 +211,134 @@ static bool is_generated(const struct config *config, const char *path)
     return false;
 }
 
-static struct files files_of(const struct pool *pool, const struct config *config, bool whole)
+/* ------------------------------------------------------------- what is walked through */
+
+struct outskirts {
+    const struct config *config;
+    const struct worker_config *program;
+    bool alone; /* folders with programs of their own are left out */
+};
+
+static bool is_below(const char *path, const char *folder)
 {
-    struct files files = {0};
-    const struct worker_config *w = pool->config;
+    size_t len = strlen(folder);
+    return strncmp(path, folder, len) == 0 && path[len] == '/';
+}
+
+/* The file below the configuration's folder that a service's command names; or NULL. */
+static char *file_of_service(const struct config *config, const struct worker_config *w)
+{
+    for (size_t i = 0; i < w->command.count; i++) {
+        const char *word = w->command.items[i];
+        struct stat st;
+        char *path = word[0] == '/' ? xstrdup(word) : xasprintf("%s/%s", w->cwd, word);
+        if (word[0] != '-' && is_below(path, config->dir) && !is_generated(config, path) &&
+            stat(path, &st) == 0 && S_ISREG(st.st_mode))
+            return path;
+        xfree(path);
+    }
+    return NULL;
+}
+
+static char *file_of(const struct config *config, const struct worker_config *w)
+{
+    return w->is_service ? file_of_service(config, w) : w->script ? xstrdup(w->script) : NULL;
+}
+
+static bool holds_another(const struct outskirts *o, const char *folder)
+{
+    for (size_t i = 0; i < o->config->worker_count; i++) {
+        const struct worker_config *w = &o->config->workers[i];
+        char *file = w == o->program ? NULL : file_of(o->config, w);
+        bool holds = file && is_below(file, folder);
+        xfree(file);
+        if (holds)
+            return true;
+    }
+    return false;
+}
+
+/* By its name, or by where it lies: "*.tmp", "uploads", "static/cache". */
+static bool is_ignored(const struct outskirts *o, const char *path, const char *name)
+{
+    const struct string_list *patterns = &o->program->ignore;
+    for (size_t i = 0; i < patterns->count; i++) {
+        const char *pattern = patterns->items[i];
+        const char *bases[] = {o->config->dir, o->program->cwd};
+        if (fnmatch(pattern, name, 0) == 0 || fnmatch(pattern, path, FNM_PATHNAME) == 0)
+            return true;
+        for (size_t j = 0; j < ARRAY_LEN(bases); j++)
+            if (is_below(path, bases[j]) &&
+                fnmatch(pattern, path + strlen(bases[j]) + 1, FNM_PATHNAME) == 0)
+                return true;
+    }
+    return false;
+}
+
+static bool on_leaves_out(void *arg, const char *path, const char *name, bool is_folder)
+{
+    const struct outskirts *o = arg;
+    return is_ignored(o, path, name) || strcmp(path, o->config->server.data_dir) == 0 ||
+           (is_folder && o->alone && holds_another(o, path));
+}
+
+static void walk_for(struct files *files, const struct pool *pool,
+                     const struct outskirts *outskirts, const char *folder,
+                     void (*visit)(void *, const char *, bool))
+{
+    struct stamp_filter filter = {on_leaves_out, (void *)outskirts};
+    if (!stamp_walk(folder, &filter, visit, files))
+        pool_tell_once(pool,
+                       "more than %d files lie below %s: not all of them are watched; name "
+                       "what does not matter in `ignore`",
+                       STAMP_MAX_FILES, folder);
+}
+
+static void add_surroundings(struct files *files, const struct pool *pool,
+                             const struct outskirts *outskirts, const char *file)
+{
+    char *folder = folder_of(file);
+    const struct config *config = outskirts->config;
+    walk_for(files, pool, outskirts, folder, outskirts->alone ? add_code : add_source);
+    if (!newest_serves(pool)) {
+        add_packages(files, script_kind(file), folder);
+        add_packages(files, script_kind(file), config->dir);
+    }
+    leave_out_foreign(files, config, pool);
+    xfree(folder);
+}
+
+static void add_loaded(struct files *files, const struct pool *pool,
+                       const struct config *config)
+{
     const struct ready *ready = pool_declaration(pool);
-    if (w->script)
-        add_path(&files, w->script, false);
     for (size_t i = 0; ready && i < ready->file_count; i++) {
         char path[4096];
         snprintf(path, sizeof(path), SLICE_FMT, SLICE_ARG(ready->files[i]));
         if (path[0] == '/' && !is_generated(config, path))
-            add_path(&files, path, false);
+            add_path(files, path, false);
     }
+}
+
+static struct files files_of(const struct pool *pool, const struct config *config, bool whole)
+{
+    struct files files = {0};
+    const struct worker_config *w = pool->config;
+    struct outskirts outskirts = {.config = config, .program = w};
+    char *file = file_of(config, w);
+    if (file)
+        add_path(&files, file, false);
+    add_loaded(&files, pool, config);
     for (size_t i = 0; i < w->watch.count; i++) {
         size_t before = files.count;
-        stamp_walk(w->watch.items[i], add_walked, &files);
+        walk_for(&files, pool, &outskirts, w->watch.items[i], add_walked);
         if (files.count == before)
             add_path(&files, w->watch.items[i], false);
     }
-    if (whole && w->script) {
-        add_surroundings(&files, config, w->script);
-        leave_out_foreign(&files, config, pool);
-    }
+    outskirts.alone = w->is_service;
+    if (file && (whole || w->is_service))
+        add_surroundings(&files, pool, &outskirts, file);
+    xfree(file);
     sort(&files);
     return files;
 }
@@ -266,13 +385,15 @@ static bool is_walked(const struct subject *s, const char *path)
 /*
  * What has changed among its files since they were last looked at, or NULL.  One that
  * was not known before has changed if it is younger than the program that loaded it, or
- * if all that is there was known.  A new folder is none: programs make them for their data.
+ * if all that is there was known.  A new folder is none: programs make them for their data;
+ * nor is what comes up around a service that runs.
  */
 static const struct seen *find_change(const struct subject *s, const struct files *now)
 {
     for (size_t i = 0; i < now->count; i++) {
         const struct seen *seen = &now->items[i], *before = find(&s->files, seen->path);
-        if (!before && seen->is_folder && seen->stamp == WALKED)
+        if (!before &&
+            ((seen->is_folder && seen->stamp == WALKED) || (seen->around && !s->whole)))
             continue;
         if (before ? before->stamp != seen->stamp
                    : seen->stamp && (seen->mtime_ns >= s->begun_ns ||
@@ -283,9 +404,10 @@ static const struct seen *find_change(const struct subject *s, const struct file
 }
 
 /* Did the program write this itself, as it started, as it has done again and again? */
-static bool is_loop(struct subject *s, const struct seen *seen)
+static bool is_loop(struct subject *s, const struct pool *pool, const struct seen *seen)
 {
-    bool own = s->ready_ns && seen->mtime_ns >= s->begun_ns && seen->mtime_ns <= s->ready_ns;
+    uint64_t until = s->ready_ns + (pool->config->is_service ? SETTLES_NS : 0);
+    bool own = s->ready_ns && seen->mtime_ns >= s->begun_ns && seen->mtime_ns <= until;
     s->loops = own ? s->loops + 1 : 0;
     return s->loops > LIVE_MAX_LOOPS;
 }
@@ -301,7 +423,7 @@ static void act(struct live *live, struct subject *s, struct pool *pool,
 {
     const char *path = shown(live->host.config(live->host.arg), seen->path);
     char why[512];
-    if (is_loop(s, seen)) {
+    if (is_loop(s, pool, seen)) {
         if (s->loops == LIVE_MAX_LOOPS + 1)
             pool_tell(pool, NULL, LOG_WARN,
                       "%s is written whenever the program starts: that does not reload it any "
@@ -312,7 +434,7 @@ static void act(struct live *live, struct subject *s, struct pool *pool,
     snprintf(why, sizeof(why), "%.400s %s", path, seen->stamp ? "changed" : "was removed");
     s->begun_ns = wall_clock_ns();
     s->ready_ns = 0;
-    buf_addf(report, "worker %s: %s\n", s->name, why);
+    buf_addf(report, "%s %s: %s\n", pool_kind(pool), s->name, why);
     pool_renew(pool, why);
 }
 
@@ -338,6 +460,7 @@ static void carry_stamps(const struct subject *s, struct files *now)
 static void check_subject(struct live *live, struct subject *s, struct buf *report)
 {
     struct pool *pool = pools_find(live->pools, slice_of(s->name));
+    s->due = false;
     if (!pool)
         return;
     bool whole = !newest_serves(pool);
@@ -377,7 +500,7 @@ static void watch_folders(struct live *live)
         return;
     char *workers = xasprintf("%s/workers", config->dir);
     add_path(&folders, config->dir, true);
-    stamp_walk(workers, add_folder, &folders);
+    stamp_walk(workers, NULL, add_folder, &folders);
     xfree(workers);
     for (size_t i = 0; i < config->files.count; i++) {
         char *folder = folder_of(config->files.items[i]);
@@ -392,7 +515,13 @@ static void watch_folders(struct live *live)
     watch_set(&live->watch, paths, folders.count);
     xfree(paths);
     files_deinit(&folders);
-    if (live->watch.refused && !live->told_of_refusal)
+    if (live->watch.count >= WATCH_MAX_FOLDERS && !live->told_of_refusal)
+        log_line(
+            LOG_WARN, "nodey",
+            "%u folders are not watched for changes, because %d are: name in `ignore` what "
+            "does not matter, or run nodey reload after a change",
+            live->watch.refused, WATCH_MAX_FOLDERS);
+    else if (live->watch.refused && !live->told_of_refusal)
         log_line(LOG_WARN, "nodey",
                  "%u folders cannot be watched for changes: raise fs.inotify.max_user_watches, "
                  "or run nodey reload after a change",
@@ -407,12 +536,24 @@ static void look(struct live *live, struct buf *report)
     watch_folders(live);
 }
 
-static void on_look(struct task *task)
+static void on_look(struct timer *timer)
 {
-    struct live *live = container_of(task, struct live, look);
+    struct live *live = container_of(timer, struct live, look);
     struct buf report = {0}; /* the pools tell the log */
-    look(live, live->watching ? &report : NULL);
+    list_each (at, &live->subjects) {
+        struct subject *s = container_of(at, struct subject, node);
+        if (s->due)
+            check_subject(live, s, live->watching ? &report : NULL);
+    }
+    watch_folders(live);
     buf_deinit(&report);
+}
+
+static void look_soon(struct live *live, struct subject *s)
+{
+    s->due = true;
+    if (!timer_runs(&live->look))
+        timer_start(live->loop, &live->look, LOOK_MS, on_look);
 }
 
 static void on_changed(struct watch *watch)
@@ -463,14 +604,13 @@ void live_start(struct live *live, struct loop *loop, struct pools *pools,
 {
     *live = (struct live){.watching = watching, .loop = loop, .pools = pools, .host = *host};
     list_init(&live->subjects);
-    task_init(&live->look, on_look);
     watch_init(&live->watch, loop, &watch_ops);
     live_pools_changed(live);
 }
 
 void live_stop(struct live *live)
 {
-    task_cancel(&live->look);
+    timer_stop(live->loop, &live->look);
     while (!list_empty(&live->subjects))
         subject_free(list_first(&live->subjects, struct subject, node));
     watch_deinit(&live->watch);
@@ -482,10 +622,13 @@ void live_pool_ready(struct live *live, const struct pool *pool)
     struct subject *s = subject_of(live, pool->config->name);
     if (s && !s->ready_ns && newest_serves(pool))
         s->ready_ns = wall_clock_ns();
-    loop_defer(live->loop, &live->look);
+    if (s)
+        look_soon(live, s);
 }
 
-void live_pool_failed(struct live *live)
+void live_pool_failed(struct live *live, const struct pool *pool)
 {
-    loop_defer(live->loop, &live->look);
+    struct subject *s = subject_of(live, pool->config->name);
+    if (s)
+        look_soon(live, s);
 }

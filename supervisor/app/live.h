@@ -32,7 +32,7 @@ struct live {
     struct live_host host;
     struct watch watch;
     struct list subjects; /* one for each pool */
-    struct task look;     /* at all of them, when this turn is over */
+    struct timer look;    /* soon, at those that are due: many may become ready at once */
     bool told_of_refusal;
 };
 
@@ -49,7 +49,7 @@ void live_look(struct live *, struct buf *report);
  * may mend it, is known better.
  */
 void live_pool_ready(struct live *, const struct pool *);
-void live_pool_failed(struct live *);
+void live_pool_failed(struct live *, const struct pool *);
 
 /* The configuration has been loaded again: pools may have come and gone. */
 void live_pools_changed(struct live *);

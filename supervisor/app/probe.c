@@ -339,6 +339,7 @@ static void on_limit(struct timer *timer)
 {
     struct probe *p = container_of(timer, struct probe, limit);
     unsigned long long ms = p->timeout_ms;
+    p->worker->silent = true;
     if (p->by_command)
         tell(p, false, "%s did not end within %llu ms", p->name, ms);
     else if (p->path)

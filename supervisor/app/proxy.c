@@ -158,9 +158,21 @@ static void on_look(struct timer *timer)
     look(container_of(timer, struct proxy, look), false);
 }
 
+static void leave_what_ends(struct proxy *x)
+{
+    list_each (at, &x->gateway->routes->pools->list) {
+        struct pool *pool = container_of(at, struct pool, node);
+        if (!pool->config->is_service)
+            continue;
+        list_each (place, &pool->states[WORKER_DRAINING])
+            targets_leave(&x->targets, container_of(place, struct worker, node));
+    }
+}
+
 static void on_news(struct task *task)
 {
     struct proxy *x = container_of(task, struct proxy, news);
+    leave_what_ends(x);
     targets_sweep(&x->targets);
     look(x, true);
 }
@@ -352,6 +364,10 @@ void proxied_lost(struct proxied *p, enum client_failure failure, const char *wh
     }
     bool stale = p->link->kept && failure == CLIENT_CLOSED && !c->heard;
     bool unseen = client_untouched(c) && is_replayable(p);
+    if (p->worker && p->worker->end == END_FROZEN && !unseen) {
+        fail_broken(p, failure, why); /* what froze this instance may freeze the next */
+        return;
+    }
     if (stale && (unseen || (p->idempotent && is_replayable(p)))) {
         try_afresh(p);
         return;

@@ -93,6 +93,13 @@ struct proxy_target *targets_worker(struct proxy_targets *t, const struct worker
     return target;
 }
 
+void targets_leave(struct proxy_targets *t, const struct worker *w)
+{
+    struct proxy_target *target = find(t, hash_life(w->life), w->life, NULL);
+    if (target)
+        upstream_close(&target->upstream);
+}
+
 void targets_configure(struct proxy_targets *t, const struct config *config)
 {
     list_each (at, &t->all)

@@ -51,6 +51,12 @@ struct proxy_target *targets_address(struct proxy_targets *, const char *url);
 /* The target of an instance that listens on a port. */
 struct proxy_target *targets_worker(struct proxy_targets *, const struct worker *);
 
+/*
+ * The instance is to end.  Many a server waits then until its connections have ended: those
+ * that are kept idle go at once, and what is under way is the last that its own carries.
+ */
+void targets_leave(struct proxy_targets *, const struct worker *);
+
 /* These routes are in use from now on: addresses that none names are let go. */
 void targets_configure(struct proxy_targets *, const struct config *);
 

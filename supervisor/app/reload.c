@@ -5,9 +5,13 @@
 #include <unistd.h>
 
 #include "config/diff.h"
+#include "config/executable.h"
 #include "pool/ask.h"
 
 static const char who[] = "nodey";
+
+/* For the control socket: whoever wants to see why nobody is served must get in. */
+enum { SPARE_FILES = 4 };
 
 struct http_options reload_http_options(const struct config *config,
                                         struct http_handler *handler)
@@ -25,6 +29,7 @@ struct http_options reload_http_options(const struct config *config,
                 .idle_timeout_ms = s->idle_timeout,
                 .send_timeout_ms = s->send_timeout,
                 .connections = s->max_connections,
+                .spare_files = SPARE_FILES,
             },
         .trusted_proxies = s->trusted_proxies.items,
         .handler = handler,
@@ -71,8 +76,11 @@ static void change_pool(const struct reload_host *r, const struct worker_change 
     if (change->change == CHANGE_NONE)
         return;
     bool renews = change->change == CHANGE_PROCESS;
-    buf_addf(report, "%s %s: %s\n", kind_of(w), w->name,
-             renews ? "changed, its processes are being replaced" : "changed");
+    const char *how = !renews               ? ""
+                      : pool_overlaps(pool) ? ", its processes are being replaced"
+                      : w->port ? ", and has a port of its own: the old one ends first"
+                                : ", and has no port = \"auto\": the old one ends first";
+    buf_addf(report, "%s %s: changed%s\n", kind_of(w), w->name, how);
     if (renews)
         pool_renew(pool, "its configuration changed");
 }
@@ -144,6 +152,10 @@ static int load_again(struct reload *reload, struct buf *report, struct err *err
     if (reload->stopped)
         return err_set(err, -1, "nodey is shutting down");
     struct config *next = config_load(r->file, err);
+    if (next && executable_check(next, /* dormant= */ false, err)) {
+        config_release(next);
+        next = NULL;
+    }
     snprintf(reload->trouble, sizeof(reload->trouble), "%s", next ? "" : err->text);
     if (!next)
         return -1;

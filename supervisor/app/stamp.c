@@ -9,7 +9,9 @@
 struct walk {
     void (*visit)(void *arg, const char *path, bool is_folder);
     void *arg;
+    const struct stamp_filter *filter;
     unsigned left;
+    bool cut; /* there was more */
 };
 
 /* FNV-1a, over the fields one after the other. */
@@ -43,13 +45,39 @@ uint64_t stamp_of(const char *path, uint64_t *mtime_ns)
 bool stamp_ignores(const char *name)
 {
     static const char *const patterns[] = {
-        ".*",    "*~",           "*.pyc",       "*.swp",  "*.log",      "#*#",  "4913",  "venv",
-        "*.tmp", "node_modules", "__pycache__", "target", "*.egg-info", "dist", "build",
+        ".*",    "*~",    "*.pyc",        "*.swp",       "*.log",  "#*#",        "4913",
+        "venv",  "*.tmp", "node_modules", "__pycache__", "target", "*.egg-info", "dist",
+        "build", "logs",  "*.pid",        "coverage",    "*.sock",
     };
     for (size_t i = 0; i < ARRAY_LEN(patterns); i++)
         if (fnmatch(patterns[i], name, 0) == 0)
             return true;
     return false;
+}
+
+static bool is_left_out(const struct walk *w, const char *path, const char *name,
+                        bool is_folder)
+{
+    const struct stamp_filter *filter = w->filter;
+    return filter && filter->leaves_out(filter->arg, path, name, is_folder);
+}
+
+static void walk(struct walk *w, const char *folder, unsigned depth);
+
+static void walk_entry(struct walk *w, const char *path, const char *name, unsigned depth)
+{
+    struct stat st;
+    if (stat(path, &st) || !(S_ISREG(st.st_mode) || S_ISDIR(st.st_mode)) ||
+        is_left_out(w, path, name, S_ISDIR(st.st_mode)))
+        return;
+    w->cut = w->left == 0;
+    if (w->cut)
+        return;
+    w->left--;
+    if (S_ISREG(st.st_mode))
+        w->visit(w->arg, path, /* is_folder= */ false);
+    else if (depth <= STAMP_MAX_DEPTH)
+        walk(w, path, depth);
 }
 
 static void walk(struct walk *w, const char *folder, unsigned depth)
@@ -58,25 +86,20 @@ static void walk(struct walk *w, const char *folder, unsigned depth)
     if (!dir)
         return;
     w->visit(w->arg, folder, /* is_folder= */ true);
-    for (const struct dirent *entry; w->left && (entry = readdir(dir));) {
-        struct stat st;
+    for (const struct dirent *entry; !w->cut && (entry = readdir(dir));) {
         if (stamp_ignores(entry->d_name))
             continue;
         char *path = xasprintf("%s/%s", folder, entry->d_name);
-        w->left--;
-        bool found = stat(path, &st) == 0;
-        if (found && S_ISREG(st.st_mode))
-            w->visit(w->arg, path, /* is_folder= */ false);
-        else if (found && S_ISDIR(st.st_mode) && depth < STAMP_MAX_DEPTH)
-            walk(w, path, depth + 1);
+        walk_entry(w, path, entry->d_name, depth + 1);
         xfree(path);
     }
     closedir(dir);
 }
 
-void stamp_walk(const char *folder, void (*visit)(void *arg, const char *path, bool is_folder),
-                void *arg)
+bool stamp_walk(const char *folder, const struct stamp_filter *filter,
+                void (*visit)(void *arg, const char *path, bool is_folder), void *arg)
 {
-    struct walk w = {visit, arg, STAMP_MAX_FILES};
+    struct walk w = {.visit = visit, .arg = arg, .filter = filter, .left = STAMP_MAX_FILES};
     walk(&w, folder, 0);
+    return !w.cut;
 }

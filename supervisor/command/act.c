@@ -24,11 +24,10 @@ enum { WAIT_USUAL_MS = 60000, WAIT_MAX_MS = 60 * 60 * 1000, ANSWER_MS = 10000 };
     "Exit code: 0, 1 when it did not work, 2 for wrong usage, 3 when no nodey is up.\n"
 
 const char command_stop_help[] =
-    "Stops programs: each ends after what it works on, with its stop_signal, and is killed "
-    "after\n"
-    "its stop_grace_period. It stays stopped until nodey start NAME, or until nodey itself is\n"
-    "started again; with restart = \"unless-stopped\" also then. Requests to it are answered "
-    "503.\n"
+    "Stops programs: each ends after what it works on, with its stop_signal, and is killed\n"
+    "after its stop_grace_period. It stays stopped until nodey start NAME, or until nodey\n"
+    "itself is started again; with restart = \"unless-stopped\" also then. Requests to it are\n"
+    "answered 503.\n"
     "\n"
     "  nodey stop NAME...\n"
     "  nodey stop --all      all programs; nodey itself goes on, see nodey down\n"
@@ -44,7 +43,7 @@ const char command_restart_help[] =
 
 const char command_scale_help[] =
     "From now on a program has so many instances, until its configuration says another number\n"
-    "or nodey is started again.\n"
+    "or nodey is started again. Where that is a range, the load does not decide until then.\n"
     "\n"
     "  nodey scale NAME N\n"
     "  nodey scale NAME=N...\n"
@@ -61,9 +60,8 @@ const char command_kill_help[] =
     "  -f, --file FILE       the configuration that nodey was started with\n"
     "  --format json         what the control socket answers, one line for each\n"
     "\n"
-    "Exit code: 0, 1 when there was nobody to send it to, 2 for wrong usage, 3 when no nodey "
-    "is "
-    "up.\n";
+    "Exit code: 0, 1 when there was nobody to send it to, 2 for wrong usage, 3 when no\n"
+    "nodey is up.\n";
 
 /* -------------------------------------------------------------------- one order */
 

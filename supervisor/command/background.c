@@ -18,6 +18,8 @@
 
 enum {
     LOOK_MS = 20,
+    ANSWER_MS = 10000,
+    CRASHES = 3,         /* and then it is not waited for */
     PROVEN_MS = 1000,    /* what nobody checks has to run for so long */
     QUOTED_BYTES = 4096, /* of the log, when it did not start */
 };
@@ -56,7 +58,9 @@ static _Noreturn void become_background(const struct background *b, int log)
         close(null);
     if (log > STDERR_FILENO)
         close(log);
-    _exit(app_run(b->config, b->options));
+    struct app_options options = *b->options;
+    options.background = true;
+    _exit(app_run(b->config, &options));
 }
 
 static int start(const struct background *b, struct child *child)
@@ -173,13 +177,19 @@ static bool is_unproven(const struct program_view *p)
     return false;
 }
 
+/* It is tried again, but nobody should wait for that. */
+static bool crashes_on(const struct program_view *p)
+{
+    return p->settled && p->restarts >= CRASHES && strcmp(p->state, "backoff") == 0;
+}
+
 /* 1: all are as they should be; 0: not yet; -1: one will not be. */
 static int judge(const struct programs_view *all)
 {
     int verdict = 1;
     for (size_t i = 0; i < all->count; i++) {
         const struct program_view *p = &all->items[i];
-        if (strcmp(p->state, "failed") == 0 || strcmp(p->state, "exited") == 0)
+        if (strcmp(p->state, "failed") == 0 || strcmp(p->state, "exited") == 0 || crashes_on(p))
             return -1;
         if (program_is_active(p) && (p->ready < p->wanted || is_unproven(p)))
             verdict = 0;
@@ -238,12 +248,84 @@ static void print_programs(struct session *session)
 
 /* ------------------------------------------------------------------------- both */
 
-/* One is up: what was named is started there. */
+/* "8000", ":8000", "localhost:8000" and "127.0.0.1:8000" of http://127.0.0.1:8000; 0: any. */
+static bool is_listening(const char *url, const char *listen)
+{
+    const char *scheme = strstr(url, "://"), *at = scheme ? scheme + 3 : url;
+    const char *port = strrchr(at, ':'), *wanted = strrchr(listen, ':');
+    bool any_host = !wanted || wanted == listen ||
+                    (strncmp(listen, "localhost:", 10) == 0 && wanted == listen + 9);
+    if (strcmp(wanted ? wanted + 1 : listen, "0") == 0)
+        return true;
+    if (strncmp(listen, "unix:", 5) == 0)
+        return strstr(url, listen + 5) != NULL;
+    return any_host ? port && strcmp(port + 1, wanted ? wanted + 1 : listen) == 0
+                    : strcmp(at, listen) == 0;
+}
+
+/* What listens where it listens cannot be moved while it is up. */
+static int check_listen(const struct background *b, struct session *session)
+{
+    struct client_response answer;
+    struct json_value self, urls, item;
+    struct buf all = {0};
+    bool found = false;
+    if (!b->options->listen)
+        return 0;
+    int rc = reach_fetch(session, "GET", "/v1", ANSWER_MS, &answer, &self);
+    if (rc)
+        return rc;
+    if (members_get(&self, "urls", &urls) && urls.type == JSON_ARRAY) {
+        struct json_scan it = json_iter(&urls);
+        while (json_next_item(&it, &item)) {
+            struct buf url = {0};
+            json_unescape(&item, &url);
+            found |= is_listening(buf_cstr(&url), b->options->listen);
+            buf_addf(&all, "%s%s", all.len ? " and " : "", buf_cstr(&url));
+            buf_deinit(&url);
+        }
+    }
+    client_response_deinit(&answer);
+    if (!found)
+        fprintf(stderr,
+                "nodey: it is up already, on %s: to have it on %s, end it first (nodey down)\n",
+                all.len ? buf_cstr(&all) : "no port", b->options->listen);
+    buf_deinit(&all);
+    return found ? 0 : EXIT_REFUSED;
+}
+
+static bool is_asked_for(const struct background *b, const struct worker_config *w)
+{
+    for (const char *const *at = b->options->profiles; at && *at; at++)
+        for (size_t i = 0; i < w->profiles.count; i++)
+            if (strcmp(*at, "*") == 0 || strcmp(*at, w->profiles.items[i]) == 0)
+                return true;
+    return false;
+}
+
+static int start_profiles(const struct background *b, struct session *session,
+                          const struct act_order *order)
+{
+    int first = 0;
+    for (size_t i = 0; i < b->config->worker_count; i++) {
+        const struct worker_config *w = &b->config->workers[i];
+        int rc = is_asked_for(b, w) ? act_give(session, w->name, order) : 0;
+        first = first ? first : rc;
+    }
+    return first;
+}
+
+/* One is up: what was named is started there, and what is of the profiles. */
 static int join(const struct background *b, struct session *session)
 {
     struct act_order order = {.verb = "start", .wait_ms = b->wait ? b->limit_ms : 0};
+    int rc = check_listen(b, session);
+    if (rc)
+        return rc;
     printf("nodey is up already\n");
-    int rc = act_give_all(session, b->names, b->name_count, &order);
+    rc = start_profiles(b, session, &order);
+    if (rc == 0)
+        rc = act_give_all(session, b->names, b->name_count, &order);
     if (rc == 0 && b->wait)
         rc = await_all(b, session);
     print_programs(session);

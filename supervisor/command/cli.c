@@ -12,6 +12,7 @@
 #include "client/session.h"
 #include "command/command.h"
 #include "command/import.h"
+#include "config/executable.h"
 #include "config/value.h"
 #include "conform/conform.h"
 #include "loop/shim.h"
@@ -77,9 +78,15 @@ static int run_private(int argc, char **argv)
 
 static int check_config(const char *file)
 {
+    struct err err;
     struct config *config = load(file);
     if (!config || is_empty(config))
         return 1;
+    if (executable_check(config, /* dormant= */ true, &err)) {
+        fprintf(stderr, "nodey: %s\n", err.text);
+        config_release(config);
+        return 1;
+    }
     struct buf summary = {0};
     config_summary(config, &summary);
     fputs(buf_cstr(&summary), stdout);
@@ -154,54 +161,55 @@ static const struct verb verbs[] = {
     {"up", command_up, "up [-d] [NAME...]", "run the programs and serve them", command_up_help},
     {"serve", command_up, NULL, NULL, NULL},
     {"down", command_down, "down [-t TIME]", "end the nodey that is up", command_down_help},
-    {"ps", command_ps, "ps [-a] [-q]", "what runs, what does not, and why", command_ps_help},
-    {"stats", command_stats, "stats [--no-stream] [NAME...]", "what it uses, each second",
-     command_stats_help},
-    {"top", command_top, "top", "the same on the whole terminal", command_top_help},
-    {"describe", command_describe, "describe NAME", "all about one program",
-     command_describe_help},
     {"start", command_start, "start NAME...", "start programs that were stopped",
      command_start_help},
     {"stop", command_stop, "stop NAME...", "stop programs, and they stay so",
      command_stop_help},
     {"restart", command_restart, "restart NAME...", "stop programs and start them again",
      command_restart_help},
+    {"reload", command_reload, "reload [NAME...]", "apply a changed configuration, or renew",
+     command_reload_help},
     {"scale", command_scale, "scale NAME N", "so many instances from now on",
      command_scale_help},
     {"kill", command_kill, "kill [-s SIGNAL] NAME...", "send a signal to a program",
      command_kill_help},
+    {"ps", command_ps, "ps [-a] [NAME...]", "what runs, what does not, and why",
+     command_ps_help},
+    {"stats", command_stats, "stats [--no-stream] [NAME...]", "what they use, each second",
+     command_stats_help},
+    {"top", command_top, "top", "the same on the whole terminal", command_top_help},
+    {"describe", command_describe, "describe NAME", "all about one program",
+     command_describe_help},
+    {"logs", command_logs, "logs [-f] [-n N] [NAME...]", "what the programs wrote",
+     command_logs_help},
+    {"why", command_why, "why [NAME] [ID]", "why a program crashed, froze or was killed",
+     command_why_help},
     {"new", command_new, "new NAME [--lang py|js|ts|sh]", "write a small worker to begin with",
      command_new_help},
+    {"init", command_init, "init", "write a nodey.toml for what lies here", command_init_help},
+    {"import", command_import, "import FILE | FOLDER",
+     "a nodey.toml from a compose file, a Procfile or PM2's", command_import_help},
+    {"check", run_check, "check [WORKER | PROGRAM]",
+     "is the configuration good? does a program speak the protocol?", check_help},
+    {"config", command_config, "config [NAME]", "the configuration as it will run",
+     command_config_help},
+    {"env", command_env, "env NAME", "the environment that a program gets", command_env_help},
     {"run", command_run, "run COMMAND [ARGS]", "run a command that finds the SDKs, as tests do",
      command_run_help},
     {"exec", command_exec, "exec NAME COMMAND [ARGS]", "run a command as a program would run",
      command_exec_help},
-    {"env", command_env, "env NAME", "the environment that a program gets", command_env_help},
-    {"init", command_init, "init", "write a nodey.toml for what lies here", command_init_help},
+    {"call", command_call, "call NAME 'GET /path?a=1'", "send one request to a worker",
+     command_call_help},
+    {"ask", command_ask, "ask TOKEN [JSON]", "ask as a worker would", command_ask_help},
+    {"repl", command_repl, "repl [NAME]", "requests and asks, line by line", command_repl_help},
+    {"bench", command_bench, "bench [URL | NAME]",
+     "load a server, or compare a pipe with an HTTP bridge", command_bench_help},
     {"install-service", command_install, "install-service [--print]", "a unit for systemd",
      command_install_help},
     {"completion", command_completion, "completion bash|zsh|fish", "completes what you type",
      command_completion_help},
     {"man", command_man, "man [nodey.toml]", "the manual, for man", command_man_help},
     {COMPLETE_VERB, command_complete, NULL, NULL, NULL},
-    {"config", command_config, "config [NAME]", "the configuration as it will run",
-     command_config_help},
-    {"call", command_call, "call NAME 'GET /path?a=1'", "send one request to a worker",
-     command_call_help},
-    {"ask", command_ask, "ask TOKEN [JSON]", "ask as a worker would", command_ask_help},
-    {"repl", command_repl, "repl [NAME]", "requests and asks, line by line", command_repl_help},
-    {"logs", command_logs, "logs [-f] [-n N] [NAME...]", "what the programs wrote",
-     command_logs_help},
-    {"why", command_why, "why [NAME] [ID]", "why a program crashed, froze or was killed",
-     command_why_help},
-    {"reload", command_reload, "reload [NAME...]", "apply a changed configuration, or renew",
-     command_reload_help},
-    {"check", run_check, "check [WORKER | PROGRAM]",
-     "is the configuration good? does a program speak the protocol?", check_help},
-    {"import", command_import, "import FILE | FOLDER [-o FILE]",
-     "a nodey.toml from a compose file, a Procfile or PM2's", command_import_help},
-    {"bench", command_bench, "bench [URL | NAME]",
-     "load a server, or compare a pipe with an HTTP bridge", command_bench_help},
     {"version", run_version, "version", "print the version", NULL},
     {"--version", run_version, NULL, NULL, NULL},
     {"-v", run_version, NULL, NULL, NULL},
@@ -253,19 +261,19 @@ static int help_verb(const struct verb *verb)
 
 static void print_usage(FILE *to)
 {
-    fputs("nodey runs a folder of Node and Python programs as a service.\n\n", to);
+    fputs("nodey runs a folder of Node and Python programs, and what they need, as a "
+          "service.\n\n",
+          to);
     for (size_t i = 0; i < ARRAY_LEN(verbs); i++)
         if (verbs[i].usage)
             fprintf(to, "  nodey %-30s %s\n", verbs[i].usage, verbs[i].help);
-    fputs(
-        "\n`nodey help VERB` says more of one.  Without a nodey.toml, up serves the scripts "
-        "in\n"
-        "workers/.  ADDR is HOST:PORT, PORT or unix:PATH.  Ctrl-C (or SIGTERM) ends it after\n"
-        "the requests under way.\n"
-        "\n"
-        "Exit codes, unless a verb says more: 0, it worked; 1, it did not; 2, wrong usage;\n"
-        "3, no nodey is up, or it does not answer.\n",
-        to);
+    fputs("\n`nodey help VERB` says more of one, `nodey help config` what can be configured.  "
+          "Without\n"
+          "a nodey.toml, up serves the scripts in workers/.\n"
+          "\n"
+          "Exit codes, unless a verb says more: 0, it worked; 1, it did not; 2, wrong usage;\n"
+          "3, no nodey is up, or it does not answer.\n",
+          to);
 }
 
 /* Every setting, or what the words name: "instances", "workers.instances", "[server] listen".

@@ -145,11 +145,6 @@ static void put_limits(struct sheet *s, const struct json_value *about)
     uint64_t cpus = number_of(&object, "milli_cpus");
     if (cpus)
         buf_addf(&line, "%s%.3g CPUs", line.len ? ", " : "", (double)cpus / 1000);
-    if (line.len) {
-        char *by = members_text(&object, "kept_by");
-        buf_addf(&line, " (by %s)", by ? by : "nobody");
-        xfree(by);
-    }
     put(s, "limits", TINT_NONE, line.len ? buf_cstr(&line) : "none");
     if (line.len)
         put_member(s, "", &object, "in_force");

@@ -14,8 +14,9 @@
 
 const char command_ps_help[] =
     "Lists the programs of the nodey that is up: those that run or try to, with why not if\n"
-    "they do not. With -a also those that rest: stopped by a person, completed, or of a\n"
-    "profile that nobody asked for. STATE is one of\n"
+    "they do not, and those that ended badly. With -a also those that rest: stopped by a\n"
+    "person, completed, or of a profile that nobody asked for. With names only these. STATE\n"
+    "is one of\n"
     "\n"
     "  ready, busy           serves; busy: all its instances work at their limit\n"
     "  starting, waiting     is not ready yet; waiting: for what it depends on\n"
@@ -44,7 +45,16 @@ static bool is_shown(const struct ps_words *w, const struct program_view *p)
     for (size_t i = 0; i < w->names.count; i++)
         if (strcmp(w->names.items[i], p->name) == 0)
             return true;
-    return w->names.count == 0 && (w->all || program_is_active(p));
+    return w->names.count == 0 &&
+           (w->all || program_is_active(p) || strcmp(p->state, "exited") == 0);
+}
+
+/* NAME and KIND stand beside it, and STATE says what it leads to. */
+static const char *why_of(const struct program_view *p)
+{
+    char opening[200];
+    int len = snprintf(opening, sizeof(opening), "%s %s does not start: ", p->kind, p->name);
+    return p->why && strncmp(p->why, opening, (size_t)len) == 0 ? p->why + len : p->why;
 }
 
 static void add_row(struct table *t, const struct program_view *p)
@@ -71,7 +81,7 @@ static void add_row(struct table *t, const struct program_view *p)
         table_addf(t, TINT_NONE, "%llu", (unsigned long long)port);
     else
         table_add(t, TINT_NONE, "");
-    table_add(t, TINT_NONE, p->why);
+    table_add(t, TINT_NONE, why_of(p));
 }
 
 static void print_table(const struct programs_view *all, const struct ps_words *w)

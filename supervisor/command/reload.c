@@ -1,6 +1,7 @@
 /*
  * `nodey reload`: the nodey that is up loads its configuration again.
  */
+#include <inttypes.h>
 #include <stdio.h>
 
 #include "client/members.h"
@@ -11,18 +12,22 @@
 #include "command/command.h"
 
 const char command_reload_help[] =
-    "Lets the nodey that is up load its configuration and workers/ again, and prints what\n"
-    "changed, one thing a line. Only what changed is replaced, the new before the old goes;\n"
-    "no request is lost. When the file is bad nothing changes. SIGHUP does the same.\n"
+    "Lets the nodey that is up load its configuration and workers/ again, prints what "
+    "changed,\n"
+    "one thing a line, and waits until each program that changed has been replaced, or has\n"
+    "not. When the file is bad nothing changes. SIGHUP does the same, and does not wait.\n"
     "With names the processes of these programs are replaced, whether anything has changed or\n"
-    "not: new ones get ready, then the old ones go. When a new one does not start the old "
-    "ones\n"
-    "go on, and the reason is told.\n"
+    "not.\n"
+    "Only what changed is replaced: new processes get ready, then the old ones go, and no\n"
+    "request is lost. When a new one does not start the old ones go on, and the reason is\n"
+    "told. Not so a service with a port of its own, or with none: two of it cannot run side "
+    "by\n"
+    "side, so the old one ends before it is known whether the new one starts.\n"
     "\n"
     "  -f, --file FILE       the configuration that it was started with\n"
-    "  --format json         print {\"changes\": [...]}, or what the control socket answers\n"
-    "  --wait-timeout TIME   of names: how long it may take; 60s when left out\n"
-    "  --no-wait             of names: begin, and do not wait until it is done\n"
+    "  --format json         what the control socket answers, one line for each\n"
+    "  --wait-timeout TIME   how long each program may take; 60s when left out\n"
+    "  --no-wait             begin, and do not wait until it is done\n"
     "\n"
     "Exit code: 0, 1 when the configuration is bad or the new version does not start, 3 when "
     "no\n"
@@ -67,7 +72,44 @@ static int print_reload(const struct client_response *answer, bool as_json)
     return EXIT_REFUSED;
 }
 
-static int reload_all(struct session *session, bool as_json)
+static int await_one(struct session *session, const struct json_value *renewed,
+                     const struct act_order *reload)
+{
+    char parameter[40];
+    struct act_order order = *reload;
+    struct json_value value;
+    uint64_t life = 0;
+    char *name = members_text(renewed, "name");
+    int rc = 0;
+    if (members_get(renewed, "life", &value))
+        IGNORE(!json_to_u64(&value, UINT64_MAX, &life)); /* then any instance will do */
+    snprintf(parameter, sizeof(parameter), "life=%" PRIu64, life);
+    order.verb = "wait";
+    order.parameter = parameter;
+    if (name)
+        rc = act_give(session, name, &order);
+    xfree(name);
+    return rc;
+}
+
+/* Each of those that changed; the first code that is not 0. */
+static int await_renewed(struct session *session, const struct client_response *answer,
+                         const struct act_order *order)
+{
+    struct json_value body, list, renewed;
+    int first = 0;
+    if (!order->wait_ms || !members_read(buf_slice(&answer->body), &body) ||
+        !members_get(&body, "renewed", &list) || list.type != JSON_ARRAY)
+        return 0;
+    struct json_scan it = json_iter(&list);
+    while (first != EXIT_UNREACHABLE && json_next_item(&it, &renewed)) {
+        int rc = await_one(session, &renewed, order);
+        first = first ? first : rc;
+    }
+    return first;
+}
+
+static int reload_all(struct session *session, const struct act_order *order)
 {
     struct client_response answer = {0};
     struct err err;
@@ -76,7 +118,10 @@ static int reload_all(struct session *session, bool as_json)
         fprintf(stderr, "nodey: %s\n", err.text);
         return EXIT_UNREACHABLE;
     }
-    int rc = print_reload(&answer, as_json);
+    int rc = print_reload(&answer, order->as_json);
+    fflush(stdout);
+    if (rc == 0)
+        rc = await_renewed(session, &answer, order);
     client_response_deinit(&answer);
     return rc;
 }
@@ -105,7 +150,7 @@ int command_reload(int argc, char **argv)
     if (rc == 0) {
         const struct word_list *names = &options.words;
         rc = names->count ? act_give_all(&session, names->items, names->count, &order)
-                          : reload_all(&session, order.as_json);
+                          : reload_all(&session, &order);
         session_close(&session);
     }
     word_list_deinit(&options.words);

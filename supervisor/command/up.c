@@ -14,6 +14,7 @@
 #include "command/act.h"
 #include "command/background.h"
 #include "command/command.h"
+#include "config/executable.h"
 #include "config/value.h"
 
 const char command_up_help[] =
@@ -162,6 +163,16 @@ static int check_names(const struct config *config, const struct up_words *w)
     return rc;
 }
 
+/* What cannot run here is known before anything starts. */
+static int check_commands(const struct config *config)
+{
+    struct err err;
+    if (executable_check(config, /* dormant= */ false, &err) == 0)
+        return 0;
+    fprintf(stderr, "nodey: %s\n", err.text);
+    return EXIT_REFUSED;
+}
+
 /* ---------------------------------------------------------------------------- up */
 
 static int up(struct up_words *w)
@@ -185,6 +196,8 @@ static int up(struct up_words *w)
     int rc = reach_time("up", "--wait-timeout", w->timeout, WAIT_MAX_MS, &background.limit_ms);
     if (rc == 0)
         rc = check_names(config, w);
+    if (rc == 0)
+        rc = check_commands(config);
     if (rc) {
         config_release(config);
         return rc;

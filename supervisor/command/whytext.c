@@ -279,7 +279,9 @@ void whytext_line(const struct json_value *report, struct buf *out)
     add_text(out, report, "program");
     buf_addf(out, "#%llu  ", (unsigned long long)number(report, "instance"));
     add_text(out, report, "sentence");
-    if (members_get(report, "again", &again))
-        buf_addf(out, " (again %llu times)", (unsigned long long)number(&again, "count"));
+    if (members_get(report, "again", &again)) {
+        uint64_t count = number(&again, "count");
+        buf_addf(out, " (again %llu time%s)", (unsigned long long)count, count == 1 ? "" : "s");
+    }
     buf_addc(out, '\n');
 }

@@ -126,6 +126,7 @@ struct worker_config {
     bool is_service;            /* [services.NAME] */
     const char *script;         /* absolute; an app's module, if it is seen; or NULL */
     struct string_list command; /* argv, never empty: as configured, or what runs the script */
+    const char *command_place;  /* "nodey.toml:3:11"; NULL: it is nodey that made it */
     const char *cwd;            /* absolute */
     const char *app;  /* "shop.wsgi:application": a WSGI or ASGI application; or NULL */
     uint64_t threads; /* of each Python process; 0 = as the program says */
@@ -245,6 +246,9 @@ void config_leave_services_out(struct config *);
 
 /* The worker of that name, or NULL. */
 const struct worker_config *config_worker(const struct config *, const char *name);
+
+/* A service: is there a check, its own or that of its port, that tells that it is well? */
+bool worker_config_is_checked(const struct worker_config *);
 
 /* The worker or service that `to` names; empty for a route with a root or an address. */
 struct slice route_config_worker(const struct route_config *);

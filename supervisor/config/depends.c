@@ -52,6 +52,12 @@ static bool never_completes(const struct worker_config *w)
     return w->restart.when == RESTART_ALWAYS || w->restart.when == RESTART_UNLESS_STOPPED;
 }
 
+/* Of a worker its own word tells, of a service its check. */
+static bool never_proves(const struct worker_config *w)
+{
+    return w->is_service && !worker_config_is_checked(w);
+}
+
 static int check_one(const struct config *c, const struct depends_origin *o, size_t owner,
                      size_t n)
 {
@@ -66,6 +72,11 @@ static int check_one(const struct config *c, const struct depends_origin *o, siz
         return reader_fail(o->reader, at,
                            "%s never completes: it is started again whenever it ends; give it "
                            "restart = \"no\" or \"on-failure\"",
+                           d->name);
+    if (d->condition == DEPENDENCY_HEALTHY && never_proves(&c->workers[on]))
+        return reader_fail(o->reader, at,
+                           "nothing tells whether %s is healthy: give it a healthcheck or a "
+                           "port, or write service_started here",
                            d->name);
     return 0;
 }

@@ -14,7 +14,8 @@ struct depends_origin {
 
 /*
  * Every name must be a program's, nobody may wait for himself, not even through others, and
- * what is to complete must not be started again for ever.  `origins` are those of c->workers.
+ * what is to complete must not be started again for ever, and what is to be healthy must have a
+ * check.  `origins` are those of c->workers.
  * 0, or a negative code with a sentence in the err of the reader that read it.
  */
 int depends_check(const struct config *, const struct depends_origin *origins) MUST_CHECK;

@@ -318,6 +318,13 @@ const struct worker_config *config_worker(const struct config *c, const char *na
     return NULL;
 }
 
+bool worker_config_is_checked(const struct worker_config *w)
+{
+    const struct healthcheck_config *check = &w->healthcheck;
+    return w->is_service && !check->disabled &&
+           (w->port || check->test.count || check->path || check->tcp);
+}
+
 struct slice route_config_worker(const struct route_config *route)
 {
     return (struct slice){route->to, route->to ? strcspn(route->to, ":") : 0};

@@ -237,7 +237,8 @@ static int read_size(const struct reader *r, const struct setting *s,
 {
     uint64_t n = 0;
     enum value_verdict verdict = VALUE_BAD;
-    if (node->type == TOML_STRING && s->min == 0 && slice_is(node->string, "off"))
+    bool off = s->min == 0 || strcmp(s->fallback, "off") == 0;
+    if (node->type == TOML_STRING && off && slice_is(node->string, "off"))
         verdict = VALUE_GOOD;
     else if (node->type == TOML_STRING)
         verdict = value_size(node->string, &n);
@@ -247,7 +248,8 @@ static int read_size(const struct reader *r, const struct setting *s,
     }
     if (verdict == VALUE_BAD)
         return fail_type(r, s, node);
-    if (verdict == VALUE_HUGE || n < s->min || n > s->max)
+    bool none = off && n == 0;
+    if (verdict == VALUE_HUGE || (n < s->min && !none) || n > s->max)
         return fail_range(r, s, node);
     store_number(s, out, n);
     return 0;

@@ -39,7 +39,8 @@ struct setting {
     size_t size;   /* of the field: 1, 4 or 8 for those that are numbers */
     enum setting_type type;
     const char *fallback; /* as one would write it; "(...)": left to load.c */
-    uint64_t min, max;    /* of numbers, in the field's unit; min 0 allows "off" */
+    uint64_t min,
+        max; /* of numbers, in the field's unit; min 0 allows "off", as does that fallback */
     const char *help;
     const char *const *choices;  /* NULL at the end */
     bool fixed;                  /* cannot change while nodey runs */

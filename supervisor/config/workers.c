@@ -10,6 +10,7 @@
 #include "config/depends.h"
 #include "config/discover.h"
 #include "config/imports.h"
+#include "config/ports.h"
 #include "config/program.h"
 #include "config/pyapp.h"
 #include "config/script.h"
@@ -230,6 +231,9 @@ static int load_section(struct building *b, const struct base *base, bool is_ser
     if (reader_section(r, section, table, title, w) < 0 || check_worker(r, table, w) < 0 ||
         build_env(b, base, table, w) < 0)
         return b->err->code;
+    const struct toml_node *command = toml_get(table, "command");
+    if (command && w->command.count)
+        w->command_place = document_place(base->doc, check_item_place(command, 0));
     b->config->worker_count++;
     return 0;
 }
@@ -647,6 +651,20 @@ static int check_depends(const struct building *b)
     return code;
 }
 
+static int check_ports(const struct building *b)
+{
+    const struct config *c = b->config;
+    struct port_origin *origins = xcalloc(c->worker_count + 1, sizeof(*origins));
+    for (size_t i = 0; i < b->origin_count; i++) {
+        const struct toml_node *table = b->origins[i].table;
+        origins[i] = (struct port_origin){&b->origins[i].base->doc->reader,
+                                          toml_get(table, "port"), table->at};
+    }
+    int code = ports_check(c, origins);
+    xfree(origins);
+    return code;
+}
+
 static int load_all(struct building *b, const struct documents *docs)
 {
     int code = allocate(b, docs);
@@ -665,6 +683,8 @@ static int load_all(struct building *b, const struct documents *docs)
     b->origin_count = b->config->worker_count;
     if (code == 0)
         code = add_all_discovered(b);
+    if (code == 0)
+        code = check_ports(b);
     return code ? code : check_depends(b);
 }
 

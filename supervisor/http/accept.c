@@ -33,7 +33,8 @@ void conn_accept(struct front *f, struct listener *listener)
         conn_close(c, false);
         return;
     }
-    if (full && f->open > f->limits.connections + REFUSED_MAX) {
+    bool is_last = listener_took_last(&c->stream, f->limits.spare_files);
+    if (is_last || (full && f->open > f->limits.connections + REFUSED_MAX)) {
         conn_close(c, true);
         return;
     }

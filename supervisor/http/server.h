@@ -37,6 +37,7 @@ struct http_limits {
     uint64_t idle_timeout_ms;   /* between two requests: closed */
     uint64_t send_timeout_ms;   /* the client takes nothing of an answer: reset */
     size_t connections;         /* beyond it the longest idle one goes, else 503 and close */
+    unsigned spare_files;       /* so many descriptors no connection may take */
 };
 
 /* What the client asked.  Borrowed from the exchange, valid as long as it is. */

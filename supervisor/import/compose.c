@@ -254,15 +254,37 @@ static void write_absent(struct stack *s, const struct service *v)
 
 /* ------------------------------------------------------------------------- routes */
 
+/* Which paths are its own is said nowhere, or in a file that is not understood. */
+static void write_guess(struct stack *s, const struct service *v, const char *prefix,
+                        const struct service *front)
+{
+    struct draft *d = s->draft;
+    size_t begin = d->out.len;
+    if (front) {
+        buf_addc(&d->out, '\n');
+        draft_to_do(d, v->node,
+                    "write the routes to %s: which paths are its own, the configuration of %s "
+                    "said",
+                    v->name, front->name);
+    }
+    traefik_write_route(s, v, text_format(&d->arena, "%s/*", prefix),
+                        v->role == ROLE_FILES || !*prefix ? NULL : prefix, NULL);
+    if (front)
+        draft_hide(d, begin);
+}
+
 static void write_plain_routes(struct stack *s)
 {
     struct arena *a = &s->draft->arena;
     size_t webs = 0, files = 0;
+    const struct service *front = NULL; /* whose own file says which paths are whose */
     for (size_t i = 0; i < s->count; i++) {
         struct service *v = &s->services[i];
         v->has_routes = traefik_routes_to(a, v);
         webs += v->is_web && !v->has_routes;
         files += v->role == ROLE_FILES && !v->has_routes;
+        if (v->image && v->image->kind == IMAGE_WEB && webfiles_is_configured(s, v))
+            front = v;
     }
     for (size_t i = 0; i < s->count; i++) {
         const struct service *v = &s->services[i];
@@ -272,8 +294,7 @@ static void write_plain_routes(struct stack *s)
         if (v->role == ROLE_FILES && files == 1)
             traefik_write_route(s, v, "/*", NULL, NULL);
         else if (v->role == ROLE_FILES || v->is_web)
-            traefik_write_route(s, v, text_format(a, "%s/*", prefix),
-                                v->role == ROLE_FILES || !*prefix ? NULL : prefix, NULL);
+            write_guess(s, v, prefix, front);
     }
 }
 

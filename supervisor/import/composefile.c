@@ -285,11 +285,11 @@ const struct tree *composefile_load(struct draft *d, const char *path, const cha
     if (!root)
         return NULL;
     size_t count = tree_get(root, "services")->count;
-    if (count == 0 || count > COMPOSEFILE_MAX_SERVICES) {
-        tree_fail(root, d->err,
-                  count ? "more than %d services" : "there are no services here%.0d",
-                  COMPOSEFILE_MAX_SERVICES);
-        return NULL;
-    }
-    return root;
+    if (count > 0 && count <= COMPOSEFILE_MAX_SERVICES)
+        return root;
+    if (count == 0)
+        tree_fail(root, d->err, "there are no services here");
+    else
+        tree_fail(root, d->err, "more than %d services", COMPOSEFILE_MAX_SERVICES);
+    return NULL;
 }

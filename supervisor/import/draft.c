@@ -70,6 +70,21 @@ void draft_comment(struct draft *d, const char *fmt, ...)
     va_end(args);
 }
 
+void draft_hide(struct draft *d, size_t from)
+{
+    const char *text =
+        arena_strdup(&d->arena, (struct slice){d->out.ptr + from, d->out.len - from});
+    d->out.len = from;
+    while (*text) {
+        size_t len = strcspn(text, "\n");
+        if (len && *text != '#')
+            buf_adds(&d->out, "# ");
+        len += text[len] == '\n';
+        buf_append(&d->out, text, len);
+        text += len;
+    }
+}
+
 void draft_string(struct draft *d, const char *key, struct slice value)
 {
     buf_addf(&d->out, "%s = ", key);

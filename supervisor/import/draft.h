@@ -37,6 +37,9 @@ void draft_lost(struct draft *, const struct tree *, const char *fmt, ...) PRINT
 /* The same of what a person has yet to do. */
 void draft_to_do(struct draft *, const struct tree *, const char *fmt, ...) PRINTF_LIKE(3, 4);
 
+/* What was written from that length of `out` on becomes a comment. */
+void draft_hide(struct draft *, size_t from);
+
 /* A comment only. */
 void draft_comment(struct draft *, const char *fmt, ...) PRINTF_LIKE(2, 3);
 

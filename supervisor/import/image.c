@@ -10,11 +10,11 @@
     "export PATH=\"$(ls -d /usr/lib/postgresql/*/bin | sort -V | tail -n 1):$PATH\" "          \
     "D={data}; "                                                                               \
     "umask 077; if [ ! -s \"$D/PG_VERSION\" ]; then mkdir -p \"$D\" && printf %s "             \
-    "\"${POSTGRES_PASSWORD:-postgres}\" >\"$D.pw\" && initdb -D \"$D\" -U "                    \
-    "\"${POSTGRES_USER:-postgres}\" -A scram-sha-256 --pwfile \"$D.pw\" && rm \"$D.pw\" && "   \
-    "db=\"${POSTGRES_DB:-${POSTGRES_USER:-postgres}}\" && if [ \"$db\" != postgres ]; then "   \
+    "\"${POSTGRES_PASSWORD:-postgres}\" | initdb -D \"$D\" -U "                                \
+    "\"${POSTGRES_USER:-postgres}\" -A scram-sha-256 --pwfile=/dev/stdin || exit 1; "          \
+    "db=\"${POSTGRES_DB:-${POSTGRES_USER:-postgres}}\"; if [ \"$db\" != postgres ]; then "     \
     "echo \"CREATE DATABASE \\\"$db\\\";\" | postgres --single -D \"$D\" postgres "            \
-    ">/dev/null; fi; fi; "                                                                     \
+    ">/dev/null || exit 1; fi; fi; "                                                           \
     "exec postgres -D \"$D\" -p {port} -k /tmp -h 127.0.0.1{args}"
 
 #define MARIADB                                                                                \

@@ -142,10 +142,12 @@ static void write_server(struct stack *s, const struct service *v)
     bool is_shell =
         args.count && (strcmp(args.items[0], "sh") == 0 || strcmp(args.items[0], "bash") == 0 ||
                        strcmp(args.items[0], "/bin/sh") == 0);
-    draft_comment(d, "It is the distribution's: apt-get install %s", v->image->packages);
+    draft_to_do(d, v->node, "%s is the distribution's: apt-get install %s", v->name,
+                v->image->packages);
     if (v->image->user)
-        draft_comment(d, "Where nodey runs as root: user = \"%s\", who must own %s.",
-                      v->image->user, data);
+        draft_to_do(d, v->node,
+                    "where nodey runs as root, %s needs user = \"%s\", who must own %s",
+                    v->name, v->image->user, data);
     if (is_shell) {
         draft_to_do(d, v->node,
                     "%s is begun by a command of its own: see that its port is %u "
@@ -163,6 +165,69 @@ static void write_server(struct stack *s, const struct service *v)
 
 /* ------------------------------------------------------------------------- programs */
 
+static bool installs_by_pip(const struct service *v)
+{
+    for (size_t i = 0; v->run && i < v->run->runs.count; i++)
+        if (strstr(v->run->runs.items[i], "pip install") ||
+            strstr(v->run->runs.items[i], "pip3 install"))
+            return true;
+    return false;
+}
+
+static bool is_of_the_machine(struct slice program)
+{
+    static const char *const names[] = {"sh",   "bash", "env", "exec", "cd", "export",
+                                        "node", "npm",  "npx", "make", "set"};
+    for (size_t i = 0; i < ARRAY_LEN(names); i++)
+        if (slice_is(program, names[i]))
+            return true;
+    return false;
+}
+
+/*
+ * The line with its program as it is called here.  Debian's pip installs into a virtual
+ * environment only, whose programs are in no PATH; and it calls its Python python3.
+ */
+static struct slice local_program(struct stack *s, const struct service *v, struct slice line)
+{
+    struct arena *a = &s->draft->arena;
+    size_t len = 0;
+    while (len < line.len &&
+           (isalnum((unsigned char)line.ptr[len]) || strchr("_-.", line.ptr[len])))
+        len++;
+    struct slice program = {line.ptr, len}, rest = slice_from(line, len);
+    if (len == 0 || (rest.len && rest.ptr[0] != ' ') || is_of_the_machine(program))
+        return line;
+    bool is_venv = v->cwd && path_exists(path_join(a, v->cwd, ".venv/bin"));
+    if (is_venv || installs_by_pip(v))
+        return slice_of(text_format(a, ".venv/bin/" SLICE_FMT, SLICE_ARG(line)));
+    if (slice_is(program, "python"))
+        return slice_of(text_format(a, "python3" SLICE_FMT, SLICE_ARG(rest)));
+    return line;
+}
+
+/* A shell's line begins with a program, too. */
+static void find_program(struct stack *s, const struct service *v, struct string_list *argv)
+{
+    const char *first = argv->count ? argv->items[0] : "";
+    bool is_shell = argv->count == 3 && strcmp(argv->items[1], "-c") == 0 &&
+                    (strcmp(first, "/bin/sh") == 0 || strcmp(first, "sh") == 0);
+    size_t which = is_shell ? 2 : 0;
+    if (argv->count)
+        argv->items[which] = (char *)local_program(s, v, slice_of(argv->items[which])).ptr;
+}
+
+/* What containers have and nobody else needs stands in such scripts, more often than not. */
+static void warn_of_entrypoint(struct draft *d, const struct service *v, const char *first)
+{
+    const char *slash = strrchr(first, '/'), *name = slash ? slash + 1 : first;
+    if (strstr(name, "entrypoint"))
+        draft_to_do(d, v->node,
+                    "%s is begun by %s, which was written for a container: see that it does "
+                    "nothing that only makes sense there, or leave it out",
+                    v->name, first);
+}
+
 static bool mentions(const struct string_list *argv, const char *text)
 {
     for (size_t i = 0; i < argv->count; i++)
@@ -179,10 +244,13 @@ static void write_program(struct stack *s, const struct service *v)
     bool alone =
         tree_is_null(tree_get(v->node, "entrypoint")) && !(v->run && v->run->entrypoint.count);
     bool moved = v->port && v->port != v->target;
+    find_program(s, v, &argv);
     if (tree_is_text(command) && alone)
-        draft_string(d, "command", servicecommand_word(s, v, command->text));
+        draft_string(d, "command",
+                     local_program(s, v, servicecommand_word(s, v, command->text)));
     else
         draft_list(d, "command", &argv);
+    warn_of_entrypoint(d, v, argv.count ? argv.items[0] : "");
     bool elsewhere = v->cwd && strcmp(v->cwd, d->dir) != 0;
     if (elsewhere && path_is_folder(v->cwd))
         draft_string(d, "cwd", slice_of(path_from(&d->arena, d->dir, v->cwd)));
@@ -214,9 +282,11 @@ static void write_runs(struct stack *s, const struct service *v,
     for (size_t i = 0; i < stage->runs.count; i++)
         buf_addf(&all, "%s%s", i ? "; " : "", stage->runs.items[i]);
     if (all.len)
-        draft_to_do(d, v->node, "once, in %s, what building its image did: %s",
-                    v->context ? path_from(&d->arena, d->dir, v->context) : ".",
-                    buf_cstr(&all));
+        draft_to_do(d, v->node, "once, in %s, what building its image did: %s%s",
+                    v->context ? path_from(&d->arena, d->dir, v->context) : ".", buf_cstr(&all),
+                    strstr(buf_cstr(&all), "pip install")
+                        ? " (first: python3 -m venv .venv; and .venv/bin/pip instead of pip)"
+                        : "");
     buf_deinit(&all);
 }
 

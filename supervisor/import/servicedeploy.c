@@ -6,8 +6,6 @@ static void write_policy(const struct item *i, const struct tree *policy)
     const struct tree *condition = tree_get(policy, "condition");
     const struct tree *most = tree_get(policy, "max_attempts");
     bool failure = tree_is_text(condition) && slice_is(condition->text, "on-failure");
-    if (tree_get(i->service->node, "restart"))
-        return;
     if (tree_is_text(condition) && slice_is(condition->text, "none"))
         draft_line(i->draft, "restart = \"no\"");
     else if (failure && tree_is_text(most))
@@ -58,7 +56,8 @@ void item_deploy(const struct item *i)
             if (kept)
                 write_reservations(i, kept);
         } else if (slice_is(at->key, "restart_policy")) {
-            write_policy(i, at);
+            if (!tree_is_null(at))
+                write_policy(i, at);
         } else if (slice_is(at->key, "update_config") || slice_is(at->key, "rollback_config")) {
             draft_comment(i->draft,
                           "%s: nodey reload begins the new one before the old one "

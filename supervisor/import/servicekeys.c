@@ -65,9 +65,11 @@ void item_write_number(const struct item *i, const char *key, const struct tree 
         item_lost(i, value);
 }
 
+/* As compose has it, the policy of deploy counts where there are both. */
 static void do_restart(const struct item *i)
 {
-    write_text(i, "restart");
+    if (tree_is_null(tree_path(i->service->node, "deploy.restart_policy")))
+        write_text(i, "restart");
 }
 
 static void do_stop_signal(const struct item *i)
@@ -422,7 +424,8 @@ static void write_unknown(struct stack *s, const struct service *v)
 
 void servicekeys_write(struct stack *s, const struct service *v)
 {
-    if (!tree_get(v->node, "restart") && !tree_path(v->node, "deploy.restart_policy"))
+    if (!tree_get(v->node, "restart") &&
+        tree_is_null(tree_path(v->node, "deploy.restart_policy")))
         draft_line(s->draft, "restart = \"no\"");
     for (size_t i = 0; i < ARRAY_LEN(keys); i++) {
         const struct tree *value = tree_get(v->node, keys[i].name);

@@ -9,6 +9,7 @@ enum { RULE_MAX = 32, RULE_MAX_DEPTH = 8 };
 #define ROUTERS     "traefik.http.routers."
 #define MIDDLEWARES "traefik.http.middlewares."
 #define SERVICES    "traefik.http.services."
+#define STICKY      ".loadbalancer.sticky.cookie"
 
 /* One alternative of a rule: what all must be true. */
 struct terms {
@@ -235,6 +236,23 @@ static void read_middlewares(struct stack *s, const struct tree *list,
 
 /* ------------------------------------------------------------------------ routes */
 
+/* The cookie that keeps a client with its instance; NULL: none does. */
+static const char *sticky_cookie(const struct tree *labels)
+{
+    const char *name = NULL;
+    for (const struct tree *at = labels ? labels->first : NULL; at; at = at->next) {
+        const char *key = strstr(at->key.ptr, STICKY);
+        if (!slice_starts(at->key, SLICE(SERVICES)) || !key || !tree_is_text(at))
+            continue;
+        key += strlen(STICKY);
+        if (strcmp(key, ".name") == 0)
+            return at->text.ptr;
+        if (*key == '.' || tree_is_true(at))
+            name = "lb";
+    }
+    return name;
+}
+
 void traefik_write_route(struct stack *s, const struct service *v, const char *path,
                          const char *strip, const struct string_list *methods)
 {
@@ -243,7 +261,10 @@ void traefik_write_route(struct stack *s, const struct service *v, const char *p
         webfiles_write_routes(s, v, path, methods);
         return;
     }
+    const char *cookie = sticky_cookie(labels_of(&d->arena, v));
     draft_route(d, path, v->name, strip);
+    if (cookie)
+        draft_string(d, "policy", slice_of(text_format(&d->arena, "cookie:%s", cookie)));
     if (methods && methods->count)
         draft_list(d, "methods", methods);
 }
@@ -256,6 +277,23 @@ static const char *strip_of(const struct string_list *strips, const char *path)
             strcmp(strips->items[i], "/") != 0)
             return strips->items[i];
     return NULL;
+}
+
+/*
+ * By path alone it would take what no other route has, of all hosts: a page for a few would be
+ * open to everybody.
+ */
+static void write_host_only(struct stack *s, const struct service *v, const struct tree *rule,
+                            const struct terms *t)
+{
+    struct draft *d = s->draft;
+    draft_lost(d, rule,
+               "the route to %s for the host %s alone: nodey's routes go by path, and this one "
+               "would be for every host; if there is no other, take the # away",
+               v->name, t->hosts.items[0]);
+    size_t begin = d->out.len;
+    traefik_write_route(s, v, "/*", NULL, &t->methods);
+    draft_hide(d, begin);
 }
 
 static void write_paths(struct stack *s, const struct service *v, const struct terms *t,
@@ -289,6 +327,10 @@ static void write_rule(struct stack *s, const struct service *v, const struct tr
         if (t->other) {
             draft_lost(s->draft, rule, "the route for %s: nodey cannot decide by that",
                        t->other);
+            continue;
+        }
+        if (t->hosts.count && t->prefixes.count == 0 && t->paths.count == 0) {
+            write_host_only(s, v, rule, t);
             continue;
         }
         if (t->hosts.count)
@@ -331,6 +373,9 @@ static bool is_understood(struct slice key)
         ".loadbalancer.server.port",
         ".loadbalancer.passhostheader",
         ".loadbalancer.server.scheme",
+        STICKY,
+        STICKY ".name",
+        STICKY ".httponly",
     };
     if (slice_is(key, "traefik.enable") || slice_is(key, "traefik.docker.network") ||
         slice_starts(key, SLICE(MIDDLEWARES)))

@@ -12,5 +12,8 @@ void webfiles_find(struct stack *, struct service *);
 void webfiles_write_routes(struct stack *, const struct service *, const char *path,
                            const struct string_list *methods);
 
-/* Says what of it gets lost: its configuration. */
+/* Whether it was given a configuration of its own. */
+bool webfiles_is_configured(struct stack *, const struct service *);
+
+/* Says what of it gets lost: its configuration, with the lines of it that route. */
 void webfiles_write_lost(struct stack *, const struct service *);

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <poll.h>
 #include <stdio.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
@@ -240,6 +241,15 @@ int listener_accept(struct listener *l, struct stream *s)
     if (rc == 0 && !l->is_unix)
         IGNORE(uv_tcp_nodelay(&s->uv.tcp, 1)); /* only slower */
     return rc;
+}
+
+bool listener_took_last(const struct stream *s, unsigned spare)
+{
+    int fd;
+    struct rlimit limit;
+    if (spare == 0 || uv_fileno(&s->uv.handle, &fd) || getrlimit(RLIMIT_NOFILE, &limit))
+        return false;
+    return (rlim_t)fd + spare >= limit.rlim_cur;
 }
 
 static bool backlog_waits(struct listener *l)

@@ -55,5 +55,11 @@ int listener_take(struct listener *, struct loop *, int fd, const struct listene
 /* Moves a waiting connection into an initialised stream.  0 or a libuv code. */
 int listener_accept(struct listener *, struct stream *) MUST_CHECK;
 
+/*
+ * Whether an accepted connection has one of the last `spare` descriptors that this process may
+ * open, by its limit at this moment.  Descriptors are given from the lowest free one on.
+ */
+bool listener_took_last(const struct stream *, unsigned spare);
+
 /* Lets in what waits in the backlog, then stops listening.  Safe to call twice. */
 void listener_close(struct listener *);

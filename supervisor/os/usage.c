@@ -1,6 +1,7 @@
 #include "os/usage.h"
 
 #include <dirent.h>
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -132,13 +133,20 @@ static void add_children(struct tree *tree, pid_t pid)
     closedir(threads);
 }
 
-bool usage_add_tree(struct usage *u, pid_t pid)
+/* The top of a tree; who goes through it adds the children. */
+static struct tree tree_of(pid_t pid)
 {
     struct tree tree = {xmalloc(TREE_MAX * sizeof(pid_t)), 1};
+    tree.pids[0] = pid;
+    return tree;
+}
+
+bool usage_add_tree(struct usage *u, pid_t pid)
+{
+    struct tree tree = tree_of(pid);
     struct look look;
     uint64_t own = 0, shared = 0;
     bool found = false;
-    tree.pids[0] = pid;
     for (size_t i = 0; i < tree.count; i++) {
         if (!look_at(u, tree.pids[i], &look))
             continue;
@@ -151,4 +159,33 @@ bool usage_add_tree(struct usage *u, pid_t pid)
     u->memory += (own + shared) * (uint64_t)sysconf(_SC_PAGESIZE);
     xfree(tree.pids);
     return found;
+}
+
+/* False: it may not be read.  Who has ended meanwhile has no share. */
+static bool add_share(pid_t pid, uint64_t *bytes)
+{
+    char path[64], text[2048];
+    uint64_t kib = 0;
+    snprintf(path, sizeof(path), "/proc/%ld/smaps_rollup", (long)pid);
+    if (proc_file_read(path, text, sizeof(text)) < 0)
+        return errno == ENOENT || errno == ESRCH;
+    if (*text && !proc_file_number(text, "Pss:", &kib))
+        return false;
+    *bytes += kib * 1024;
+    return true;
+}
+
+bool usage_tree_share(pid_t pid, uint64_t *bytes)
+{
+    struct tree tree = tree_of(pid);
+    uint64_t sum = 0;
+    bool readable = true;
+    for (size_t i = 0; i < tree.count && readable; i++) {
+        readable = add_share(tree.pids[i], &sum);
+        add_children(&tree, tree.pids[i]);
+    }
+    xfree(tree.pids);
+    if (readable && sum)
+        *bytes = sum;
+    return readable && sum;
 }

@@ -24,8 +24,20 @@ struct usage {
  * that have ended.  Memory that they share (files, code) counts once: as much as the one of
  * them has that has most of it.  False when there is no such process; a descendant that ends
  * meanwhile is left out, and so is one that has left for another parent.
+ *
+ * What processes took over from their parent when they were forked, and have not written to
+ * since, counts for each of them: only usage_tree_share() knows.
  */
 bool usage_add_tree(struct usage *, pid_t pid);
+
+/*
+ * The memory of the same processes where each page counts once: among n processes that have
+ * it, an n-th for each.  Never more than what usage_add_tree() says.  The kernel goes through
+ * all their pages for it, some milliseconds for a gigabyte, so it is for when that number
+ * matters.  False, and nothing is written: there is no such process, or one of them may not be
+ * looked into.
+ */
+bool usage_tree_share(pid_t pid, uint64_t *bytes);
 
 /* Of one process alone. */
 bool usage_add(struct usage *, pid_t pid);

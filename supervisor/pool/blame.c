@@ -21,6 +21,15 @@ static bool suspect_of(const struct pool *pool, const struct call *call, struct 
     return true;
 }
 
+/*
+ * Sockets and event streams are under way all the time, whoever ends the worker: what has begun
+ * to be answered is suspected of nothing.
+ */
+static bool may_be_blamed(const struct pool *pool, const struct call *call, struct suspect *s)
+{
+    return call && !call->answering && suspect_of(pool, call, s);
+}
+
 /* ---------------------------------------------------------------- what it was */
 
 static void describe_call(const struct call *call, char *what, char *route, char *id,
@@ -43,7 +52,7 @@ void blame_remember(struct slot *slot, const struct call *call)
     if (!slot_started(slot) || slot->past)
         return;
     struct past_call *past = xcalloc(1, sizeof(*past));
-    past->known = suspect_of(slot->worker->pool, call, &past->suspect);
+    past->known = may_be_blamed(slot->worker->pool, call, &past->suspect);
     describe_call(call, past->what, past->route, past->request_id, sizeof(past->request_id));
     slot->past = past;
 }
@@ -71,8 +80,11 @@ static bool may_be_their_fault(const struct worker *w)
     int signal = w->proc.exit.signal;
     switch (w->end) {
     case END_ITSELF:
+        if (signal && signal == w->signalled) /* a person's word */
+            return false;
         return signal != SIGTERM && signal != SIGINT && signal != SIGHUP && signal != SIGQUIT;
     case END_MEMORY:
+    case END_PIDS:
     case END_STUCK:
     case END_FROZEN:
         return true;
@@ -103,7 +115,7 @@ static void count(struct worker *w, const struct slot *slot)
     struct call_about about;
     const char *what;
     if (slot->call) {
-        if (!suspect_of(pool, slot->call, &suspect))
+        if (!may_be_blamed(pool, slot->call, &suspect))
             return;
         call_describe(slot->call, &about);
         what = about.what;

@@ -8,6 +8,8 @@
  * that, the new version is broken: N goes on.  If another one does, those that are ready
  * enter, and the rest is an ordinary crash.
  */
+#include <stdio.h>
+
 #include "pool/ask.h"
 #include "pool/limits.h"
 #include "pool/pool.h"
@@ -128,9 +130,14 @@ bool pool_renewal_failed(struct worker *w, const char *how)
     for (size_t i = 0; i < pool->wanted; i++)
         pool_drop_next(&pool->instances[i], "its version does not start");
     enter(pool); /* of an earlier renewal, that this one overtook */
+    const char *words = w->cause[0] ? "" : w->last_words; /* else it has said why */
+    const char *colon = *words ? ": " : "";
+    snprintf(pool->stale, sizeof(pool->stale),
+             "runs the version before: the new one does not start: %s%s%s", how, colon, words);
     pool_tell(pool, w, LOG_ERROR,
-              "the new version does not start (%s): the old one goes on until it is mended",
-              how);
+              "the new version does not start (%s%s%s): the old one goes on until it is mended",
+              how, colon, words);
+    pool_changed(pool);
     return true;
 }
 
@@ -170,7 +177,9 @@ void pool_renew(struct pool *pool, const char *why)
     if (pool->pools->stopping || pool->leaving)
         return;
     pool->generation++;
+    pool->renewed_life = pool->pools->next_life + 1;
     pool->proven = false;
+    pool->stale[0] = '\0';
     scale_release(pool);
     if (pool->again || (pool->rest != POOL_RUNS && pool->rest != POOL_ENDED))
         return; /* it will be the new version that starts */

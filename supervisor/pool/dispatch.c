@@ -256,7 +256,9 @@ void pool_call_lost(struct worker *w, struct call *c, bool begun, const char *ho
     c->starts += begun;
     if (begun) /* that was no waiting */
         c->queued_ms = loop_now(w->pool->pools->loop);
-    if (!(begun && blame_refuses(w->pool, c)) && may_try_again(w->pool, c, begun)) {
+    /* What froze this process may freeze the next. */
+    bool froze = w->end == END_FROZEN || w->end == END_STUCK;
+    if (!(begun && (froze || blame_refuses(w->pool, c))) && may_try_again(w->pool, c, begun)) {
         pool_requeue(w->pool, c);
         return;
     }

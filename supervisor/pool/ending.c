@@ -7,10 +7,9 @@
 #include "pool/order.h"
 #include "pool/pool.h"
 #include "pool/rest.h"
-#include "pool/service.h"
 
 enum {
-    LIFE_MIN_MS = 1000, /* of what is replaced by plan, or is well because it runs */
+    LIFE_MIN_MS = 1000, /* of what is replaced by plan */
     FLAPS_MAX = 5,      /* ends of what was ready, within FLAP_SPAN_MS */
     FLAP_SPAN_MS = 60000,
 };
@@ -20,14 +19,10 @@ static const char *cause_of(const struct worker *w, const char *how)
     return w->cause[0] ? w->cause : how;
 }
 
-/*
- * For how long it had been ready; 0: never.  Of what counts as ready because it runs, only
- * time shows that it was.
- */
+/* For how long it had been ready; 0: never. */
 static uint64_t ready_for(const struct worker *w)
 {
-    uint64_t up = w->ready_ms ? loop_now(w->pool->pools->loop) - w->ready_ms + 1 : 0;
-    return up < LIFE_MIN_MS && service_is_unproven(w->pool->config) ? 0 : up;
+    return w->ready_ms ? loop_now(w->pool->pools->loop) - w->ready_ms + 1 : 0;
 }
 
 static void note_crash(struct pool *pool, const struct worker *w, const char *how)

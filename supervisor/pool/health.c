@@ -14,6 +14,7 @@ static void send_ping(struct worker *w)
 {
     w->ping_id = ++w->pool->pools->next_id;
     w->ping_sent_ms = loop_now(loop_of(w));
+    w->ping_at = stream_position(&w->proc.in);
     frame_write_ping(worker_out(w), w->ping_id);
 }
 

@@ -139,6 +139,25 @@ int limits_confine(struct worker *w, struct confine *confine, struct account *st
 
 /* --------------------------------------------------------------------- measuring */
 
+/* The least at which something is done about it; 0: at none. */
+static uint64_t least_limit(const struct worker_config *config)
+{
+    uint64_t hard = config->memory, soft = config->max_memory;
+    return hard && soft ? MIN(hard, soft) : MAX(hard, soft);
+}
+
+/*
+ * What a forked process has of its parent is in both their numbers.  Before one is ended for
+ * that, what is shared counts once; as it takes time to find out, not earlier.
+ */
+static void count_shared_once(struct worker *w, struct usage *usage)
+{
+    uint64_t limit = least_limit(config_of(w)), share;
+    if (limit && usage->memory > limit && usage->processes > 1 &&
+        usage_tree_share(w->proc.pid, &share))
+        usage->memory = MIN(usage->memory, share);
+}
+
 static void measure(struct worker *w)
 {
     struct usage usage = {0};
@@ -148,6 +167,8 @@ static void measure(struct worker *w)
         struct usage charged = {0};
         if (cgroup_usage(w->cgroup, &charged))
             usage.memory = charged.memory;
+    } else {
+        count_shared_once(w, &usage);
     }
     w->usage = usage;
     w->usage_ms = loop_now(w->pool->pools->loop);
@@ -207,9 +228,9 @@ static bool keep_hard_limits(struct worker *w)
         w->end = END_MEMORY;
     } else if (pids && w->usage.threads > pids) {
         snprintf(why, sizeof(why),
-                 "it had %llu processes and threads, above its pids limit of "
-                 "%llu",
+                 "it had %llu processes and threads, above its pids limit of %llu",
                  (unsigned long long)w->usage.threads, (unsigned long long)pids);
+        w->end = END_PIDS;
     } else {
         return false;
     }

@@ -7,7 +7,6 @@
 #include "pool/ask.h"
 #include "pool/order.h"
 #include "pool/rest.h"
-#include "pool/service.h"
 
 enum {
     SETTLE_AFTER = 3, /* failed starts in a row after which nobody waits for it */
@@ -175,9 +174,10 @@ void pool_worker_ready(struct worker *w)
 {
     struct pool *pool = w->pool;
     struct instance *instance = &pool->instances[w->instance];
-    if (!service_is_unproven(pool->config))
-        instance->restart.unready = 0;
+    instance->restart.unready = 0;
     pool->trouble[0] = '\0';
+    if (w->generation == pool->generation)
+        pool->stale[0] = '\0';
     quarantine_renew(&pool->quarantine, w->generation);
     plan_end(w);
     pool_tell(pool, w, LOG_DEBUG, "ready");
@@ -185,7 +185,9 @@ void pool_worker_ready(struct worker *w)
         struct worker *old = instance->current;
         instance->current = w;
         instance->next = NULL;
-        worker_drain(old, pool->config->timeout, old->cause[0] ? old->cause : "replaced");
+        uint64_t limit =
+            old->end == END_FROZEN ? pool->config->stop_grace_period : pool->config->timeout;
+        worker_drain(old, limit, old->cause[0] ? old->cause : "replaced");
     }
     struct pool_observer *observer = pool->pools->observer;
     observer->ready(observer, pool, w);
@@ -227,6 +229,7 @@ struct pool *pool_new(struct pools *pools, const struct worker_config *config)
     struct pool *pool = xcalloc(1, sizeof(*pool));
     pool->pools = pools;
     pool->generation = 1;
+    pool->renewed_life = pools->next_life + 1;
     pool->retry_budget = POOL_RETRY_BURST;
     quarantine_init(&pool->quarantine);
     for (int i = 0; i < WORKER_STATES; i++)

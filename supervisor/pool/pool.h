@@ -65,6 +65,7 @@ struct pool {
     bool told_to_stop;          /* with all of nodey */
     unsigned lives;             /* worker objects that exist */
     unsigned generation;        /* counts the versions of its program: see pool_renew() */
+    uint64_t renewed_life;      /* no instance of the newest version has a smaller one */
     unsigned kept_generation;   /* for whoever keeps answers: whose they are */
     bool renewing;              /* a new generation gets ready behind the one that serves */
     bool proven;                /* one of the newest generation has been ready */
@@ -83,6 +84,7 @@ struct pool {
     struct quarantine quarantine; /* requests that end workers */
     struct scale scale;           /* how `wanted` follows the load */
     char trouble[640];            /* why it has no instance, for a person; "" = none */
+    char stale[400]; /* why an older version serves: "runs ..."; "" = it does not */
 };
 
 /* What a worker wrote that is no frame, or that a frame says for the log.  Borrowed. */
@@ -169,7 +171,7 @@ struct pools {
     bool stopping;
     uint64_t stop_at_ms; /* stopping: until then those that are depended on wait */
     struct timer hurry;
-    struct task order;  /* see pool/order.h */
+    struct task order; /* see pool/order.h */
     struct startgate startgate;
     uint16_t ports[64]; /* of loopback, that services were given last */
     unsigned ports_given;

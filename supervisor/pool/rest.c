@@ -170,8 +170,10 @@ void pool_restart(struct pool *pool, const char *why)
 
 static void send_signal(struct worker *w, uint64_t signal)
 {
-    if (worker_alive(w))
-        proc_signal(&w->proc, (int)signal);
+    if (!worker_alive(w))
+        return;
+    w->signalled = (int)signal;
+    proc_signal(&w->proc, (int)signal);
 }
 
 unsigned pool_signal(struct pool *pool, int signal)

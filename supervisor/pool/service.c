@@ -1,15 +1,18 @@
 #include "pool/service.h"
 
 #include <arpa/inet.h>
+#include <errno.h>
 #include <netinet/in.h>
 #include <stdio.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "os/holder.h"
 #include "pool/pool.h"
 
 enum {
     PORT_TRIES = 64,      /* until one is found that was not given out lately */
+    PROOF_MS = 1000,      /* without a check: so long it must run to be ready */
     FIRST_CHECK_MS = 20,  /* after the start; the pauses double up to start_interval */
     NEXT_CHECK_MIN = 100, /* whatever is configured */
 };
@@ -64,23 +67,45 @@ uint64_t service_port(const struct worker *w)
     return config->port == PORT_AUTO ? give_port(w->pool->pools) : config->port;
 }
 
+/* Does anybody listen there, as somebody who is about to would find out? */
+static bool is_taken(const struct sockaddr *at, socklen_t len)
+{
+    int on = 1;
+    int fd = socket(at->sa_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (fd < 0)
+        return false;
+    setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
+    if (at->sa_family == AF_INET6)
+        setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof(on));
+    bool taken = bind(fd, at, len) < 0 && errno == EADDRINUSE;
+    close(fd);
+    return taken;
+}
+
+bool service_port_is_taken(const struct worker *w, char *why, size_t size)
+{
+    char holder[128];
+    struct sockaddr_in v4 = {.sin_family = AF_INET,
+                             .sin_port = htons((uint16_t)w->port),
+                             .sin_addr = {htonl(INADDR_LOOPBACK)}};
+    struct sockaddr_in6 v6 = {
+        .sin6_family = AF_INET6, .sin6_port = v4.sin_port, .sin6_addr = IN6ADDR_LOOPBACK_INIT};
+    if (!w->port || w->pool->config->port == PORT_AUTO ||
+        (!is_taken((const struct sockaddr *)&v4, sizeof(v4)) &&
+         !is_taken((const struct sockaddr *)&v6, sizeof(v6))))
+        return false;
+    bool found = holder_find((unsigned)w->port, holder, sizeof(holder));
+    snprintf(why, size, "port %u is in use, by %s: end that, or give %s another port",
+             (unsigned)w->port, found ? holder : "a program of another user",
+             w->pool->config->name);
+    return true;
+}
+
 /* --------------------------------------------------------------------- checks */
 
 static bool is_configured(const struct healthcheck_config *check)
 {
     return !check->disabled && (check->test.count || check->path || check->tcp);
-}
-
-/* Whether anything tells that it is well, beyond that it runs. */
-static bool has_check(const struct worker_config *config)
-{
-    const struct healthcheck_config *check = &config->healthcheck;
-    return is_configured(check) || (!check->disabled && config->port);
-}
-
-bool service_is_unproven(const struct worker_config *config)
-{
-    return config->is_service && !has_check(config);
 }
 
 uint64_t service_start_limit(const struct worker_config *config)
@@ -94,6 +119,7 @@ static void on_check(struct timer *timer)
 {
     struct worker *w = container_of(timer, struct worker, ping);
     struct prober *prober = w->pool->pools->prober;
+    w->silent = false;
     w->probe = prober->start(prober, w, on_probed);
 }
 
@@ -110,10 +136,22 @@ static void check_start_again(struct worker *w)
     check_in(w, w->check_pause);
 }
 
+static void on_proven(struct timer *timer)
+{
+    worker_became_ready(container_of(timer, struct worker, ping));
+}
+
 void service_started(struct worker *w)
 {
-    if (!w->pool->pools->prober || !has_check(w->pool->config)) {
+    if (!w->pool->pools->prober) {
         worker_became_ready(w);
+        return;
+    }
+    if (!worker_config_is_checked(w->pool->config)) {
+        timer_stop(loop_of(w),
+                   &w->timer); /* it only has to live, whatever its start may take */
+        startgate_leave(w);
+        timer_start(loop_of(w), &w->ping, PROOF_MS, on_proven);
         return;
     }
     w->check_pause = FIRST_CHECK_MS;

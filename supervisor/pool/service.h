@@ -2,7 +2,7 @@
  * service: what is different when a program speaks no protocol.
  *
  * It is ready when its check succeeds for the first time, see struct prober: by default its
- * port must accept a connection; without a port it is ready when it runs.  A configured
+ * port must accept a connection; without a port it must have run for a second.  A configured
  * check goes on after that: when it fails `retries` times in a row the instance gets no
  * requests and is replaced.
  */
@@ -26,5 +26,9 @@ void service_watch(struct worker *);
 /* No more checks. */
 void service_stop(struct worker *);
 
-/* Is it ready only because it runs, so that its being ready proves nothing? */
-bool service_is_unproven(const struct worker_config *);
+/*
+ * Does somebody listen already where this instance is to?  Then it could not, and what answers
+ * there is not its.  `why` says who it is, for a person.  Always false with a port of nodey's
+ * choice.
+ */
+bool service_port_is_taken(const struct worker *, char *why, size_t size);

@@ -20,6 +20,7 @@ enum {
     AUTO_READY_MS = 2000,   /* alive for that long without a word: level 0 */
     SUSPECTS_NAMED = 3,     /* requests that a crash is put down to, in the log */
     END_OF_INPUT_MS = 1000, /* how long the end of input may do instead of SIGTERM */
+    FROZEN_GRACE_MS = 1000, /* from SIGTERM to SIGKILL, of what will hardly hear the first */
 };
 
 static struct loop *loop_of(const struct worker *w)
@@ -53,7 +54,8 @@ static void take_down_calls(struct worker *w, const char *how)
     unsigned suspects = w->pool->pools->stopping ? SUSPECTS_NAMED : 0;
     while (!list_empty(&w->slots)) {
         struct slot *slot = list_last(&w->slots, struct slot, node);
-        bool begun = slot->call && slot_started(slot);
+        bool begun = slot->call && slot_started(slot) &&
+                     !(slot->call->idempotent && slot_is_behind_freeze(slot));
         if (begun && suspects++ < SUSPECTS_NAMED)
             name_suspect(w, slot->call, how);
         struct call *call = slot_release(slot);
@@ -225,7 +227,13 @@ void worker_start(struct worker *w)
     const struct worker_config *config = w->pool->config;
     struct account account;
     struct err err;
+    char taken[300];
     w->port = config->is_service ? service_port(w) : 0;
+    if (service_port_is_taken(w, taken, sizeof(taken))) {
+        worker_set_state(w, WORKER_STARTING);
+        not_started(w, taken);
+        return;
+    }
     char **env = environ_new(w);
     struct proc_spec spec = {
         .argv = config->command.items,
@@ -290,12 +298,25 @@ static int stop_signal_of(const struct worker *w)
     return signal ? signal : SIGTERM;
 }
 
+/* What fails its checks, but answers, may yet end in good order. */
+static bool is_frozen(const struct worker *w)
+{
+    return w->end == END_STUCK ||
+           (w->end == END_FROZEN && (w->silent || !w->pool->config->is_service));
+}
+
+static uint64_t grace_of(const struct worker *w)
+{
+    uint64_t grace = w->pool->config->stop_grace_period;
+    return is_frozen(w) ? MIN(grace, (uint64_t)FROZEN_GRACE_MS) : grace;
+}
+
 static void on_grace_over(struct timer *timer)
 {
     struct worker *w = container_of(timer, struct worker, stop);
     const char *name = sigabbrev_np(stop_signal_of(w));
     pool_tell(w->pool, w, LOG_WARN, "did not end within %llu ms of SIG%s: killed",
-              (unsigned long long)w->pool->config->stop_grace_period, name ? name : "?");
+              (unsigned long long)grace_of(w), name ? name : "?");
     proc_signal(&w->proc, SIGKILL);
 }
 
@@ -304,7 +325,7 @@ static void terminate(struct timer *timer)
     struct worker *w = container_of(timer, struct worker, stop);
     proc_signal(&w->proc, stop_signal_of(w));
     proc_signal(&w->proc, SIGCONT); /* one that is stopped does not notice else */
-    timer_start(loop_of(w), &w->stop, w->pool->config->stop_grace_period, on_grace_over);
+    timer_start(loop_of(w), &w->stop, grace_of(w), on_grace_over);
 }
 
 static void end_at_once(struct worker *w);
@@ -321,7 +342,7 @@ static void end(struct worker *w, uint64_t until_term_ms)
     timer_stop(loop_of(w), &w->timer);
     health_stop(w);
     if (worker_has(w, FEATURE_DRAIN))
-        frame_write_shutdown(worker_out(w), w->pool->config->stop_grace_period);
+        frame_write_shutdown(worker_out(w), grace_of(w));
     proc_end_input(&w->proc);
     timer_start(loop_of(w), &w->stop, until_term_ms, terminate);
 }
@@ -376,6 +397,7 @@ void worker_drain(struct worker *w, uint64_t limit_ms, const char *why)
     if (worker_has(w, FEATURE_DRAIN) && !w->ending)
         frame_write_drain(worker_out(w), limit_ms);
     timer_start(loop_of(w), &w->timer, limit_ms, on_drain_limit);
+    worker_watch_stuck(w);
     worker_check_drained(w);
 }
 

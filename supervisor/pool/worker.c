@@ -123,6 +123,11 @@ bool slot_started(const struct slot *slot)
     return worker_oldest(w) == slot;
 }
 
+bool slot_is_behind_freeze(const struct slot *slot)
+{
+    return slot->worker->end == END_FROZEN && slot->end > slot->worker->ping_at;
+}
+
 struct slot *worker_newest(const struct worker *w)
 {
     struct slot *last = list_last(&w->slots, struct slot, node);
@@ -223,10 +228,41 @@ static void on_stuck(struct timer *timer)
     worker_give_up(w, "it does not answer, long after the deadline of a request");
 }
 
+static bool is_awaited(const struct worker *w)
+{
+    list_each (at, &w->slots)
+        if (container_of(at, struct slot, node)->call)
+            return true;
+    return false;
+}
+
+static void on_forgotten(struct timer *timer)
+{
+    struct worker *w = container_of(timer, struct worker, stuck);
+    if (w->slot_count && !is_awaited(w))
+        worker_drain(w, 0, w->cause);
+}
+
+/* One that does many things at a time is not stuck, but nobody awaits what it still has. */
+static void watch_forgotten(struct worker *w)
+{
+    if (w->state != WORKER_DRAINING || w->ending || is_awaited(w))
+        return;
+    struct loop *loop = w->pool->pools->loop;
+    uint64_t now = loop_now(loop), last = now;
+    list_each (at, &w->slots)
+        last = MAX(last, container_of(at, struct slot, node)->deadline_ms);
+    timer_start(loop, &w->stuck, last - now + w->pool->config->kill_after, on_forgotten);
+}
+
 void worker_watch_stuck(struct worker *w)
 {
-    if (w->ready.concurrency != 1 || !w->slot_count || !worker_alive(w))
+    if (!w->slot_count || !worker_alive(w))
         return;
+    if (w->ready.concurrency != 1) {
+        watch_forgotten(w);
+        return;
+    }
     const struct slot *slot = first_slot(w);
     if (slot->call)
         return;
@@ -271,7 +307,8 @@ static void move_waiting(struct worker *w)
         struct slot *slot = container_of(at, struct slot, node);
         before = at->prev;
         struct call *call = slot->call;
-        bool working = w->ready.concurrency == 1 && slot_started(slot);
+        bool working = (w->ready.concurrency == 1 || w->end == END_FROZEN) &&
+                       slot_started(slot) && !slot_is_behind_freeze(slot);
         if (slot == first_slot(w) || working || slot->nested || !call || !call->idempotent ||
             call->fixed || call->answering)
             continue;

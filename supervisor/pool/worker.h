@@ -50,6 +50,7 @@ enum worker_end {
     END_FROZEN,  /* answered no ping, or failed its health checks */
     END_STUCK,   /* did not answer long after a request's deadline */
     END_MEMORY,  /* above `memory` */
+    END_PIDS,    /* above `pids` */
     END_PIPE,    /* broke the protocol, or closed its pipes */
 };
 
@@ -111,6 +112,7 @@ struct worker {
     struct timer ping;
     uint64_t ping_id; /* 0 = none is out */
     uint64_t ping_sent_ms;
+    uint64_t ping_at;      /* position in the input pipe before the last one */
     bool ending;           /* its input has been closed */
     bool discarding;       /* the rest of an overlong line */
     size_t scanned;        /* bytes of the unfinished line known to hold no LF */
@@ -121,6 +123,7 @@ struct worker {
     struct plain_text err_text;
     struct plain_text out_text; /* of a service */
     enum worker_end end;        /* why it ends, if nodey has decided it */
+    int signalled;              /* what a person had nodey send it last; 0 = nothing */
     uint64_t started_ms;        /* when its process was started; 0 = not yet */
     char *cgroup;               /* its own group; NULL: none */
     struct usage usage;         /* as last measured, see pool/limits.h */
@@ -135,6 +138,7 @@ struct worker {
     uint64_t port;              /* of a service: where this instance listens; 0 = nowhere */
     unsigned uses;              /* of a service: requests that a proxy has under way at it */
     struct probe *probe;        /* of a service: the check that is under way */
+    bool silent;                /* ... or the last one had no answer at all in its time */
     unsigned failures;          /* checks in a row that failed */
     uint64_t check_pause;       /* ms to the next one, until it was well for the first time */
     char unwell[200];           /* why the last one failed; "" = it did not */
@@ -168,6 +172,12 @@ bool worker_waits_in_ask(const struct worker *);
 
 /* May the process have begun with this? */
 bool slot_started(const struct slot *);
+
+/*
+ * A process that froze has begun nothing that came after a ping that it did not answer, since
+ * it reads in order.  When it thaws before it is killed, it may.
+ */
+bool slot_is_behind_freeze(const struct slot *);
 
 /* Its oldest unanswered line that is no nested ask, or NULL. */
 struct slot *worker_oldest(const struct worker *);

@@ -244,16 +244,13 @@ test('shutdown cancels what is open, and after the grace it ends', async (t) => 
 });
 
 for (const crash of ["throw new TypeError('crash')", "Promise.reject(new TypeError('crash'))"]) {
-    test(`a crash fails what is open, then exits 1: ${crash}`, async (t) => {
+    test(`a crash is logged and exits 1, and what is open is left to nodey: ${crash}`, async (t) => {
         const worker = start(t, `
             nodey.get('/', () => sleep(60000));
             nodey.get('/crash', () => { setImmediate(() => { ${crash}; }); return sleep(60000); });
         `);
         await worker.ready();
         worker.send(get(1, '/'), get(2, '/crash'));
-        const message = 'the worker crashed: TypeError: crash';
-        assert.deepEqual(await worker.next(), { type: 'error', id: 1, code: 'internal', message });
-        assert.deepEqual(await worker.next(), { type: 'error', id: 2, code: 'internal', message });
         assert.deepEqual(await worker.ended(), { code: 1, signal: null });
         await worker.end();
         assert.equal(worker.logs.length, 1);

@@ -8,7 +8,8 @@ A heading begins a section, which starts from nothing in a folder of its own.  I
   there when this one names it;
 - a fence of console is what one types behind "$ ", each with exactly what it prints.
   `nodey up` stands for the terminal that nodey runs at; below it, and in a console fence
-  that begins without "$ ", are lines that this terminal shows, in their order;
+  that begins without "$ ", are lines that this terminal shows, in their order.
+  `nodey up -d` is one in the background, on any port;
 - a fence of text is only to be read.
 
 In what is expected, "..." stands for anything within its line.  The guides' address is
@@ -36,6 +37,7 @@ CODE = ("python", "js", "mjs", "ts", "sh", "toml", "json", "yaml", "dockerfile")
 NAME = re.compile(r"(?:#|//) (\.?[\w][\w./-]*)")
 HEADING = re.compile(r"#{1,6} +(.*?) *#*")
 FENCE = re.compile(r"(\s*)```+\s*(\w*)\s*(.*)")
+LATE = re.compile(r"nodey (logs|ps|why)\b")  # tell of what was a moment ago
 STEP_SECONDS = 30
 SETTLE_SECONDS = 15
 
@@ -211,8 +213,16 @@ class Reader:
         self._shown = 0  # how far the terminal's lines have been followed
         self._settling = False  # something was changed, and nodey is about to notice
         self._lasting: list[str] = []  # cd and export, which last in the reader's shell
+        self._detached = False  # the reader has started a nodey in the background
 
     def follow(self) -> None:
+        try:
+            self._follow()
+        finally:
+            if self._detached:  # it would outlive a section that fails
+                self._run("nodey down --timeout 1s")
+
+    def _follow(self) -> None:
         first = {file.name: file.text for file in self._section.lent}
         for file in self._section.files():
             first.setdefault(file.name, file.text)
@@ -255,10 +265,14 @@ class Reader:
 
     def _type(self, step: Step) -> None:
         asks = ADDRESS in step.command
+        detaches = re.match(r"nodey up .*(-d|--wait)\b", step.command)
+        self._detached |= bool(detaches)
+        late = self._app and LATE.match(step.command)
         if asks:
             self._served()
         before = self._sources()
-        command = "\n".join(self._at_port([*self._lasting, step.command]))
+        any_port = ["export LOADBALANCER_PORT=0"] if detaches else []
+        command = "\n".join(self._at_port([*self._lasting, *any_port, step.command]))
         expected = self._at_port(step.expected)
         deadline = time.monotonic() + slow(SETTLE_SECONDS)
         while True:
@@ -266,7 +280,7 @@ class Reader:
             # Where nothing is expected, a command has nothing but its status to fail with.
             if agrees(expected, done.stdout) and (expected or done.returncode == 0):
                 break
-            if not (asks and self._settling) or time.monotonic() >= deadline:
+            if not (late or asks and self._settling) or time.monotonic() >= deadline:
                 raise AssertionError(self._says(step, expected, done.stdout, done.stderr))
             time.sleep(0.1)
         if asks:

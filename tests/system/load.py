@@ -160,18 +160,22 @@ class Load:
     """Some connections that each send one request after the other, in a thread of its own.
 
     Bounded: ends after `seconds`, after `requests`, or at stop(), whichever comes
-    first.  `timeout` is what one request may take before it counts as a hang.
+    first.  `timeout` is what one request may take before it counts as a hang, `pause`
+    the mean of what a client waits before each, in seconds.
     """
 
     def __init__(self, port: int, mix: Mix, connections: int = 32,
                  seconds: float = 60, requests: Optional[int] = None,
-                 timeout: float = 15, seed: Optional[int] = None) -> None:
+                 timeout: float = 15, seed: Optional[int] = None, pause: float = 0,
+                 quiet: bool = False) -> None:
         self.port = port
         self.mix = mix
         self.connections = connections
         self.seconds = seconds
         self.left = requests
         self.timeout = slow(timeout)
+        self.pause = pause
+        self.quiet = quiet
         self.seed = random.randrange(2**32) if seed is None else seed
         self.outcome = Outcome()
         self._stopped = threading.Event()
@@ -185,7 +189,8 @@ class Load:
         self.stop()
 
     def start(self) -> "Load":
-        print(f"load: seed {self.seed}")
+        if not self.quiet:
+            print(f"load: seed {self.seed}")
         self._thread.start()
         return self
 
@@ -243,6 +248,8 @@ class _Client:
 
     async def run(self) -> None:
         while True:
+            if self.load.pause:
+                await asyncio.sleep(self.rng.expovariate(1 / self.load.pause))
             shot = self.load.next(self.rng)
             if shot is None:
                 break

@@ -93,6 +93,10 @@ nodey.get('/@name@/hello', () => 'hello');
 nodey.get('/@name@/busy', () => spin());
 nodey.get('/@name@/exit', () => { process.stderr.write('about to leave\\n'); process.exit(3); });
 nodey.get('/@name@/abort', () => process.abort());
+nodey.post('/@name@/throw', () => {
+    setTimeout(() => { throw new Error('nobody caught this'); });
+    return new Promise(() => {});
+});
 """
 
 

@@ -393,7 +393,7 @@ def test_reload_says_what_changed(nodey: Nodey) -> None:
     assert done.code == 0 and re.search(r"^.*\blate\b.*$", done.out, re.M), done
     until(lambda: app.get("/late?num=3").status == 200, 10, "the new program serves")
     changes = json.loads(run(app.folder, "reload", "--format", "json").out)
-    assert changes == {"changes": []}
+    assert changes == {"changes": [], "renewed": []}
 
 
 def test_a_bad_file_changes_nothing_and_is_named_with_its_place(nodey: Nodey) -> None:

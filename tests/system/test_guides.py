@@ -216,6 +216,37 @@ def test_a_command_that_does_not_end_is_ended(follow: Follow,
         follow(section)
 
 
+BACKGROUND = HELLO.replace("$ curl 'http://127.0.0.1:8000/hello?name=Ann'", "$ nodey up -d --wait") \
+    .replace('{"hello":"Ann","id":...}', """nodey is up on http://127.0.0.1:... (process ...); its log: ...
+NAME ...
+hello ...
+$ false""")
+
+
+def test_a_nodey_in_the_background_does_not_outlive_a_section_that_fails(
+        follow: Follow, tmp_path: Path) -> None:
+    section, = parse(BACKGROUND, "G.md")
+    with pytest.raises(AssertionError, match=r"\$ false"):
+        follow(section)
+    lock = tmp_path / "app" / ".nodey" / "lock"
+    done = subprocess.run([str(BINARY), "ps"], cwd=lock.parent.parent, capture_output=True)
+    assert lock.exists() and done.returncode == 3, "it ran, and is down"
+
+
+def test_what_is_told_of_a_moment_ago_may_come_a_moment_later(follow: Follow,
+                                                              impatient: None) -> None:
+    told = HELLO + "```console\n$ nodey logs hello --raw --grep hello\n"
+    said = told.replace("return {", "print('hello, all')\n    return {")
+    section, = parse(said + "hello, all\n```\n", "G.md")
+    follow(section)
+
+
+def test_what_is_never_told_fails(follow: Follow, impatient: None) -> None:
+    section, = parse(HELLO + "```console\n$ nodey logs hello --raw --grep bye\nbye\n```\n", "G.md")
+    with pytest.raises(AssertionError, match=r"the guide says:\nbye\n"):
+        follow(section)
+
+
 def test_a_command_that_prints_nothing_must_end_well(follow: Follow) -> None:
     section, = parse("# Silent\n```console\n$ true\n$ rm no-such-file\n```\n", "G.md")
     with pytest.raises(AssertionError, match=r"^G\.md:4: \$ rm[^$]*No such file"):

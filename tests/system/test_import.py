@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import subprocess
 import time
 from pathlib import Path
 from typing import Mapping
@@ -37,12 +38,11 @@ def compose(folder: Path, text: str, **files: str) -> Done:
     return import_(folder)
 
 
-def loaded(folder: Path, text: str) -> dict[str, list[str]]:
-    """The lines of `nodey check` by program and route, once it has been found good."""
+def loaded(folder: Path, text: str) -> None:
+    """It is good, as far as that can be said where its programs are not installed."""
     (folder / "nodey.toml").write_text(text)
-    done = run(folder, "check")
+    done = run(folder, "config", "--quiet")
     assert done.code == 0, done
-    return {"lines": done.out.splitlines()}
 
 
 # -- the ten, and the others
@@ -68,7 +68,7 @@ def test_the_stack_that_nodey_replaces(tmp_path: Path) -> None:
     assert (folder / "imported.toml").read_text() == (FIXTURES / "stack.toml").read_text()
     assert "Not carried over" not in done.err
     assert done.err.endswith("imported.toml is written: nodey up -f imported.toml\n")
-    assert run(folder, "check", "-f", "imported.toml").code == 0
+    assert run(folder, "config", "-q", "-f", "imported.toml").code == 0
 
 
 def test_every_remark_stands_beside_what_it_is_about() -> None:
@@ -94,7 +94,7 @@ def test_where_it_is_written_decides_how_paths_are_called(tmp_path: Path) -> Non
         assert import_(tmp_path, "in", "-o", target).code == 0
         text = (tmp_path / target).read_text()
         assert f'cwd = "{prefix}x"' in text and f'env_file = ["{prefix}a.env"]' in text
-        assert run(tmp_path, "check", "-f", target).code == 0
+        assert run(tmp_path, "config", "-q", "-f", target).code == 0
 
 
 def test_what_is_there_is_not_overwritten(tmp_path: Path) -> None:
@@ -145,7 +145,7 @@ def test_values_arrive_as_they_were(tmp_path: Path) -> None:
     done = compose(tmp_path, text)
     assert done.code == 0, done
     (tmp_path / "nodey.toml").write_text(done.out)
-    assert "evil" not in [line.split()[0] for line in run(tmp_path, "check").out.splitlines()]
+    assert "evil" not in run(tmp_path, "config", "--names").out.split()
     shown = run(tmp_path, "exec", "a", "env", "-0")
     assert shown.code == 0, shown
     found = dict(entry.split("=", 1) for entry in shown.out.split("\0") if "=" in entry)
@@ -261,6 +261,136 @@ def test_an_unknown_key_of_the_top_level(tmp_path: Path) -> None:
     assert done.code == 1 and done.err == "Not carried over:\n  compose.yaml:2: frobnicate: not known to nodey import\n"
 
 
+# -- what must not be guessed
+
+
+def routes(text: str) -> list[str]:
+    """What stands in [[routes]], one string for each; comments are none."""
+    lines = [line for line in text.splitlines() if not line.startswith("#")]
+    return [" ".join(part.split("\n\n")[0].split("\n")).strip()
+            for part in "\n".join(lines).split("[[routes]]")[1:]]
+
+
+def traefik(folder: Path, *labels: str) -> Done:
+    (folder / "app").mkdir()
+    (folder / "app/Dockerfile").write_text("FROM node:20\nCMD node app.js\n")
+    return compose(folder, "services:\n  app:\n    build: app\n    labels:\n" + "".join(
+        f"      - {label}\n" for label in
+        ("traefik.http.services.app.loadbalancer.server.port=3000", *labels)))
+
+
+def test_a_route_for_one_host_is_not_opened_for_all(tmp_path: Path) -> None:
+    done = traefik(tmp_path, "traefik.http.routers.app.rule=Host(`admin.example`) || PathPrefix(`/admin`)")
+    assert routes(done.out) == ['path = "/admin/*" to = "app"'], done.out
+    assert '# [[routes]]\n# path = "/*"\n# to = "app"\n' in done.out
+    assert "the route to app for the host admin.example alone" in done.err and done.code == 1
+    loaded(tmp_path, done.out)
+
+
+@pytest.mark.parametrize("labels, cookie", [
+    (["sticky.cookie=true"], "lb"), (["sticky.cookie=true", "sticky.cookie.name=who"], "who"),
+    (["sticky.cookie.httponly=true"], "lb"), (["sticky.cookie=false"], ""),
+])
+def test_a_sticky_cookie_stays_one(labels: list[str], cookie: str, tmp_path: Path) -> None:
+    done = traefik(tmp_path, "traefik.http.routers.app.rule=PathPrefix(`/`)",
+                   *(f"traefik.http.services.app.loadbalancer.{label}" for label in labels))
+    policy = f' policy = "cookie:{cookie}"' if cookie else ""
+    assert routes(done.out) == [f'path = "/*" to = "app"{policy}']
+    assert "Not carried over" not in done.err
+    loaded(tmp_path, done.out)
+
+
+def test_the_policy_of_deploy_counts_over_restart(tmp_path: Path) -> None:
+    done = compose(tmp_path, """services:
+  a:
+    image: redis
+    restart: always
+    deploy: {restart_policy: {condition: on-failure, max_attempts: 3}}
+""")
+    assert 'restart = "on-failure:3"' in done.out and done.out.count("restart =") == 1
+    loaded(tmp_path, done.out)
+
+
+NGINX = """server {
+  location /api/ { proxy_pass http://app:3000/; }
+  location / {
+    root /usr/share/nginx/html;
+    try_files $uri /index.html;
+  }
+}
+"""
+
+
+def test_what_a_front_s_own_file_routes_is_said_and_not_guessed(tmp_path: Path) -> None:
+    for name in ("app", "other"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "Dockerfile").write_text("FROM node:20\nCMD node app.js\n")
+    (tmp_path / "dist").mkdir()
+    done = compose(tmp_path, """services:
+  app: {build: app, ports: ["3000:3000"]}
+  other: {build: other, ports: ["3001:3001"]}
+  web:
+    image: nginx
+    ports: ["80:80"]
+    volumes: ["./nginx.conf:/etc/nginx/conf.d/default.conf", "./dist:/usr/share/nginx/html"]
+""", **{"nginx.conf": NGINX})
+    assert routes(done.out) == ['path = "/*" root = "dist" spa = true'], done.out
+    assert "#     location /api/ { proxy_pass http://app:3000/; }\n" in done.out
+    assert "#     try_files $uri /index.html;\n" in done.out
+    assert "write the routes to app: which paths are its own" in done.err
+    assert "write the routes to other: " in done.err
+    loaded(tmp_path, done.out)
+
+
+@pytest.mark.parametrize("docker, command, want", [
+    ("", "", '["python3", "app.py"]'),
+    ("RUN pip install flask", "", '[".venv/bin/python", "app.py"]'),
+    ("RUN pip install flask", "gunicorn app", '".venv/bin/gunicorn app"'),
+    ("RUN pip install flask", "python app.py", '".venv/bin/python app.py"'),
+    ("", "python app.py", '"python3 app.py"'),
+    ("RUN pip install flask", "sh start.sh", '"sh start.sh"'),
+    ("", '["sh", "-c", "python app.py $$X"]', '["sh", "-c", "python3 app.py $$X"]'),
+    ("", "python-thing app.py", '"python-thing app.py"'),
+])
+def test_python_is_called_as_debian_calls_it(docker: str, command: str, want: str, tmp_path: Path) -> None:
+    (tmp_path / "Dockerfile").write_text(
+        f'FROM python:3.12\nWORKDIR /app\nCOPY . .\n{docker}\nCMD ["python", "app.py"]\n')
+    done = compose(tmp_path, "services:\n  a:\n    build: .\n" +
+                   (f"    command: {command}\n" if command else ""))
+    assert f"command = {want}\n" in done.out, done.out
+    assert ("python3 -m venv .venv" in done.err) == bool(docker), done.err
+
+
+def test_what_is_to_be_done_is_listed(tmp_path: Path) -> None:
+    (tmp_path / "Dockerfile").write_text(
+        "FROM node:20\nENTRYPOINT [\"./docker-entrypoint.sh\"]\nCMD [\"node\", \"app.js\"]\n")
+    done = compose(tmp_path, "services:\n  a: {build: .}\n  db: {image: postgres}\n")
+    to_do = done.err.split("To do:\n")[1]
+    assert "a is begun by ./docker-entrypoint.sh, which was written for a container" in to_do
+    assert "apt-get install postgresql" in to_do
+    assert 'db needs user = "postgres", who must own data/db' in to_do
+
+
+@pytest.mark.parametrize("broken", ["initdb", "postgres"])
+def test_a_database_that_cannot_be_made_is_not_begun(broken: str, tmp_path: Path) -> None:
+    """With programs in the place of PostgreSQL's, that note how they were called."""
+    done = compose(tmp_path, "services:\n  db: {image: postgres, environment: {POSTGRES_DB: shop}}\n")
+    (tmp_path / "nodey.toml").write_text(done.out)
+    command = json.loads(run(tmp_path, "config", "--format", "json").out)["services"]["db"]["command"]
+    for name in ("initdb", "postgres"):
+        fails = f"exit {1 if name == broken else 0}"
+        write_files(tmp_path, {f"bin/{name}": f'#!/bin/sh\necho "{name} $1 $(cat)" >>calls\n{fails}\n'})
+        (tmp_path / "bin" / name).chmod(0o755)
+    env = {**os.environ, "PATH": f"{tmp_path}/bin:{os.environ['PATH']}", "POSTGRES_PASSWORD": "secret",
+           "POSTGRES_DB": "shop"}
+    code = subprocess.run([word.replace("/usr/lib/postgresql", "/nowhere") for word in command],
+                          cwd=tmp_path, env=env, stdin=subprocess.DEVNULL, timeout=30).returncode
+    calls = (tmp_path / "calls").read_text().splitlines()
+    assert code == 1 and calls[0] == "initdb -D secret"
+    assert calls[1:] == ([] if broken == "initdb" else ['postgres --single CREATE DATABASE "shop";'])
+    assert [path.name for path in (tmp_path / "data").iterdir()] == ["db"], "no password is left"
+
+
 # -- what is wrong, or means harm
 
 
@@ -271,7 +401,10 @@ BAD = [
     ("- a\n", "compose.yaml:1:1: a compose file is a map"),
     ("services: [a]\n", 'compose.yaml:1:1: "services" must be a map of services'),
     ("services:\n  a: text\n", 'compose.yaml:2:3: the service "a" must be a map'),
-    ("services: {}\n", "compose.yaml:1:1: there are no services here"),
+    ("services: {}\n", "compose.yaml:1:1: there are no services here\n"),
+    ("foo: bar\n", "compose.yaml:1:1: there are no services here\n"),
+    ("services:\n" + "".join(f"  s{i}: {{image: redis}}\n" for i in range(300)),
+     "compose.yaml:1:1: more than 256 services\n"),
     ("", "compose.yaml: there is nothing in this file"),
     ("services: {a: *nobody}\n", "compose.yaml:1:15: an alias of what has no such anchor"),
     ("services: &a {x: *a}\n", "compose.yaml:1:18: an alias inside of what it stands for"),

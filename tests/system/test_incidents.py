@@ -99,6 +99,15 @@ def test_requests_that_wait_are_told_from_those_that_had_begun(nodey: Nodey) -> 
     assert report["requests"][0]["ms"] >= 250
 
 
+def test_what_a_person_killed_is_said_to_be_killed_by_a_person(nodey: Nodey) -> None:
+    app = nodey(config=evil(instances=1))
+    assert command.run(app.folder, "kill", "-s", "KILL", "evil").code == 0
+    report = reports.wait_report(app, "evil")
+    assert report["sentence"] == "killed by nodey kill (SIGKILL)"
+    assert "dmesg" not in report["advice"] and "nodey stop" in report["advice"]
+    assert report["exit"] == {"signal": "SIGKILL"}
+
+
 def test_an_async_worker_reports_all_that_it_had(nodey: Nodey) -> None:
     app = nodey(files=reports.asynchronous("chat"), config=script("chat"))
     waiting = [app.open_request("GET", f"/chat/wait?n={n}") for n in range(5)]
@@ -118,6 +127,17 @@ def test_a_node_crash_has_its_last_words(nodey: Nodey) -> None:
     report = reports.wait_report(app, "js")
     assert report["exit"] == {"status": 3}
     assert [line["text"] for line in report["lines"]] == ["about to leave"]
+
+
+@pytest.mark.parametrize("mode", ["--no-dev", "--dev"])
+def test_an_uncaught_exception_of_node_is_reported_with_its_request(nodey: Nodey,
+                                                                    mode: str) -> None:
+    app = nodey(files=reports.node("js"), config=script("js", "mjs"), args=(mode,))
+    answer = app.post("/js/throw?n=1", b"x")
+    report = reports.wait_report(app, "js")
+    assert answer.status == 502 and answer.json()["incident"] == report["id"]
+    assert [one["what"] for one in report["requests"]] == ["POST /js/throw?n=1"]
+    assert any("nobody caught this" in line["text"] for line in report["lines"]), report
 
 
 @pytest.mark.parametrize("words, status, hint", [

@@ -16,6 +16,8 @@ from typing import Callable
 
 import procs
 import pytest
+import reports
+from admin import Admin
 from app import App
 from checks import MEBIBYTE, wait_gone
 from command import run
@@ -63,6 +65,14 @@ def child(req):
     if os.fork() == 0:
         kept = b"x" * (int(req.query["mib"]) << 20)
         time.sleep(1000)
+    return str(os.getpid())
+
+@nodey.get("/forks")
+def forks(req):
+    held.append(b"x" * (int(req.query["mib"]) << 20))
+    for _ in range(5):
+        if os.fork() == 0:
+            time.sleep(1000)
     return str(os.getpid())
 
 @nodey.get("/proc")
@@ -175,6 +185,20 @@ def test_what_a_child_uses_counts(nodey: Nodey) -> None:
     until(lambda: len(app.worker_pids()) == 1, 5, "the child has gone as well")
 
 
+def test_what_forked_children_share_with_their_parent_counts_once(nodey: Nodey) -> None:
+    """80 MiB and five forks of it are six times 80 MiB of RSS, but no more memory."""
+    app = start(nodey, "py", memory="300M", max_memory="200M")
+    pid = int(app.get("/forks?mib=80").text)
+    time.sleep(slow(3))
+    assert app.worker_pids() == [pid], app.log()
+    with Admin(app.folder) as admin:
+        usage = admin.get("/v1/programs?usage=1")[0]["instances"][0]["usage"]
+    assert 80 << 20 < usage["memory"] < 190 << 20, usage
+    app.get("/child?mib=310")
+    wait_gone([pid], 4, "the parent of a real hog")
+    app.wait_log(r"hog#0 .*its memory limit of 300M")
+
+
 def test_one_great_step_is_refused_to_python(nodey: Nodey) -> None:
     app = start(nodey, "py", memory="200M")
     if by_cgroup(app, "memory"):
@@ -255,6 +279,11 @@ def test_a_fork_bomb_is_kept_small_or_ended_with_all_that_it_made(nodey: Nodey) 
     else:
         app.wait_log(r"bomb#0 .*it had \d+ processes and threads, above its pids limit of 100", 10)
         until(lambda: not procs.naming("bomb.py"), 5, "all of the bomb are gone")
+        report = reports.wait_report(app, "bomb")
+        assert re.match(r"killed by nodey: it had \d+ processes and threads, above its pids limit "
+                        r"of 100", report["sentence"]), report
+        assert "not by nodey" not in report["sentence"] and "dmesg" not in report["advice"]
+        assert report["reason"] == "pids" and "`pids`" in report["advice"]
     assert app.get("/pid").status == 200
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
 import time
 from pathlib import Path
 from typing import Any, Callable, Iterator
@@ -13,6 +15,7 @@ import pytest
 from app import App
 from checks import kill
 from load import Load, echo
+from programs import free_port, service
 from timing import slow, until
 
 Nodey = Callable[..., App]
@@ -287,7 +290,7 @@ def test_a_bad_configuration_changes_nothing_and_says_why(pair: App, bad: str) -
     reload(pair, bad)
     found = pair.wait_log(r"nodey\.toml:(\d+):(\d+): .*; nothing has changed")
     assert int(found.group(1)) >= 1
-    assert pair.worker_pids() == pids
+    until(lambda: pair.worker_pids() == pids, 5, "the same processes")  # one may be in its exec
     assert pair.get("/one").text == "old" and pair.get("/two").text == "none"
     reload(pair, CONFIG.format(word="good again", timeout="30s"))
     serves(pair, "good again", "/one")
@@ -397,3 +400,151 @@ def test_the_link_to_the_sdk_is_put_back_when_npm_has_removed_it(nodey: Nodey) -
     kill(app.worker_pids())
     serves(app, "linked")
     assert link.is_symlink()
+
+
+# ------------------------------------------------------------------------- services
+
+
+WEB = """
+import os, words
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+class Handler(BaseHTTPRequestHandler):
+    def do_GET(self):
+        body = words.VALUE.encode()
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+    def log_message(self, *_):
+        pass
+ThreadingHTTPServer(("127.0.0.1", int(os.environ["PORT"])), Handler).serve_forever()
+"""
+TO_WEB = '[[routes]]\npath = "/web"\nto = "web"\n'
+
+
+def web(nodey: Nodey, files: dict[str, str], **settings: Any) -> App:
+    config = service("web", [sys.executable, "site/web.py"], **{"port": "auto", **settings})
+    return watching(nodey, {"site/web.py": WEB, "site/words.py": "VALUE = 'one'\n", **files},
+                    config=config + TO_WEB)
+
+
+def reloads(app: App) -> int:
+    return app.log().count("reloading")
+
+
+def test_a_service_is_reloaded_when_what_lies_beside_its_file_changes(nodey: Nodey) -> None:
+    app = web(nodey, {})
+    start = len(app.log())
+    save(app.folder / "site/words.py", "VALUE = 'two'\n")
+    serves(app, "two", "/web")
+    app.wait_log(r"web site/words\.py changed: reloading", start=start)
+    save(app.folder / "site/words.py", "VALUE = (\n")
+    app.wait_log("the new version does not start .*SyntaxError")
+    assert app.get("/web").text == "two"
+    save(app.folder / "site/words.py", "VALUE = 'three'\n")
+    serves(app, "three", "/web")
+
+
+def test_a_service_at_a_fixed_port_is_restarted(nodey: Nodey) -> None:
+    app = web(nodey, {}, port=free_port())
+    save(app.folder / "site/words.py", "VALUE = 'two'\n")
+    serves(app, "two", "/web")
+
+
+def test_what_is_no_part_of_a_service_reloads_nothing(nodey: Nodey) -> None:
+    app = web(nodey, {"site/made/cache.py": "", "site/now.tmp.py": "", "site/deep/a/b.py": "",
+                      "site/other/api.py": WEB.replace("words.VALUE", "'api'").replace(
+                          ", words", ""), "site/other/more.py": ""},
+              ignore=["made", "*.tmp.py", "site/deep/a"])
+    config = (app.folder / "nodey.toml").read_text()
+    save(app.folder / "nodey.toml", config + service(
+        "api", [sys.executable, "site/other/api.py"], port="auto"))
+    app.wait_log("api ready", 10)
+    count = reloads(app)
+    for name in ("made/cache.py", "now.tmp.py", "deep/a/b.py", "other/more.py", "data.json",
+                 "app.log", "logs/today.py", ".git/index.py", "node_modules/x.js", "new.py",
+                 "dist/x.js", "__pycache__/web.pyc", "site.sqlite"):
+        path = app.folder / "site" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("changed = 1\n")
+    app.wait_log(r"api site/other/more\.py changed: reloading")  # it belongs to that one
+    time.sleep(slow(1))
+    assert reloads(app) == count + 1, app.log()
+    save(app.folder / "site/words.py", "VALUE = 'two'\n")  # and the rest is still seen
+    serves(app, "two", "/web")
+
+
+def test_what_nodey_keeps_itself_is_no_change(nodey: Nodey) -> None:
+    chatty = WEB.replace("def do_GET(self):", "def do_GET(self):\n        print('x' * 100, flush=True)")
+    config = ('[server]\ndata_dir = "site/data"\n'
+              + service("web", [sys.executable, "site/web.py"], port="auto") + TO_WEB)
+    app = watching(nodey, {"site/web.py": chatty, "site/words.py": "VALUE = 'one'\n"},
+                   config=config)
+    (app.folder / "site/data/mine.py").write_text("x = 1\n")
+    for _ in range(20):
+        assert app.get("/web").text == "one"
+        (app.folder / "site/data/mine.py").write_text(f"x = {time.time()}\n")
+        time.sleep(0.05)
+    time.sleep(slow(1))
+    assert reloads(app) == 0, app.log()
+
+
+def test_a_watched_folder_of_a_service_counts_whole(nodey: Nodey) -> None:
+    app = web(nodey, {"pages/a.html": "a"}, watch=["pages"])
+    (app.folder / "pages/a.html").write_text("b")
+    app.wait_log(r"web pages/a\.html changed: reloading")
+    app.wait_log(r"web ready", 10)
+    until(lambda: app.get("/web").text == "one", 10, "it serves")
+    time.sleep(slow(0.5))
+    (app.folder / "pages/b.html").write_text("b")
+    app.wait_log(r"web pages/b\.html changed: reloading")
+
+
+def test_a_service_that_writes_its_own_files_is_not_reloaded_for_ever(nodey: Nodey) -> None:
+    app = watching(nodey, {"job/run.py": """
+import pathlib, time
+time.sleep(0.3)
+pathlib.Path(__file__).with_name("stamp.py").write_text(f"VALUE = {time.time_ns()}\\n")
+time.sleep(1000)
+""", "job/stamp.py": ""}, config=service("job", [sys.executable, "job/run.py"]))
+    app.wait_log(r"job/stamp\.py is written whenever the program starts: that does not reload it",
+                 40)
+    count = reloads(app)
+    assert count == 5, app.log()
+    time.sleep(slow(2))
+    assert reloads(app) == count
+
+
+def test_a_checkout_of_many_files_is_one_reload(nodey: Nodey) -> None:
+    names = [f"m{n:03}" for n in range(200)]
+    app = web(nodey, {f"site/{name}.py": "A = 1\n" for name in names})
+
+    def git(*words: str) -> None:
+        subprocess.run(["git", "-C", str(app.folder), "-c", "user.name=t", "-c",
+                        "user.email=t@example.org", *words], check=True, capture_output=True)
+
+    git("init", "-q", "-b", "main")
+    git("add", "site")
+    git("commit", "-qm", "one")
+    git("checkout", "-qb", "other")
+    for name in names:
+        (app.folder / f"site/{name}.py").write_text("A = 22\n")
+    save(app.folder / "site/words.py", "VALUE = 'other'\n")
+    git("commit", "-qam", "two")
+    serves(app, "other", "/web")
+    time.sleep(slow(1))
+    count = reloads(app)
+    git("checkout", "-q", "main")
+    serves(app, "one", "/web")
+    time.sleep(slow(1.5))
+    assert reloads(app) == count + 1, app.log()
+
+
+def test_more_files_than_are_looked_at_is_told_once(nodey: Nodey) -> None:
+    files = {f"site/d{n // 100}/m{n}.py": "" for n in range(4200)}
+    app = web(nodey, files)
+    app.wait_log(r"more than 4096 files lie below .*/site: not all of them are watched; name "
+                 r"what does not matter in `ignore`")
+    save(app.folder / "site/web.py", WEB + "\n")
+    app.wait_log(r"site/web\.py changed: reloading")
+    assert app.log().count("more than 4096 files") == 1

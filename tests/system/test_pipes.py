@@ -26,7 +26,7 @@ Nodey = Callable[..., App]
 
 SETTINGS = {"instances": 4, "timeout": f"{slow(1):g}s", "kill_after": "500ms",
             "stop_grace_period": "500ms", "queue_timeout": "30s", "backoff_min": "10ms",
-            "backoff_max": "100ms", "max_restarts": 1000, "max_line": "1M"}
+            "backoff_max": "100ms", "max_restarts": 1000, "max_line": "1M", "quarantine": 0}
 
 # A worker that hangs at the end of a test is not worth half a minute.
 SOON_OVER = '[server]\nshutdown_timeout = "4s"\n\n'

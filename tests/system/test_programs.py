@@ -232,7 +232,8 @@ def test_a_reload_that_fails_says_why_and_the_old_version_goes_on(nodey: Nodey) 
         old = app.get("/picky").body
         (app.folder / "bad").write_text("")
         status, body = admin.order("picky", "reload", wait=20)
-        assert status == 409 and "the old version goes on" in body["detail"], body
+        assert status == 409 and "runs the version before" in body["detail"], body
+        assert body["detail"].count("does not start") == 1, body
         assert "cheese" in body["detail"], "the reason, in its own words"
         assert app.get("/picky").body == old
         (app.folder / "bad").unlink()

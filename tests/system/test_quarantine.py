@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Callable
 
 import command
+import procs
 import reports
 from app import App
 from timing import slow, until
@@ -185,3 +186,27 @@ def test_an_ask_that_ends_workers_is_refused_too(nodey: Nodey) -> None:
     done = command.run(app.folder, "ask", "Die", '{"x": 1}')
     assert done.code == 1 and "ended 3 workers in a row" in done.err, done
     assert app.worker_pids("grave") == before
+
+
+def test_a_stream_that_is_under_way_is_not_suspected(nodey: Nodey) -> None:
+    """Clients come back with the same request again and again, whoever ends the worker."""
+    from checks import kill
+    from client import request_bytes
+
+    source = ("import asyncio, nodey\n"
+              "@nodey.get('/news')\n"
+              "async def news(req):\n"
+              "    async def ticks():\n"
+              "        while True:\n"
+              "            yield 'tick'\n"
+              "            await asyncio.sleep(0.05)\n"
+              "    return nodey.sse(ticks())\n")
+    app = nodey(files={"workers/press.py": source}, config=script("press", **QUICK))
+    for _ in range(5):
+        [pid] = app.wait_workers(1, "press")
+        with app.connect() as connection:
+            connection.send(request_bytes("GET", "/news"))
+            connection._until(b"tick")
+            kill([pid])
+            until(lambda: not procs.alive(pid), 5, "it is gone")
+    assert "refused" not in app.log()

@@ -160,7 +160,7 @@ def test_never_into_swap_and_that_is_told_once(nodey: Nodey, tmp_path: Path) -> 
     try:
         app.wait_ready()
         with Burst(app, 6) as load:
-            app.wait_log(r"lazy no more than 1 instance: one takes \d+ MiB, and 11 MiB of memory "
+            app.wait_log(r"lazy warning: no more than 1 instance: one takes \d+ MiB, and 11 MiB of memory "
                          r"are free")
             with Admin(folder) as admin:
                 assert admin.program("lazy")["why"].startswith("no more than 1 instance")
@@ -225,6 +225,127 @@ def test_an_idle_pool_wakes_nobody(nodey: Nodey) -> None:
 def test_ps_shows_why(nodey: Nodey) -> None:
     app = nodey({"workers/lazy.py": SLOW % 0.3}, config=lazy())
     with Burst(app, 8):
-        app.wait_workers(4, "lazy")
+        app.wait_log(STEP)
         shown = command.run(app.folder, "ps")
-    assert re.search(r"^lazy .* 4/4 .*requests waited \d+ ms", shown.out, re.M), shown.out
+    assert re.search(r"^lazy .* \d/4 .* -> 4 instances: requests waited \d+ ms$", shown.out,
+                     re.M), shown.out
+
+
+# ---------------------------------------------------------------------- not all at once
+
+
+STAMP = """
+import os, time
+def note(what):
+    with open(os.path.join(os.path.dirname(__file__), "..", "journal"), "a") as file:
+        file.write(f"{time.monotonic()} {what} {os.environ['NODEY_WORKER']}\\n")
+note("begin")
+time.sleep(0.15)
+import nodey
+nodey.get("/" + os.environ["NODEY_WORKER"])(lambda req: "ok")
+@nodey.on_start
+def started():
+    note("end")
+"""
+
+
+def journal(app: App) -> list[tuple[float, str, str]]:
+    lines = (app.folder / "journal").read_text().splitlines()
+    return sorted((float(at), what, name) for at, what, name in map(str.split, lines))
+
+
+def limit() -> int:
+    return max(4, 2 * len(os.sched_getaffinity(0)))
+
+
+def staggered(app: App) -> int:
+    """The most that had begun and were not ready at one time."""
+    now = most = 0
+    for _, what, _ in journal(app):
+        now += 1 if what == "begin" else -1
+        most = max(most, now)
+    return most
+
+
+def crowd(nodey: Nodey, names: list[str], config: str, **more: Any) -> App:
+    files = {f"workers/{name}.py": STAMP for name in names}
+    return nodey(files, config=config, **more)
+
+
+def test_a_crowd_does_not_start_all_at_once(nodey: Nodey) -> None:
+    names = [f"w{n:02}" for n in range(24)]
+    app = crowd(nodey, names, "".join(worker(name) for name in names))
+    assert app.get("/w23").text == "ok"
+    begun = [name for _, what, name in journal(app) if what == "begin"]
+    assert sorted(begun) == names
+    assert 2 <= staggered(app) <= limit(), journal(app)
+
+
+def test_the_first_of_each_goes_before_the_second_of_any(nodey: Nodey) -> None:
+    names = [f"w{n:02}" for n in range(12)]
+    app = crowd(nodey, names, "".join(worker(name, instances=2) for name in names))
+    app.wait_workers(24, seconds=30)
+    until(lambda: len(journal(app)) == 48, 10, "all are ready")
+    begun = [name for _, what, name in journal(app) if what == "begin"]
+    first = {name: begun.index(name) for name in names}
+    # Every fourth place is for whoever has waited longest.
+    assert max(first.values()) < 12 * 4 / 3 + limit(), begun
+
+
+def test_what_others_wait_for_goes_first(nodey: Nodey) -> None:
+    crowd_names = [f"w{n:02}" for n in range(16)]
+    config = "".join(worker(name) for name in crowd_names)
+    config += worker("zz_base") + worker("above", depends_on=["zz_base"])
+    app = crowd(nodey, [*crowd_names, "zz_base", "above"], config)
+    until(lambda: len(journal(app)) == 36, 20, "all are ready")
+    begun = [name for _, what, name in journal(app) if what == "begin"]
+    assert begun.index("zz_base") <= limit(), begun
+
+
+def test_a_restart_is_not_kept_waiting_by_the_first_starts_of_others(nodey: Nodey) -> None:
+    names = [f"w{n:02}" for n in range(20)]
+    early = section("workers", "aa", {"script": "workers/aa.py", "instances": 1,
+                                      "backoff_min": "10ms", "backoff_max": "10ms"})
+    files = {f"workers/{name}.py": STAMP for name in names}
+    files["workers/aa.py"] = STAMP.replace('note("begin")', """
+note("begin")
+if not os.path.exists("crashed"):
+    open("crashed", "w").close()
+    os._exit(1)
+""")
+    app = nodey(files, config=early + "".join(worker(name) for name in names))
+    begun = [name for _, what, name in journal(app) if what == "begin"]
+    again = len(begun) - 1 - begun[::-1].index("aa")
+    assert begun.count("aa") == 2 and again <= 2 * limit() + 2, begun
+
+
+def after_them(name: str) -> str:
+    """A worker that wants to start when the services have begun to."""
+    return worker(name, depends_on={"stuck0": {"condition": "service_started"}})
+
+
+def test_who_does_not_become_ready_blocks_the_others_for_seconds_only(nodey: Nodey) -> None:
+    stuck = limit() + 1
+    config = "".join(service(f"stuck{n}", ["sleep", "1000"], port=9 + n, start_timeout="60s")
+                     for n in range(stuck))
+    app = crowd(nodey, ["fine"], config + after_them("fine"), wait=False)
+    begun = time.monotonic()
+    until(lambda: (app.folder / "journal").exists(), 15, "the worker starts after all")
+    assert time.monotonic() - begun > 4, "and the others have had their time"
+    with Admin(app.folder) as admin:
+        programs = admin.programs()
+    assert programs["fine"]["state"] in ("starting", "ready")
+
+
+def test_those_in_line_are_shown_as_starting_and_can_be_stopped(nodey: Nodey) -> None:
+    stuck = limit()
+    config = "".join(service(f"stuck{n}", ["sleep", "1000"], port=9 + n, start_timeout="60s")
+                     for n in range(stuck))
+    app = crowd(nodey, ["late"], config + after_them("late"), wait=False)
+    until(lambda: (app.folder / ".nodey/control.sock").exists(), 5, "it can be spoken to")
+    with Admin(app.folder) as admin:
+        assert admin.programs()["late"]["state"] == "starting"
+        admin.do("late", "stop")
+        assert admin.programs()["late"]["state"] == "stopped"
+        time.sleep(slow(3) + 3)
+        assert not (app.folder / "journal").exists(), "it was taken out of the line"

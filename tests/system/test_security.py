@@ -209,16 +209,21 @@ def test_with_env_clear_nothing_of_nodeys_environment_is_passed_on(nodey: Nodey)
 # -- what cannot be run (W15)
 
 
+JOB = service("job", ["true"], restart="no")
+AFTER = {"job": {"condition": "service_completed_successfully"}}
+
+
 @pytest.mark.parametrize("command, words", [
-    (["no-such-program"], r"nodey: cannot run no-such-program: No such file or directory"),
+    (["./no-such-program"], r"nodey: cannot run \./no-such-program: No such file or directory"),
     (["./plain.txt"], r"nodey: cannot run \./plain\.txt: Permission denied\. Make it executable"),
     (["./odd.sh"], r"nodey: cannot run \./odd\.sh: No such file or directory\. The file is there, "
                    r"but not the interpreter"),
 ])
 def test_a_service_that_cannot_be_run_says_why(nodey: Nodey, command: list[str],
                                                words: str) -> None:
+    """One that a job could have made, so that nodey cannot know before."""
     app = nodey({"plain.txt": "text", "odd.sh": "#!/no/such/interpreter\n"}, wait=False,
-                config=service("bad", command, backoff_min="50ms"))
+                config=JOB + service("bad", command, backoff_min="50ms", depends_on=AFTER))
     app.wait_log(r"bad#0 \| " + words)
 
 

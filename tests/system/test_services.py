@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import http.client
+import os
 import re
+import socket
 import sys
 import threading
 import time
@@ -13,6 +15,7 @@ from typing import Callable
 import command
 import procs
 import pytest
+from admin import Admin
 from app import ROOT, App
 from checks import wait_gone
 from programs import Value, free_port, section, service
@@ -74,6 +77,43 @@ def test_each_instance_has_a_port(nodey: Nodey) -> None:
     until(lambda: len(ports(app, r"web#\d")) == 3, 10, "three listen")
     found = ports(app, r"web#\d")
     assert len({int(ask(port).split()[0]) for port in found}) == 3
+
+
+def test_a_stranger_at_its_port_is_not_taken_for_it(nodey: Nodey) -> None:
+    with socket.socket() as stranger:
+        stranger.bind(("127.0.0.1", 0))
+        stranger.listen(64)
+        port = stranger.getsockname()[1]
+        app = nodey(config=served("web", port=port, backoff_max="300ms") + ROUTE, wait=False)
+        app.wait_log(rf"web#0.*port {port} is in use, by \S+ \(process {os.getpid()}\)")
+        shown = command.run(app.folder, "ps")
+        row = next(line for line in shown.out.splitlines() if line.startswith("web "))
+        assert re.search(rf"(starting|backoff) +0/1 .*: port {port} is in use", row), row
+        assert "service web" not in row
+    app.wait_ready()
+    assert f"listening on {port}" in app.log()
+
+
+def test_who_ended_badly_is_among_what_runs(nodey: Nodey) -> None:
+    app = nodey(config=served("web", port="auto") +
+                service("bad", ["sh", "-c", "exit 3"], restart="no") +
+                service("good", ["sh", "-c", "exit 0"], restart="no"), wait=False)
+    app.wait_log("bad#0.*exited with status 3")
+    app.wait_log("good#0.*has done its work")
+    rows = [line.split()[:3] for line in command.run(app.folder, "ps").out.splitlines()]
+    assert ["bad", "service", "exited"] in rows
+    assert not [row for row in rows if row[0] == "good"]
+
+
+def test_what_is_tried_again_soon_has_not_failed_yet(nodey: Nodey) -> None:
+    app = nodey(config=service("bad", ["sh", "-c", "exit 3"], max_restarts=6, failed_retry="1h",
+                               backoff_min="10ms", backoff_max="400ms"), wait=False)
+    with Admin(app.folder) as admin:
+        states = []
+        until(lambda: states.append(admin.programs()["bad"]["state"]) or states[-1] == "failed",
+              20, "it is given up")
+    assert app.log().count("restarting in") == 5 and "next try in" in app.log()
+    assert "backoff" in states, states
 
 
 def test_who_is_killed_comes_back(nodey: Nodey) -> None:

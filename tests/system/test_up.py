@@ -308,3 +308,28 @@ def test_down_knows_by_which_configuration(tmp_path: Path, nodey: Nodey) -> None
     elsewhere.mkdir()
     assert run(elsewhere, "down", "-f", str(two.folder / "nodey.toml")).code == 0
     assert two.wait_exit(5) == 0 and one.returncode() is None
+
+
+# ------------------------------------------------------------- options, when it is up already
+
+
+def test_a_profile_that_is_asked_for_later_starts_then(project: Project) -> None:
+    project.write(service("db", SLEEP) + service("job", SLEEP, profiles=["jobs"])
+                  + service("other", SLEEP, profiles=["others"]))
+    assert project.up().code == 0
+    assert project.states()["job"] == "dormant"
+    done = project.run("up", "-d", "--wait", "--profile", "jobs")
+    assert done.code == 0 and "nodey is up already" in done.out, done
+    assert project.states() == {"db": "ready", "job": "ready", "other": "dormant"}
+
+
+def test_another_address_is_refused_while_it_is_up(project: Project) -> None:
+    project.write(service("db", SLEEP))
+    url = re.search(r"http://(127\.0\.0\.1:(\d+))", project.up().out)
+    assert url
+    for same in (url.group(1), url.group(2), f":{url.group(2)}", f"localhost:{url.group(2)}"):
+        assert project.run("up", "-d", "--listen", same).code == 0, same
+    other = free_port()
+    done = project.run("up", "-d", "--listen", str(other))
+    assert done.code == 1 and f"it is up already, on {url.group(0)}" in done.err, done
+    assert str(other) in done.err and "nodey down" in done.err

@@ -106,6 +106,10 @@ static void limits_have_units(void **state)
     assert_int_equal(c->workers[0].max_memory, 50 << 20);
     assert_int_equal(c->workers[0].cpus, 1500);
     config_release(c);
+    c = must_load("memory = \"off\"\nmemory_reservation = 0");
+    assert_int_equal(c->workers[0].memory, 0);
+    assert_int_equal(c->workers[0].memory_reservation, 0);
+    config_release(c);
 }
 
 static void dependencies_are_names_or_conditions(void **state)
@@ -123,7 +127,7 @@ static void dependencies_are_names_or_conditions(void **state)
     c = must_load("depends_on = { a = { condition = \"service_completed_successfully\", "
                   "required = false, restart = true }, b = \"service_healthy\" }\n"
                   "[services.a]\ncommand = \"a\"\nrestart = \"no\"\n"
-                  "[services.b]\ncommand = \"b\"\n");
+                  "[services.b]\ncommand = \"b\"\nport = 3001\n");
     list = &c->workers[0].depends_on;
     assert_string_equal(list->items[0].name, "a");
     assert_int_equal(list->items[0].condition, DEPENDENCY_COMPLETED);
@@ -205,6 +209,11 @@ static void what_is_wrong_is_said_with_its_place(void **state)
         {"stop_signal = \"SIGFOO\"",
          "nodey.toml:3:15: stop_signal must be the name of a signal such as \"SIGINT\", not "
          "the string \"SIGFOO\""},
+        {"memory = \"512\"",
+         "nodey.toml:3:10: memory must be 1M..1024G, not the string \"512\""},
+        {"memory = 512", "nodey.toml:3:10: memory must be 1M..1024G, not the number 512"},
+        {"memory_reservation = \"1023K\"",
+         "nodey.toml:3:22: memory_reservation must be 1M..1024G, not the string \"1023K\""},
         {"memory = \"1M\"\nmax_memory = \"2M\"",
          "nodey.toml:4:14: max_memory must not exceed memory"},
         {"healthcheck = { path = \"/h\" }",
@@ -233,6 +242,52 @@ static void what_is_wrong_is_said_with_its_place(void **state)
         assert_fails(cases[i].lines, cases[i].sentence);
 }
 
+static void assert_loads(const char *text)
+{
+    struct err err = {0};
+    folder_put("nodey.toml", text);
+    struct config *c = config_load(NULL, &err);
+    if (!c)
+        fail_msg("%s", err.text);
+    config_release(c);
+}
+
+static void a_port_is_one_programs_alone(void **state)
+{
+    static const struct {
+        const char *text, *sentence;
+    } cases[] = {
+        {"[services.a]\ncommand = \"x\"\nport = 3001\n[services.b]\ncommand = \"x\"\n"
+         "port = 3001\n",
+         "nodey.toml:6:8: port 3001 is that of service a already, and only one can listen there: "
+         "give b another, or \"auto\""},
+        {"[services.a]\ncommand = \"x\"\nport = 3001\nprofiles = [\"p\"]\n[services.b]\n"
+         "command = \"x\"\nport = 3001\n",
+         "nodey.toml:7:8: port 3001 is that of service a already, and only one can listen there: "
+         "give b another, or \"auto\""},
+        {"[services.a]\ncommand = \"x\"\nport = 8000\n",
+         "nodey.toml:3:8: port 8000 of service a is where nodey itself listens (listen of "
+         "[server] is \"127.0.0.1:8000\"): one of them must have another"},
+        {"[server]\nlisten = \"9000\"\n[services.a]\ncommand = \"x\"\nport = 9000\n",
+         "nodey.toml:5:8: port 9000 of service a is where nodey itself listens (listen of "
+         "[server] is \"9000\"): one of them must have another"},
+    };
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        struct err err = {0};
+        folder_put("nodey.toml", cases[i].text);
+        assert_null(config_load(NULL, &err));
+        assert_string_equal(err.text, cases[i].sentence);
+    }
+    /* Alternatives, of which one at a time is asked for; another address; and ports of all. */
+    assert_loads("[services.a]\ncommand = \"x\"\nport = 3001\nprofiles = [\"p\"]\n[services.b]\n"
+                 "command = \"x\"\nport = 3001\nprofiles = [\"q\"]\n");
+    assert_loads("[server]\nlisten = \"10.1.2.3:9000\"\n[services.a]\ncommand = \"x\"\n"
+                 "port = 9000\n");
+    assert_loads("[server]\nlisten = \"unix:s\"\n[services.a]\ncommand = \"x\"\nport = "
+                 "\"auto\"\n[services.b]\ncommand = \"x\"\nport = \"auto\"\n");
+}
+
 #define IN_FOLDER(name) cmocka_unit_test_setup_teardown(name, folder_enter, folder_leave)
 
 int main(void)
@@ -245,6 +300,7 @@ int main(void)
         IN_FOLDER(dependencies_are_names_or_conditions),
         IN_FOLDER(a_test_is_written_as_in_compose),
         IN_FOLDER(signals_go_by_many_names),
+        IN_FOLDER(a_port_is_one_programs_alone),
         IN_FOLDER(what_is_wrong_is_said_with_its_place),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -96,6 +96,28 @@ static void what_is_to_complete_must_be_able_to(void **state)
     config_release(load(text));
 }
 
+static void what_is_to_be_healthy_must_have_a_check(void **state)
+{
+    static const char web[] = WORKER("web") "depends_on = { m = \"service_healthy\" }\n";
+    static const char *const checked[] = {
+        SERVICE("m") "port = 5432\n", SERVICE("m") "port = \"auto\"\n",
+        SERVICE("m") "healthcheck = { test = \"true\" }\n",
+        SERVICE("m") "healthcheck = { tcp = \"127.0.0.1:5432\" }\n", WORKER("m")};
+    char text[512];
+    (void)state;
+    static const char sentence[] = "nodey.toml:3:16: nothing tells whether m is healthy: give it "
+                                   "a healthcheck or a port, or write service_started here";
+    snprintf(text, sizeof(text), "%s%s", web, SERVICE("m"));
+    assert_fails(text, sentence);
+    snprintf(text, sizeof(text), "%s%sport = 5432\nhealthcheck = { test = \"NONE\" }\n", web,
+             SERVICE("m"));
+    assert_fails(text, sentence);
+    for (size_t i = 0; i < ARRAY_LEN(checked); i++) {
+        snprintf(text, sizeof(text), "%s%s", web, checked[i]);
+        config_release(load(text));
+    }
+}
+
 static void a_run_for_one_command_has_no_services(void **state)
 {
     (void)state;
@@ -122,6 +144,7 @@ int main(void)
         cmocka_unit_test(a_circle_is_shown_whole),
         cmocka_unit_test(a_diamond_is_no_circle),
         cmocka_unit_test(what_is_to_complete_must_be_able_to),
+        cmocka_unit_test(what_is_to_be_healthy_must_have_a_check),
         cmocka_unit_test(a_run_for_one_command_has_no_services),
     };
     return cmocka_run_group_tests(tests, folder_enter, folder_leave);

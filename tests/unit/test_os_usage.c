@@ -136,6 +136,29 @@ static void a_tree_is_added_up_and_what_is_shared_counts_once(void **state)
     munmap(shared, SHARED);
 }
 
+static void hold_50_and_fork_twice(void)
+{
+    hold_50();
+    begin(nothing);
+    begin(nothing);
+}
+
+static void what_is_forked_and_not_written_to_has_one_share(void **state)
+{
+    struct usage u = {0};
+    uint64_t share = 0, none = 7;
+    (void)state;
+    pid_t top = begin(hold_50_and_fork_twice);
+    assert_true(usage_add_tree(&u, top));
+    assert_int_equal(u.processes, 3);
+    assert_true(u.memory > 150 * MIB); /* three times the same */
+    assert_true(usage_tree_share(top, &share));
+    assert_between(share, 48 * MIB, 65 * MIB);
+    end(top);
+    assert_false(usage_tree_share(top, &none));
+    assert_int_equal(none, 7);
+}
+
 /* What its children took is known when it has waited for them. */
 static void spend_by_a_child(void)
 {
@@ -224,6 +247,7 @@ int main(void)
     static const struct CMUnitTest tests[] = {
         cmocka_unit_test(memory_and_time_of_a_process_are_seen),
         cmocka_unit_test(a_tree_is_added_up_and_what_is_shared_counts_once),
+        cmocka_unit_test(what_is_forked_and_not_written_to_has_one_share),
         cmocka_unit_test(the_time_of_those_that_have_ended_is_kept),
         cmocka_unit_test(who_is_no_more_uses_nothing),
         cmocka_unit_test(a_name_may_hold_anything),

@@ -179,20 +179,6 @@ static void who_is_ready_and_ends_all_the_time_is_flapping(void **state)
     rig_free(rig);
 }
 
-/* A service without a check is ready because it runs: that must not hide a crash loop. */
-static void a_service_that_only_runs_may_fail(void **state)
-{
-    struct worker_config config = rig_service("a", "echo sorry, an Error >&2; exit 1");
-    (void)state;
-    config.max_restarts = 4;
-    struct rig *rig = rig_new();
-    struct pool *pool = rig_pool(rig, &config);
-    rig_until(rig, rig_told(rig, "failed: 4 crashes in a row"));
-    assert_int_equal(list_count(&pool->states[WORKER_FAILED]), 1);
-    assert_false(pool->flapping);
-    rig_free(rig);
-}
-
 /* ------------------------------------------------------------- by a person's word */
 
 static void who_is_stopped_finishes_and_stays_so(void **state)
@@ -391,7 +377,6 @@ static int tests(void)
         cmocka_unit_test(a_renewal_starts_what_has_ended),
         cmocka_unit_test(a_new_policy_starts_what_has_ended),
         cmocka_unit_test(who_is_ready_and_ends_all_the_time_is_flapping),
-        cmocka_unit_test(a_service_that_only_runs_may_fail),
         cmocka_unit_test(who_is_stopped_finishes_and_stays_so),
         cmocka_unit_test(what_waits_is_refused_when_it_is_stopped),
         cmocka_unit_test(who_is_held_before_the_start_does_not_start),

@@ -32,6 +32,7 @@ struct checks {
     struct prober prober;
     struct loop *loop;
     bool well;
+    bool silent;
     uint64_t takes_ms;
     unsigned begun, ended, cancelled;
 };
@@ -44,6 +45,7 @@ static void on_probe(struct timer *timer)
     struct probe copy = *p;
     xfree(p);
     checks.ended++;
+    copy.worker->silent = checks.silent && !checks.well;
     copy.done(copy.worker, checks.well, checks.well ? "" : "GET /health answered 500");
 }
 
@@ -108,15 +110,34 @@ static void it_is_ready_when_its_check_succeeds(void **state)
     rig_free(rig);
 }
 
-static void without_a_check_it_is_ready_when_it_runs(void **state)
+static void without_a_check_it_is_ready_when_it_has_run_for_a_second(void **state)
 {
     struct worker_config config = rig_service("a", stay);
     (void)state;
+    config.start_timeout = 300; /* it is not its start that takes so long */
     struct rig *rig = rig_with_checks(false);
-    rig_pool(rig, &config);
+    struct pool *pool = rig_pool(rig, &config);
     rig_until(rig, rig->readies == 1);
+    struct worker *w = rig_worker(pool, 0);
+    assert_true(w->ready_ms - w->started_ms >= 1000);
     rig_linger(rig, 150);
     assert_int_equal(checks.begun, 0);
+    rig_free(rig);
+}
+
+static void without_a_check_a_crash_loop_is_never_ready(void **state)
+{
+    struct worker_config config = rig_service("a", "sleep 0.02; echo broken >&2; exit 1");
+    (void)state;
+    config.backoff_min = config.backoff_max = 5;
+    config.max_restarts = 4;
+    struct rig *rig = rig_with_checks(false);
+    struct pool *pool = rig_pool(rig, &config);
+    rig_until(rig, rig_told(rig, "failed: 4 crashes in a row"));
+    assert_int_equal(rig->readies, 0);
+    assert_int_equal(list_count(&pool->states[WORKER_FAILED]), 1);
+    assert_false(pool->flapping);
+    assert_string_equal(pool->trouble, "service a does not start: broken");
     rig_free(rig);
 }
 
@@ -221,6 +242,37 @@ static void with_a_fixed_port_it_ends_before_another_starts(void **state)
     rig_free(rig);
 }
 
+/* One whose checks get no answer will hardly hear a signal; one that says no may need its time. */
+static void who_is_silent_has_a_second_to_end(void **state)
+{
+    (void)state;
+    for (int silent = 0; silent < 2; silent++) {
+        struct worker_config config = checked(
+            "a", "exec 2>/dev/null; trap '' TERM; echo begin; while :; do sleep 0.01; done");
+        config.stop_grace_period = 1600;
+        config.timeout = 60000;
+        struct rig *rig = rig_with_checks(true);
+        struct pool *pool = rig_pool(rig, &config);
+        rig_until(rig, rig->readies == 1);
+        struct worker *w = rig_worker(pool, 0);
+        worker_use(w); /* a request is under way there: that is waited for just as long */
+        checks.silent = silent;
+        checks.well = false;
+        rig_until(rig, w->state == WORKER_UNHEALTHY);
+        rig_until(rig, pool->instances[0].next && pool->instances[0].next->spawned);
+        checks.well = true;
+        rig_until(rig, w->state == WORKER_DRAINING);
+        uint64_t begun = loop_now(&rig->loop);
+        rig_until(rig, rig->ends == 1);
+        uint64_t took = loop_now(&rig->loop) - begun;
+        assert_true(took >= 1600 + (silent ? 1000 : 1600) - 50);
+        assert_true(rig_told(rig, silent ? "did not end within 1000 ms of SIGTERM"
+                                         : "did not end within 1600 ms of SIGTERM"));
+        worker_unuse(w);
+        rig_free(rig);
+    }
+}
+
 static void without_restarts_it_only_gets_no_work(void **state)
 {
     struct worker_config config = checked("a", stay);
@@ -293,6 +345,35 @@ static void a_fixed_port_is_passed_on(void **state)
     rig_pool(rig, &config);
     /* No word of a protocol, and nothing to read. */
     rig_until(rig, rig_wrote(rig, "stdout: port 3001, none, a\na#0 stdout: over\n"));
+    rig_free(rig);
+}
+
+/* What answers at a port that is taken is a stranger. */
+static void a_port_that_is_taken_is_a_start_that_failed(void **state)
+{
+    struct sockaddr_in at = {.sin_family = AF_INET, .sin_addr = {htonl(INADDR_LOOPBACK)}};
+    socklen_t len = sizeof(at);
+    struct worker_config config = rig_service("a", stay);
+    char sentence[200];
+    (void)state;
+    int fd = socket(AF_INET, SOCK_STREAM, 0);
+    assert_int_equal(bind(fd, (struct sockaddr *)&at, len), 0);
+    assert_int_equal(listen(fd, 1), 0);
+    assert_int_equal(getsockname(fd, (struct sockaddr *)&at, &len), 0);
+    config.port = ntohs(at.sin_port);
+    config.backoff_min = config.backoff_max = 20;
+    struct rig *rig = rig_with_checks(true);
+    struct pool *pool = rig_pool(rig, &config);
+    rig_until(rig, rig->failures == 2);
+    assert_int_equal(checks.begun, 0);
+    assert_false(rig_wrote(rig, "begin"));
+    snprintf(sentence, sizeof(sentence), "port %u is in use, by test_pool_servi (process %d)",
+             (unsigned)config.port, (int)getpid());
+    assert_true(rig_told(rig, sentence));
+    assert_non_null(strstr(pool->trouble, sentence));
+    close(fd);
+    rig_until(rig, rig->readies == 1);
+    assert_string_equal(pool->trouble, "");
     rig_free(rig);
 }
 
@@ -437,16 +518,19 @@ static int tests(void)
 {
     const struct CMUnitTest all[] = {
         cmocka_unit_test(it_is_ready_when_its_check_succeeds),
-        cmocka_unit_test(without_a_check_it_is_ready_when_it_runs),
+        cmocka_unit_test(without_a_check_it_is_ready_when_it_has_run_for_a_second),
+        cmocka_unit_test(without_a_check_a_crash_loop_is_never_ready),
         cmocka_unit_test(the_check_of_its_port_ends_when_it_is_ready),
         cmocka_unit_test(who_is_not_well_in_time_is_ended_and_told),
         cmocka_unit_test(one_failure_is_not_enough),
         cmocka_unit_test(with_a_port_of_its_own_a_successor_is_ready_first),
         cmocka_unit_test(with_a_fixed_port_it_ends_before_another_starts),
+        cmocka_unit_test(who_is_silent_has_a_second_to_end),
         cmocka_unit_test(without_restarts_it_only_gets_no_work),
         cmocka_unit_test(a_check_under_way_ends_with_its_process),
         cmocka_unit_test(each_gets_a_free_port_of_its_own),
         cmocka_unit_test(a_fixed_port_is_passed_on),
+        cmocka_unit_test(a_port_that_is_taken_is_a_start_that_failed),
         cmocka_unit_test(a_new_version_waits_for_the_port),
         cmocka_unit_test(with_ports_of_their_own_versions_overlap),
         cmocka_unit_test(both_outputs_are_lines_of_the_log),

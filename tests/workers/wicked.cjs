@@ -26,7 +26,8 @@ function leaveProcess(detached) {
 /* Its parent is gone at once, its session is its own. */
 function daemonise() {
     const script = "setsid sh -c 'sleep 3600 & echo $!' 9>&1 | head -n 1";
-    return String(spawnSync('sh', ['-c', script], { stdio: ['inherit', 'pipe', 'inherit'] }).stdout).trim();
+    const shell = spawnSync('sh', ['-c', script], { stdio: ['inherit', 'pipe', 'inherit'] });
+    return String(shell.stdout).trim();
 }
 
 function begin(n) {

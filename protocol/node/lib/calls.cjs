@@ -391,10 +391,8 @@ function cancelAll(reason) {
 }
 
 /** Answers every open call with an error: the process is about to end. */
-function failAll(code, message, stack) {
-    for (const call of [...open.values()]) {
-        end(call, errorLine(call.idText, { code, message, stack: isDev ? stack : undefined }));
-    }
+function failAll(code, message) {
+    for (const call of [...open.values()]) end(call, errorLine(call.idText, { code, message }));
 }
 
 module.exports = {

@@ -120,8 +120,8 @@ function shutdownAll() {
 }
 
 /** The process is about to end. */
-function failAll(code, message, stack) {
-    for (const exchange of [...open.values()]) exchange.fail({ code, message, stack });
+function failAll(code, message) {
+    for (const exchange of [...open.values()]) exchange.fail({ code, message });
 }
 
 module.exports = {

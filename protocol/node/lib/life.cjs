@@ -186,9 +186,9 @@ function leave(code) {
     require('./hooks.cjs').runStop(registry.current).then(() => process.exit(code));
 }
 
-function failAll(code, message, stack) {
-    calls.failAll(code, message, stack); // also those of its own that come in pieces
-    exchanges.failAll(code, message, process.env.NODEY_DEV === '1' ? stack : undefined);
+function failAll(code, message) {
+    calls.failAll(code, message); // also those of its own that come in pieces
+    exchanges.failAll(code, message);
 }
 
 function isIdle() {
@@ -235,8 +235,9 @@ function onTerminate() {
 }
 
 /*
- * Logged once, here, and what is open is answered once.  Then the process ends, before
- * Node prints the same again: nobody knows what state it is in.
+ * Logged once, here.  Then the process ends, before Node prints the same again: nobody knows
+ * what state it is in.  What is open is answered by the supervisor, which has a report of the
+ * crash to refer to, and names in it what was under way.
  */
 function onCrash(error) {
     if (process.listenerCount('uncaughtException') > 0) return; // the script survives it
@@ -244,10 +245,8 @@ function onCrash(error) {
         if (mode !== 'supervised') return; // Node says it to the person
         refuseToStart(error);
     } else if (mode === 'supervised') {
-        const { stackOf, messageOf } = require('./errors.cjs');
-        const stack = stackOf(error);
+        const stack = require('./errors.cjs').stackOf(error);
         log.write('error', `the worker crashed: ${stack}`, undefined, asks.serving.getStore());
-        failAll('internal', `the worker crashed: ${messageOf(error)}`, stack);
     } else {
         failAll('internal', `the worker crashed: ${require('./errors.cjs').messageOf(error)}`);
         return;

@@ -1,4 +1,4 @@
-#include "app/holder.h"
+#include "os/holder.h"
 
 #include <dirent.h>
 #include <stdio.h>
