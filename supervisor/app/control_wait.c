@@ -150,8 +150,8 @@ static bool try_answer(struct waiter *w, uint64_t now_ms)
         answer(x, host, pool, &w->order, /* done= */ true);
         return true;
     }
-    bool says_why = pool->stale[0] || (verdict == WAITER_FAILED && pool->rest == POOL_RUNS &&
-                                       pool->trouble[0]);
+    bool says_why = pool->stale[0] ||
+                    (verdict == WAITER_FAILED && pool->rest == POOL_RUNS && pool->trouble[0]);
     bool is_told = w->told[0] && !says_why;
     char *sentence =
         xasprintf("%s %s%s%s", w->name, err.text, is_told ? ": " : "", is_told ? w->told : "");

@@ -406,8 +406,9 @@ static const struct seen *find_change(const struct subject *s, const struct file
 /* Did the program write this itself, as it started, as it has done again and again? */
 static bool is_loop(struct subject *s, const struct pool *pool, const struct seen *seen)
 {
-    uint64_t until = s->ready_ns + (pool->config->is_service ? SETTLES_NS : 0);
-    bool own = s->ready_ns && seen->mtime_ns >= s->begun_ns && seen->mtime_ns <= until;
+    bool is_service = pool->config->is_service; /* one without a check is ready late */
+    uint64_t until = is_service ? MAX(s->ready_ns, s->begun_ns) + SETTLES_NS : s->ready_ns;
+    bool own = until && seen->mtime_ns >= s->begun_ns && seen->mtime_ns <= until;
     s->loops = own ? s->loops + 1 : 0;
     return s->loops > LIVE_MAX_LOOPS;
 }

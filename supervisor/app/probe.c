@@ -35,6 +35,7 @@ struct probe {
     bool by_command; /* `proc` it is, not `client` */
     bool open;       /* ... that is not gone yet */
     bool at_own_port;
+    bool silent; /* its time is over */
     char name[NAME_BYTES];
     char words[WORDS_MAX]; /* the last line that has words, as yet */
     size_t word_len;
@@ -80,6 +81,7 @@ static void tell(struct probe *p, bool well, const char *fmt, ...)
     vsnprintf(why, sizeof(why), fmt, args);
     va_end(args);
     struct worker *w = p->worker;
+    w->silent = p->silent;
     void (*done)(struct worker *, bool, const char *) = p->done;
     release(p);
     done(w, well, why);
@@ -339,7 +341,7 @@ static void on_limit(struct timer *timer)
 {
     struct probe *p = container_of(timer, struct probe, limit);
     unsigned long long ms = p->timeout_ms;
-    p->worker->silent = true;
+    p->silent = true;
     if (p->by_command)
         tell(p, false, "%s did not end within %llu ms", p->name, ms);
     else if (p->path)

@@ -4,6 +4,7 @@
 #include <stdio.h>
 
 #include "base/slice.h"
+#include "config/value.h"
 
 void word_list_add(struct word_list *list, const char *word)
 {
@@ -58,6 +59,27 @@ static void store(const struct option *o, const char *value)
         word_list_add(o->to, value);
 }
 
+/* A long one's name without its dashes: they are the same in all. */
+static int fail_unknown(const struct options *options, struct slice given)
+{
+    char best[32] = "", name[sizeof(best)];
+    bool is_long = slice_starts(given, SLICE("--"));
+    struct nearest nearest = nearest_init(slice_from(given, is_long ? 2 : 1));
+    for (size_t i = 0; is_long && i < options->count; i++)
+        for (const char *at = strstr(options->table[i].names, "--"); at;
+             at = strstr(at, "--")) {
+            unsigned before = nearest.distance;
+            size_t len = strcspn(at += 2, " ");
+            snprintf(name, sizeof(name), "%.*s", (int)len, at);
+            nearest_offer(&nearest, name);
+            if (nearest.distance < before)
+                memcpy(best, name, sizeof(best));
+        }
+    return usage_error(options->verb, "nodey %s has no option " SLICE_FMT "%s%s%s",
+                       options->verb, SLICE_ARG(given), *best ? "; did you mean --" : "", best,
+                       *best ? "?" : "");
+}
+
 /* Reads the option at *at; 0, or 2 when it is none. */
 static int read_option(const struct options *options, int argc, char **argv, int *at)
 {
@@ -66,8 +88,7 @@ static int read_option(const struct options *options, int argc, char **argv, int
     const struct option *o = find(options, name);
     bool has_value = given[name.len] == '=';
     if (!o)
-        return usage_error(options->verb, "nodey %s has no option " SLICE_FMT, options->verb,
-                           SLICE_ARG(name));
+        return fail_unknown(options, name);
     if (o->kind == OPTION_FLAG && has_value)
         return usage_error(options->verb, SLICE_FMT " takes no value", SLICE_ARG(name));
     if (o->kind != OPTION_FLAG && !has_value && *at + 1 == argc)

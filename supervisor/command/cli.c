@@ -234,8 +234,40 @@ static const struct verb *find_verb(const char *name)
     return NULL;
 }
 
+/* What people are used to say to docker, systemd, PM2, and what nodey has for it. */
+static const char *habit_of(const char *name)
+{
+    static const struct {
+        const char *words, *instead;
+    } habits[] = {
+        {"status list ls port info", "nodey ps"},
+        {"inspect show", "nodey describe NAME"},
+        {"log tail journal events attach", "nodey logs"},
+        {"pull update upgrade build",
+         "nodey reload, which runs what is new: there are no images"},
+        {"rm remove delete destroy", "nodey stop NAME, or nodey down"},
+        {"validate test lint", "nodey check"},
+        {"sh shell", "nodey exec NAME sh"},
+        {"monit monitor", "nodey top"},
+        {"startup enable", "nodey install-service"},
+        {"dev watch", "nodey up --dev"},
+    };
+
+    for (size_t i = 0; i < ARRAY_LEN(habits); i++)
+        for (const char *at = habits[i].words; *at;) {
+            struct slice word = {at, strcspn(at, " ")};
+            if (slice_is(word, name))
+                return habits[i].instead;
+            at += word.len + (at[word.len] != '\0');
+        }
+    return NULL;
+}
+
 static int unknown_verb(const char *name)
 {
+    const char *instead = habit_of(name);
+    if (instead)
+        return usage_error(NULL, "there is no command \"%s\": here it is %s", name, instead);
     struct nearest nearest = nearest_init(slice_of(name));
     for (size_t i = 0; i < ARRAY_LEN(verbs); i++)
         if (verbs[i].usage)

@@ -24,6 +24,7 @@ const char command_exec_help[] =
     "  -e, --env NAME=VALUE  a further variable; may be said again\n"
     "  -w, --cwd DIR         another folder, relative to the program's\n"
     "  -u, --user USER       another user, \"NAME\" or \"NAME:GROUP\"\n"
+    "  -i, -t, -T            change nothing; of docker's habits\n"
     "\n"
     "Exit code: the command's; 126 or 127 when it cannot be run, 1 when there is no such\n"
     "program or the configuration is bad, 2 for wrong usage.\n"
@@ -36,6 +37,7 @@ const char command_exec_help[] =
 struct wish {
     const char *file, *cwd, *user;
     struct word_list env, words;
+    bool terminal; /* it has this one anyhow */
 };
 
 /* An interpreter that is part of a virtual environment shows where that is. */
@@ -160,6 +162,7 @@ int command_exec(int argc, char **argv)
         {"-e --env", OPTION_LIST, &wish.env},
         {"-w --cwd --workdir", OPTION_VALUE, &wish.cwd},
         {"-u --user", OPTION_VALUE, &wish.user},
+        {"-i -t -it -ti -T --interactive --tty", OPTION_FLAG, &wish.terminal},
     };
     struct options options = {.verb = "exec",
                               .table = table,

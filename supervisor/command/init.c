@@ -134,6 +134,8 @@ static void add_node(struct draft *d)
                    "nodey's.");
     else if (start && !d->has_app && !strpbrk(start, "\n\r"))
         add_npm_start(d, start);
+    else if (!package && !d->has_app && (script = node_script(d, NULL, NULL)))
+        add_script(d, script, "The app in this folder, as it is.");
     json_decref(package);
 }
 

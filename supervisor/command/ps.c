@@ -57,14 +57,30 @@ static const char *why_of(const struct program_view *p)
     return p->why && strncmp(p->why, opening, (size_t)len) == 0 ? p->why + len : p->why;
 }
 
+enum { PORTS_SHOWN = 4 };
+
+/* "49471, 49473": of each instance that has one. */
+static void add_ports(struct table *t, const struct program_view *p)
+{
+    struct buf ports = {0};
+    size_t count = 0;
+    for (size_t i = 0; i < p->count; i++)
+        if (p->instances[i].port && count++ < PORTS_SHOWN)
+            buf_addf(&ports, "%s%llu", count > 1 ? ", " : "",
+                     (unsigned long long)p->instances[i].port);
+    if (count > PORTS_SHOWN)
+        buf_addf(&ports, " +%zu", count - PORTS_SHOWN);
+    table_add(t, TINT_NONE, buf_cstr(&ports));
+    buf_deinit(&ports);
+}
+
 static void add_row(struct table *t, const struct program_view *p)
 {
     char text[HUMAN_MAX];
-    uint64_t uptime = 0, memory = 0, port = 0;
+    uint64_t uptime = 0, memory = 0;
     for (size_t i = 0; i < p->count; i++) {
         uptime = MAX(uptime, p->instances[i].uptime_ms);
         memory += p->instances[i].memory;
-        port = port && p->instances[i].port ? port : MAX(port, p->instances[i].port);
     }
     table_add(t, TINT_NONE, p->name);
     table_add(t, TINT_NONE, p->kind);
@@ -77,10 +93,7 @@ static void add_row(struct table *t, const struct program_view *p)
     table_add(t, TINT_NONE, uptime ? human_age(text, uptime) : "");
     table_addf(t, p->restarts ? TINT_WARN : TINT_NONE, "%llu", (unsigned long long)p->restarts);
     table_add(t, TINT_NONE, memory ? human_memory(text, memory) : "");
-    if (port)
-        table_addf(t, TINT_NONE, "%llu", (unsigned long long)port);
-    else
-        table_add(t, TINT_NONE, "");
+    add_ports(t, p);
     table_add(t, TINT_NONE, why_of(p));
 }
 

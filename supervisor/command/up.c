@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "app/app.h"
+#include "base/slice.h"
 #include "client/options.h"
 #include "client/programs.h"
 #include "client/reach.h"
@@ -36,6 +37,7 @@ const char command_up_help[] =
     "                        the default\n"
     "  -w, --watch           serve changed, new and removed files at once\n"
     "  --no-watch\n"
+    "  --scale NAME=N        so many instances of this program; until a reload changes it\n"
     "\n"
     "SIGHUP, or `nodey reload`, loads the configuration again.\n"
     "\n"
@@ -56,6 +58,8 @@ const char command_start_help[] =
     "\n"
     "Exit code: 0, 1 when it did not work, 2 for wrong usage, 3 when no nodey is up.\n";
 
+enum { INSTANCES_MAX = 1024 };
+
 enum { WAIT_USUAL_MS = 10 * 60 * 1000, WAIT_MAX_MS = 60 * 60 * 1000, START_USUAL_MS = 60000 };
 
 /* What was typed. */
@@ -63,14 +67,16 @@ struct up_words {
     struct app_options app;
     const char *timeout;
     bool detach, wait;
-    bool no_wait; /* of `start NAME` */
-    struct word_list profiles, names;
+    bool no_wait;  /* of `start NAME` */
+    bool needless; /* where there are no images and containers */
+    struct word_list profiles, names, scales;
 };
 
 static void words_deinit(struct up_words *w)
 {
     word_list_deinit(&w->profiles);
     word_list_deinit(&w->names);
+    word_list_deinit(&w->scales);
 }
 
 /* As app_options has lists: none is NULL. */
@@ -98,6 +104,8 @@ static int read_words(struct up_words *w, const char *verb, int argc, char **arg
         {"--no-dev", OPTION_FLAG, &w->app.no_dev},
         {"-w --watch", OPTION_FLAG, &w->app.watch},
         {"--no-watch", OPTION_FLAG, &w->app.no_watch},
+        {"--scale", OPTION_LIST, &w->scales},
+        {"--build --force-recreate --remove-orphans", OPTION_FLAG, &w->needless},
         {"--no-wait", OPTION_FLAG, &w->no_wait}, /* of start alone */
     };
     bool is_start = strcmp(verb, "start") == 0;
@@ -107,6 +115,10 @@ static int read_words(struct up_words *w, const char *verb, int argc, char **arg
                               .words_max = SIZE_MAX};
     int rc = options_read(&options, argc, argv);
     w->names = options.words;
+    if (rc == 0 && w->needless)
+        fputs("nodey: --build, --force-recreate and --remove-orphans do nothing here: there "
+              "are no images and no containers\n",
+              stderr);
     return rc;
 }
 
@@ -155,11 +167,69 @@ static int check_exit_code_from(const struct config *config, const char *name)
     return EXIT_REFUSED;
 }
 
+/* One that no program has would change nothing, and nobody would know why. */
+static int check_profile(const struct config *config, const char *name)
+{
+    struct nearest nearest = nearest_init(slice_of(name));
+    if (strcmp(name, "*") == 0)
+        return 0;
+    for (size_t i = 0; i < config->worker_count; i++)
+        for (size_t j = 0; j < config->workers[i].profiles.count; j++) {
+            if (strcmp(config->workers[i].profiles.items[j], name) == 0)
+                return 0;
+            nearest_offer(&nearest, config->workers[i].profiles.items[j]);
+        }
+    fprintf(stderr, "nodey: no program is of the profile \"%s\"", name);
+    if (nearest.best)
+        fprintf(stderr, "; did you mean \"%s\"?", nearest.best);
+    fputc('\n', stderr);
+    return EXIT_REFUSED;
+}
+
 static int check_names(const struct config *config, const struct up_words *w)
 {
     int rc = check_exit_code_from(config, w->app.exit_code_from);
+    for (size_t i = 0; rc == 0 && i < w->profiles.count; i++)
+        rc = check_profile(config, w->profiles.items[i]);
     for (size_t i = 0; rc == 0 && i < w->names.count; i++)
         rc = check_name(config, w->names.items[i]);
+    return rc;
+}
+
+/* "NAME=N": so many instances from the beginning. */
+static int scale(const struct config *config, const char *words)
+{
+    size_t len = strcspn(words, "=");
+    char *name = xstrndup(words, len);
+    uint64_t n = 0;
+    int rc = 0;
+    if (!words[len] || !slice_to_u64(slice_of(words + len + 1), INSTANCES_MAX, &n) || n == 0)
+        rc = usage_error("up", "--scale needs NAME=N, N from 1 to %d, not \"%s\"",
+                         INSTANCES_MAX, words);
+    else
+        rc = check_name(config, name);
+    for (size_t i = 0; rc == 0 && i < config->worker_count; i++) {
+        struct worker_config *w = &config->workers[i];
+        if (strcmp(w->name, name) != 0)
+            continue;
+        bool one_port = w->is_service && w->port && w->port != PORT_AUTO;
+        if (one_port && n > 1)
+            rc = usage_error("up",
+                             "%s listens on port %llu, and only one of its instances could: "
+                             "give it port = \"auto\"",
+                             name, (unsigned long long)w->port);
+        else
+            w->instances = w->instances_min = n;
+    }
+    xfree(name);
+    return rc;
+}
+
+static int scale_all(const struct config *config, const struct up_words *w)
+{
+    int rc = 0;
+    for (size_t i = 0; rc == 0 && i < w->scales.count; i++)
+        rc = scale(config, w->scales.items[i]);
     return rc;
 }
 
@@ -196,6 +266,8 @@ static int up(struct up_words *w)
     int rc = reach_time("up", "--wait-timeout", w->timeout, WAIT_MAX_MS, &background.limit_ms);
     if (rc == 0)
         rc = check_names(config, w);
+    if (rc == 0)
+        rc = scale_all(config, w);
     if (rc == 0)
         rc = check_commands(config);
     if (rc) {

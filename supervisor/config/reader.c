@@ -533,6 +533,17 @@ const struct setting *section_habit(const struct section *section, struct slice 
     return NULL;
 }
 
+/* Of a compose file, and without a meaning where there are no containers. */
+static bool is_of_images(struct slice key)
+{
+    static const char *const names[] = {"image",    "build",          "volumes", "dockerfile",
+                                        "networks", "container_name", "links"};
+    for (size_t i = 0; i < ARRAY_LEN(names); i++)
+        if (slice_is(key, names[i]))
+            return true;
+    return false;
+}
+
 static int fail_unknown(const struct reader *r, const struct section *section,
                         const struct toml_node *node, const char *title)
 {
@@ -540,6 +551,11 @@ static int fail_unknown(const struct reader *r, const struct section *section,
     if (meant)
         return reader_fail(r, node->key_at, "unknown key %s in %s; it is called %s here: %s",
                            value_quote(r->arena, node->key), title, meant->key, meant->example);
+    if (is_of_images(node->key))
+        return reader_fail(r, node->key_at,
+                           "unknown key %s in %s: nodey runs commands of this machine, and no "
+                           "images: nodey import makes a nodey.toml of a compose file",
+                           value_quote(r->arena, node->key), title);
     struct nearest nearest = nearest_init(node->key);
     for (size_t i = 0; i < section->count; i++)
         nearest_offer(&nearest, section->rows[i].key);

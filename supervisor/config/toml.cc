@@ -239,6 +239,26 @@ class tree_builder
     arena *memory;
 };
 
+/* Such an error, at the end of its line: the parser speaks of the character there. */
+bool is_unclosed(std::string_view document, toml_place at, std::string_view cause)
+{
+    if (cause.find("string") == cause.npos || cause.find("control characters") == cause.npos)
+        return false;
+    size_t begin = 0;
+    for (uint32_t line = 1; line < at.line && begin != document.npos; line++) {
+        begin = document.find('\n', begin);
+        begin += begin != document.npos;
+    }
+    size_t end = begin == document.npos ? begin : document.find('\n', begin);
+    size_t next = end == document.npos ? document.size() : end;
+    std::string_view line =
+        document.substr(std::min(begin, next), next - std::min(begin, next));
+    for (char c : line)
+        if (c != '\t' && c != '\r' && static_cast<unsigned char>(c) < ' ')
+            return false; /* there is such a character, in fact */
+    return true;
+}
+
 toml_node *parse(arena *memory, slice text, const char *file, err *error) noexcept
 {
     if (text.len > TOML_MAX_FILE) {
@@ -254,7 +274,10 @@ toml_node *parse(arena *memory, slice text, const char *file, err *error) noexce
     toml::parse_result result = toml::parse(document, std::string_view(file));
     if (!result) {
         const toml::parse_error &cause = result.error();
-        fail(error, file, to_place(cause.source().begin), cause.description());
+        toml_place at = to_place(cause.source().begin);
+        fail(error, file, at,
+             is_unclosed(document, at, cause.description()) ? "a string on this line has no end"
+                                                            : cause.description());
         return nullptr;
     }
     return tree_builder(memory).convert(result.table());

@@ -15,6 +15,7 @@ struct anchor {
 struct parsing {
     struct arena *arena;
     const struct source *source;
+    struct slice text;
     yaml_parser_t parser;
     struct anchor *anchors;
     size_t weight;
@@ -28,13 +29,26 @@ static struct tree *fail_at(struct parsing *p, yaml_mark_t mark, const char *why
     return NULL;
 }
 
-/* libyaml's own words. */
+/* Is there a tab among what the line, counted from 0, is indented with? */
+static bool is_indented_by_tab(struct slice text, size_t line)
+{
+    for (; line && text.len; text = slice_from(text, 1))
+        line -= text.ptr[0] == '\n';
+    while (text.len && text.ptr[0] == ' ')
+        text = slice_from(text, 1);
+    return text.len && text.ptr[0] == '\t';
+}
+
+/* libyaml's own words, but where it cannot know what was meant. */
 static struct tree *fail_syntax(struct parsing *p)
 {
     const yaml_parser_t *y = &p->parser;
     char *why = xasprintf("this is not YAML: %s%s%s", y->problem ? y->problem : "unreadable",
                           y->context ? ", " : "", y->context ? y->context : "");
-    if (y->error == YAML_READER_ERROR)
+    if (y->error == YAML_SCANNER_ERROR && is_indented_by_tab(p->text, y->problem_mark.line))
+        fail_at(p, y->problem_mark,
+                "this is not YAML: a tab stands here, and YAML is indented with spaces only");
+    else if (y->error == YAML_READER_ERROR)
         err_set(p->err, -1, "%s: byte %zu: %s", p->source->shown, y->problem_offset + 1, why);
     else
         fail_at(p, y->problem_mark, why);
@@ -279,7 +293,7 @@ static struct tree *read_document(struct parsing *p, bool *more)
 const struct tree *tree_parse(struct arena *a, struct slice text, const struct source *source,
                               bool *more, struct err *err)
 {
-    struct parsing p = {.arena = a, .source = source, .err = err};
+    struct parsing p = {.arena = a, .source = source, .text = text, .err = err};
     bool ignored;
     if (!yaml_parser_initialize(&p.parser)) {
         err_set(err, -ENOMEM, "%s: out of memory", source->shown);

@@ -157,6 +157,13 @@ static void start_anew(struct pool *pool)
     }
 }
 
+/* What an earlier renewal has begun must not enter beside the versions of this one. */
+static void drop_all_next(struct pool *pool)
+{
+    for (size_t i = 0; i < pool->places; i++)
+        pool_drop_next(&pool->instances[i], "a newer version is there");
+}
+
 static unsigned pilot_of(const struct pool *pool)
 {
     for (unsigned i = 0; i < pool->wanted; i++)
@@ -190,6 +197,7 @@ void pool_renew(struct pool *pool, const char *why)
     } else if (!pool_overlaps(pool)) {
         change_places(pool, why);
     } else if (pool_serves(pool)) {
+        drop_all_next(pool);
         pool->renewing = true;
         begin_next(pool, pilot_of(pool));
     } else {

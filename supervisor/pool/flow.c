@@ -11,6 +11,7 @@
  */
 #include <stdio.h>
 
+#include "pool/blame.h"
 #include "pool/pool.h"
 
 enum {
@@ -195,6 +196,7 @@ static void pass_on(struct slot *slot, const struct frame *f, struct slice body)
     struct call *c = slot->call;
     if (f->kind == FRAME_RESPONSE) {
         c->answering = true;
+        blame_acquit(c->pool, c); /* a socket may last for days: its end is too late for that */
         timer_stop(c->pool->pools->loop, &c->timer);
     }
     c->ops->part(c, f, body);

@@ -139,7 +139,8 @@ struct prober {
     /*
      * Begins one check as config->healthcheck says (none configured: does its port accept a
      * connection?), which takes at most its timeout.  `done` comes later, once, from the loop
-     * and not after probe_cancel; `why` is for a person, "" when it is well.
+     * and not after probe_cancel; `why` is for a person, "" when it is well.  worker->silent
+     * says then whether there was no answer at all.
      */
     struct probe *(*start)(struct prober *, struct worker *,
                            void (*done)(struct worker *, bool well, const char *why));

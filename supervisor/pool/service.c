@@ -119,7 +119,6 @@ static void on_check(struct timer *timer)
 {
     struct worker *w = container_of(timer, struct worker, ping);
     struct prober *prober = w->pool->pools->prober;
-    w->silent = false;
     w->probe = prober->start(prober, w, on_probed);
 }
 

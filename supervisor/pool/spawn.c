@@ -70,6 +70,10 @@ static void on_exited(struct proc *p, const struct proc_exit *exit)
     struct worker *w = container_of(p, struct worker, proc);
     char how[128];
     describe_exit(exit, how, sizeof(how));
+    if (w->closed_pipe && exit->signal != SIGKILL) { /* it was about to end by itself */
+        w->end = END_ITSELF;
+        w->cause[0] = '\0';
+    }
     intake_end(w);
     worker_stopped(w, how);
 }
@@ -142,6 +146,7 @@ static void on_broken(struct proc *p, const char *which)
     char why[96];
     snprintf(why, sizeof(why), "it closed its protocol %s", which);
     w->end = END_PIPE;
+    w->closed_pipe = true;
     worker_kill(w, why);
 }
 

@@ -114,6 +114,7 @@ struct worker {
     uint64_t ping_sent_ms;
     uint64_t ping_at;      /* position in the input pipe before the last one */
     bool ending;           /* its input has been closed */
+    bool closed_pipe;      /* it is killed because a pipe of it ended while it seemed to live */
     bool discarding;       /* the rest of an overlong line */
     size_t scanned;        /* bytes of the unfinished line known to hold no LF */
     struct window bad;     /* unreadable lines */
@@ -138,7 +139,7 @@ struct worker {
     uint64_t port;              /* of a service: where this instance listens; 0 = nowhere */
     unsigned uses;              /* of a service: requests that a proxy has under way at it */
     struct probe *probe;        /* of a service: the check that is under way */
-    bool silent;                /* ... or the last one had no answer at all in its time */
+    bool silent;                /* the last check that ended had no answer in its time */
     unsigned failures;          /* checks in a row that failed */
     uint64_t check_pause;       /* ms to the next one, until it was well for the first time */
     char unwell[200];           /* why the last one failed; "" = it did not */

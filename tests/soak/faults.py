@@ -88,7 +88,8 @@ DEEDS: dict[str, tuple[str, ...]] = {
            "noise"),
     "web": ("crash", "quit", "spin", "cut", "flood"),
     "raw": ("garbage", "broken", "half", "halfexit", "huge&mb=3", "hugeline&mb=2",
-            "closeout", "closein", "deaf", "exit&code=3", "exit&code=0", "hang", "noterm", "merged", "badlines", "flood&fd=1", "flood&fd=2",
+            "closeout", "closein", "deaf", "exit&code=3", "exit&code=0", "hang",
+            "noterm", "merged", "badlines", "flood&fd=1", "flood&fd=2",
             "endless&mb=2", "bomb&kind=depth", "bomb&kind=keys", "bomb&kind=number",
             "grandchild&how=group", "grandchild&how=session", "grandchild&how=daemon"),
 }

@@ -557,6 +557,28 @@ def test_an_unknown_verb_is_told_the_nearest(tmp_path: Path) -> None:
     assert done.code == 2 and "did you mean" not in done.err
 
 
+def test_other_tools_words_lead_to_nodey_s(tmp_path: Path) -> None:
+    for wrong, right in (("pull", "nodey reload"), ("port", "nodey ps"), ("status", "nodey ps"),
+                         ("inspect", "nodey describe NAME"), ("log", "nodey logs")):
+        done = run(tmp_path, wrong)
+        assert done.code == 2 and f'no command "{wrong}": here it is {right}' in done.err, done
+
+
+def test_an_option_with_a_slip_is_told_the_nearest(tmp_path: Path) -> None:
+    for words, right in (("up --detatch", "--detach"), ("ps --al", "--all"), ("logs --folow=1", "--follow")):
+        done = run(tmp_path, *words.split())
+        assert done.code == 2 and f"did you mean {right}?" in done.err, done
+    for words in "up --zzzzzz", "up -Z", "up --b":
+        done = run(tmp_path, *words.split())
+        assert done.code == 2 and "did you mean" not in done.err, done
+
+
+def test_a_folder_for_another_tool_is_known(tmp_path: Path) -> None:
+    (tmp_path / "compose.yml").write_text("services: {}\n")
+    done = run(tmp_path, "up")
+    assert done.code == 1 and "a compose.yml: nodey import . -o nodey.toml" in done.err, done
+
+
 COLOUR = re.compile(r"\x1b\[\d")
 
 

@@ -96,7 +96,7 @@ def test_a_migration_that_fails_holds_back_who_needs_it_alone(nodey: Nodey) -> N
 
 
 def test_what_is_not_required_may_fail(nodey: Nodey) -> None:
-    app = nodey({"workers/web.py": WEB}, shell("extra", "exit 1", restart="no") +
+    app = nodey({"workers/web.py": WEB}, shell("extra", "exit 1", restart="no", port="auto") +
                 web(depends_on=on("extra", "service_healthy", required=False)))
     assert app.get("/web").status == 200
 

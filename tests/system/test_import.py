@@ -258,7 +258,8 @@ def test_nothing_is_dropped_silently(key: str, tmp_path: Path) -> None:
 
 def test_an_unknown_key_of_the_top_level(tmp_path: Path) -> None:
     done = compose(tmp_path, "services: {a: {image: redis}}\nfrobnicate: 1\nx-mine: 2\n")
-    assert done.code == 1 and done.err == "Not carried over:\n  compose.yaml:2: frobnicate: not known to nodey import\n"
+    assert done.code == 1 and done.err.startswith(
+        "Not carried over:\n  compose.yaml:2: frobnicate: not known to nodey import\nTo do:\n")
 
 
 # -- what must not be guessed
@@ -396,7 +397,8 @@ def test_a_database_that_cannot_be_made_is_not_begun(broken: str, tmp_path: Path
 
 BAD = [
     ("services:\n  a:\n   image: x\n  b: [\n", r"compose.yaml:5:1: this is not YAML: "),
-    ("services:\n\ta: 1\n", r"compose.yaml:2:1: this is not YAML: "),
+    ("services:\n\ta: 1\n", "compose.yaml:2:1: this is not YAML: a tab stands here, and YAML is indented"),
+    ("services:\n  a: @\n", "compose.yaml:2:6: this is not YAML: found character that cannot start any token"),
     ("a: 1\na: 2\n", 'compose.yaml:2:1: the key "a" stands here twice'),
     ("- a\n", "compose.yaml:1:1: a compose file is a map"),
     ("services: [a]\n", 'compose.yaml:1:1: "services" must be a map of services'),

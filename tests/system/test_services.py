@@ -90,8 +90,7 @@ def test_a_stranger_at_its_port_is_not_taken_for_it(nodey: Nodey) -> None:
         row = next(line for line in shown.out.splitlines() if line.startswith("web "))
         assert re.search(rf"(starting|backoff) +0/1 .*: port {port} is in use", row), row
         assert "service web" not in row
-    app.wait_ready()
-    assert f"listening on {port}" in app.log()
+    app.wait_log(rf"web#0 \| listening on {port}", 10)
 
 
 def test_who_ended_badly_is_among_what_runs(nodey: Nodey) -> None:
@@ -108,6 +107,7 @@ def test_who_ended_badly_is_among_what_runs(nodey: Nodey) -> None:
 def test_what_is_tried_again_soon_has_not_failed_yet(nodey: Nodey) -> None:
     app = nodey(config=service("bad", ["sh", "-c", "exit 3"], max_restarts=6, failed_retry="1h",
                                backoff_min="10ms", backoff_max="400ms"), wait=False)
+    app.wait_log("bad#0.*restarting in")
     with Admin(app.folder) as admin:
         states = []
         until(lambda: states.append(admin.programs()["bad"]["state"]) or states[-1] == "failed",

@@ -146,6 +146,11 @@ def test_exec_stands_in_the_place_of_the_program(shop: Path) -> None:
     assert run(shop, "exec", "shop", "python3", "-c", "import nodey; exit(9)").code == 9
 
 
+@pytest.mark.parametrize("word", ["-i", "-t", "-it", "--tty", "-T"])
+def test_exec_takes_what_docker_s_takes(shop: Path, word: str) -> None:
+    assert ok(run(shop, "exec", word, "shop", "echo", "-it")) == "-it\n"
+
+
 def test_exec_says_why_it_cannot(shop: Path) -> None:
     done = run(shop, "exec", "shopp", "true")
     assert done.code == 1 and 'did you mean "shop"?' in done.err
@@ -230,6 +235,9 @@ def app(environ, start_response):
      {"workers": ["web"], "script": "server.js"}),
     ({"package.json": '{"scripts": {"start": "vite --port $PORT"}}'},
      {"services": ["web"], "routes": 1}),
+    ({"server.js": "require('http').createServer((q, s) => s.end()).listen(process.env.PORT)"},
+     {"workers": ["web"], "script": "server.js"}),
+    ({"server.js": "console.log('no server')"}, {}),
     ({"package.json": "no JSON"}, {}),
     ({"manage.py": "", "shop/__init__.py": "", "shop/wsgi.py": "application = 1"},
      {"workers": ["web"], "app": "shop.wsgi:application"}),

@@ -215,6 +215,27 @@ def test_profiles_are_asked_for(project: Project, words: tuple[str, ...],
     assert {name for name, state in project.states().items() if state == "ready"} == running
 
 
+def test_a_profile_that_no_program_has_is_a_slip(project: Project) -> None:
+    project.write(service("db", SLEEP) + service("debug", SLEEP, profiles=["debug"]))
+    done = project.up("--profile", "debgu")
+    assert done.code == 1 and 'did you mean "debug"' in done.err and not project.pid()
+
+
+def test_compose_s_options_are_known(project: Project) -> None:
+    project.write(service("db", SLEEP, port="auto", healthcheck={"test": "NONE"})
+                  + service("one", SLEEP, port=free_port()))
+    for words, why in ((["db=0"], "N from 1 to 1024"), (["db"], "NAME=N"), (["dc=2"], 'did you mean "db"'),
+                       (["one=2"], "port = \"auto\"")):
+        done = project.up("--scale", *words)
+        assert done.code != 0 and why in done.err and not project.pid(), done
+    done = project.up("--build", "--force-recreate", "--scale", "db=3", "--wait", "db")
+    assert done.code == 0 and "there are no images" in done.err, done
+    with Admin(project.folder) as admin:
+        ports = [str(i["port"]) for i in admin.program("db")["instances"]]
+    assert len(set(ports)) == 3
+    assert project.run("ps").out.splitlines()[1].rstrip().endswith(", ".join(ports)), "all are told"
+
+
 def test_a_name_starts_what_an_earlier_run_left_stopped(project: Project) -> None:
     project.write(service("db", SLEEP, restart="unless-stopped"))
     project.up()

@@ -209,6 +209,9 @@ static void what_is_wrong_is_said_with_its_place(void **state)
         {"stop_signal = \"SIGFOO\"",
          "nodey.toml:3:15: stop_signal must be the name of a signal such as \"SIGINT\", not "
          "the string \"SIGFOO\""},
+        {"image = \"redis\"",
+         "nodey.toml:3:1: unknown key \"image\" in [services.db]: nodey runs commands of this "
+         "machine, and no images: nodey import makes a nodey.toml of a compose file"},
         {"memory = \"512\"",
          "nodey.toml:3:10: memory must be 1M..1024G, not the string \"512\""},
         {"memory = 512", "nodey.toml:3:10: memory must be 1M..1024G, not the number 512"},
@@ -259,11 +262,13 @@ static void a_port_is_one_programs_alone(void **state)
     } cases[] = {
         {"[services.a]\ncommand = \"x\"\nport = 3001\n[services.b]\ncommand = \"x\"\n"
          "port = 3001\n",
-         "nodey.toml:6:8: port 3001 is that of service a already, and only one can listen there: "
+         "nodey.toml:6:8: port 3001 is that of service a already, and only one can listen "
+         "there: "
          "give b another, or \"auto\""},
         {"[services.a]\ncommand = \"x\"\nport = 3001\nprofiles = [\"p\"]\n[services.b]\n"
          "command = \"x\"\nport = 3001\n",
-         "nodey.toml:7:8: port 3001 is that of service a already, and only one can listen there: "
+         "nodey.toml:7:8: port 3001 is that of service a already, and only one can listen "
+         "there: "
          "give b another, or \"auto\""},
         {"[services.a]\ncommand = \"x\"\nport = 8000\n",
          "nodey.toml:3:8: port 8000 of service a is where nodey itself listens (listen of "
@@ -272,6 +277,7 @@ static void a_port_is_one_programs_alone(void **state)
          "nodey.toml:5:8: port 9000 of service a is where nodey itself listens (listen of "
          "[server] is \"9000\"): one of them must have another"},
     };
+
     (void)state;
     for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
         struct err err = {0};
@@ -280,8 +286,9 @@ static void a_port_is_one_programs_alone(void **state)
         assert_string_equal(err.text, cases[i].sentence);
     }
     /* Alternatives, of which one at a time is asked for; another address; and ports of all. */
-    assert_loads("[services.a]\ncommand = \"x\"\nport = 3001\nprofiles = [\"p\"]\n[services.b]\n"
-                 "command = \"x\"\nport = 3001\nprofiles = [\"q\"]\n");
+    assert_loads(
+        "[services.a]\ncommand = \"x\"\nport = 3001\nprofiles = [\"p\"]\n[services.b]\n"
+        "command = \"x\"\nport = 3001\nprofiles = [\"q\"]\n");
     assert_loads("[server]\nlisten = \"10.1.2.3:9000\"\n[services.a]\ncommand = \"x\"\n"
                  "port = 9000\n");
     assert_loads("[server]\nlisten = \"unix:s\"\n[services.a]\ncommand = \"x\"\nport = "

@@ -105,8 +105,9 @@ static void what_is_to_be_healthy_must_have_a_check(void **state)
         SERVICE("m") "healthcheck = { tcp = \"127.0.0.1:5432\" }\n", WORKER("m")};
     char text[512];
     (void)state;
-    static const char sentence[] = "nodey.toml:3:16: nothing tells whether m is healthy: give it "
-                                   "a healthcheck or a port, or write service_started here";
+    static const char sentence[] =
+        "nodey.toml:3:16: nothing tells whether m is healthy: give it "
+        "a healthcheck or a port, or write service_started here";
     snprintf(text, sizeof(text), "%s%s", web, SERVICE("m"));
     assert_fails(text, sentence);
     snprintf(text, sizeof(text), "%s%sport = 5432\nhealthcheck = { test = \"NONE\" }\n", web,

@@ -263,6 +263,9 @@ static void letters_beyond_ascii_are_text_or_a_mistake(void **state)
         {"x = 1\n[\xc3\xa4y]", "x.toml:2:2: "},
         {"x = 1979-05-272:\xef\xbb\xbe", "x.toml:1:"},
         {"x = '''\n\n''' \xff", "x.toml:3:"},
+        {"x = 1\ny = [\"a\", \"b]\nz = 2\n", "x.toml:2:14: a string on this line has no end"},
+        {"x = 'abc\r\nz = 2\n", "x.toml:1:"},
+        {"x = \"a\x01z\"\n", "x.toml:1:7: Error while parsing string: unescaped control"},
     };
 
     (void)state;
