@@ -395,6 +395,7 @@ static void start_reload(struct app *app)
     reload_start(&app->reload, app->watching,
                  &(struct reload_host){
                      .file = app->options->file,
+                     .listen = app->options->listen,
                      .config = &app->config,
                      .sdk = &app->sdk,
                      .loop = &app->loop,

@@ -151,7 +151,7 @@ static int load_again(struct reload *reload, struct buf *report, struct err *err
     struct config_diff diff;
     if (reload->stopped)
         return err_set(err, -1, "nodey is shutting down");
-    struct config *next = config_load(r->file, err);
+    struct config *next = config_load_listening(r->file, r->listen, err);
     if (next && executable_check(next, /* dormant= */ false, err)) {
         config_release(next);
         next = NULL;

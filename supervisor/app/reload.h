@@ -15,7 +15,8 @@
 
 /* What a reload works on; all of it outlives it. */
 struct reload_host {
-    const char *file; /* for config_load() */
+    const char *file;   /* for config_load_listening() */
+    const char *listen; /* the same; NULL: as configured */
     struct config **config;
     const struct sdk *sdk;
     struct loop *loop;

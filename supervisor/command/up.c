@@ -245,12 +245,28 @@ static int check_commands(const struct config *config)
 
 /* ---------------------------------------------------------------------------- up */
 
+/* Who comes from another tool begins by typing this where its file lies. */
+static void say_import(void)
+{
+    static const char *const names[] = {"compose.yaml", "compose.yml", "docker-compose.yaml",
+                                        "docker-compose.yml", "Procfile"};
+    if (access("nodey.toml", F_OK) == 0)
+        return;
+    for (size_t i = 0; i < ARRAY_LEN(names); i++)
+        if (access(names[i], F_OK) == 0) {
+            fprintf(stderr, "there is a %s: nodey import . -o nodey.toml\n", names[i]);
+            return;
+        }
+}
+
 static int up(struct up_words *w)
 {
     struct err err;
-    struct config *config = config_load(w->app.file, &err);
+    struct config *config = config_load_listening(w->app.file, w->app.listen, &err);
     if (!config) {
         fprintf(stderr, "nodey: %s\n", err.text);
+        if (!w->app.file)
+            say_import();
         return EXIT_REFUSED;
     }
     w->app.profiles = list_of(&w->profiles);

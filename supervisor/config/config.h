@@ -212,9 +212,10 @@ struct route_config {
 
 struct config {
     struct arena arena;
-    unsigned holders; /* see config_hold() */
-    const char *file; /* as it was named; NULL when there is none */
-    const char *dir;  /* absolute: of the file, or the current one */
+    unsigned holders;      /* see config_hold() */
+    const char *file;      /* as it was named; NULL when there is none */
+    const char *dir;       /* absolute: of the file, or the current one */
+    const char *listening; /* where nodey listens instead of server.listen; NULL: there */
     struct server_config server;
     struct worker_config *workers;
     size_t worker_count;
@@ -233,6 +234,9 @@ struct config {
  * file:line:column where there is a place, on failure.
  */
 struct config *config_load(const char *file, struct err *);
+
+/* The same for a nodey that listens elsewhere than configured; `listen` outlives it. */
+struct config *config_load_listening(const char *file, const char *listen, struct err *);
 
 /* What was loaded has one holder; freed when the last lets go.  Release takes NULL. */
 struct config *config_hold(struct config *);

@@ -258,11 +258,12 @@ static int load_all(struct loading *l)
     return routesjson_load(c, &l->journal, l->err);
 }
 
-struct config *config_load(const char *file, struct err *err)
+struct config *config_load_listening(const char *file, const char *listen, struct err *err)
 {
     struct config *c = xcalloc(1, sizeof(*c));
     struct loading l = {.config = c, .journal = {.arena = &c->arena}, .err = err};
     c->holders = 1;
+    c->listening = listen;
     if (!file && access(default_file, F_OK) == 0)
         file = default_file;
     if (file)
@@ -275,6 +276,11 @@ struct config *config_load(const char *file, struct err *err)
         return c;
     config_release(c);
     return NULL;
+}
+
+struct config *config_load(const char *file, struct err *err)
+{
+    return config_load_listening(file, NULL, err);
 }
 
 struct config *config_hold(struct config *c)

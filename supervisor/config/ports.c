@@ -52,7 +52,8 @@ static struct toml_place place_of(const struct port_origin *origin)
 
 int ports_check(const struct config *c, const struct port_origin *origins)
 {
-    uint64_t own = own_port(c->server.listen);
+    const char *listen = c->listening ? c->listening : c->server.listen;
+    uint64_t own = own_port(listen);
     for (size_t i = 0; i < c->worker_count; i++) {
         const struct worker_config *w = &c->workers[i];
         unsigned long long port = w->port;
@@ -61,9 +62,9 @@ int ports_check(const struct config *c, const struct port_origin *origins)
         if (port == own)
             return reader_fail(
                 origins[i].reader, place_of(&origins[i]),
-                "port %llu of service %s is where nodey itself listens (listen of "
-                "[server] is \"%s\"): one of them must have another",
-                port, w->name, c->server.listen);
+                "port %llu of service %s is where nodey itself listens (%s \"%s\"): one of "
+                "them must have another",
+                port, w->name, c->listening ? "--listen" : "listen of [server] is", listen);
         for (size_t n = 0; n < i; n++)
             if (is_fixed(&c->workers[n]) && c->workers[n].port == port &&
                 may_meet(w, &c->workers[n]))

@@ -5,7 +5,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
 #include "config/check.h"
 #include "config/depends.h"
@@ -554,21 +553,6 @@ static int note_empty(const struct building *b, const char *note)
     return 0;
 }
 
-/* What another tool would run here; NULL: nothing. */
-static const char *compose_file(const char *dir)
-{
-    static const char *const names[] = {"compose.yaml", "compose.yml", "docker-compose.yaml",
-                                        "docker-compose.yml", "Procfile"};
-    const char *found = NULL;
-    for (size_t i = 0; i < ARRAY_LEN(names) && !found; i++) {
-        char *path = xasprintf("%s/%s", dir, names[i]);
-        if (access(path, F_OK) == 0)
-            found = names[i];
-        xfree(path);
-    }
-    return found;
-}
-
 static int fail_no_workers(const struct building *b)
 {
     const struct config *c = b->config;
@@ -584,13 +568,6 @@ static int fail_no_workers(const struct building *b)
                        c->file);
     if (!b->found.missing)
         return note_empty(b, note);
-    const char *other = c->file ? NULL : compose_file(c->dir);
-    if (other)
-        return err_set(
-            b->err, -ENOENT,
-            "no nodey.toml here, but a %s: nodey import . -o nodey.toml makes one of "
-            "it",
-            other);
     if (c->file)
         return err_set(b->err, -ENOENT,
                        "%s: no [workers.NAME], and no workers/ folder in %s: put a script into "

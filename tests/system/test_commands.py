@@ -576,7 +576,7 @@ def test_an_option_with_a_slip_is_told_the_nearest(tmp_path: Path) -> None:
 def test_a_folder_for_another_tool_is_known(tmp_path: Path) -> None:
     (tmp_path / "compose.yml").write_text("services: {}\n")
     done = run(tmp_path, "up")
-    assert done.code == 1 and "a compose.yml: nodey import . -o nodey.toml" in done.err, done
+    assert done.code == 1 and "there is a compose.yml: nodey import . -o nodey.toml" in done.err, done
 
 
 COLOUR = re.compile(r"\x1b\[\d")
