@@ -18,6 +18,8 @@ from test_resources import FORKS, close_all, connect_some, failing
 from timing import slow, until
 from wicked import KINDS, running, say, serving, wait_running, wicked
 
+pytestmark = pytest.mark.outside
+
 Nodey = Callable[..., App]
 
 QUICK: dict[str, Any] = {"backoff_min": "20ms", "backoff_max": "200ms", "max_restarts": 1000}

@@ -23,6 +23,8 @@ from timing import slow, until
 from wicked import KINDS, running, say, serving, wait_running, wicked
 from ws import WebSocket
 
+pytestmark = pytest.mark.outside
+
 Nodey = Callable[..., App]
 
 

@@ -21,6 +21,8 @@ from timing import slow, until
 from wicked import KINDS, WORKERS, running, say, serving, wait_running, wicked
 from workers import evil
 
+pytestmark = pytest.mark.outside
+
 Nodey = Callable[..., App]
 
 QUICK: dict[str, Any] = {"backoff_min": "10ms", "backoff_max": "100ms"}

@@ -16,6 +16,8 @@ from checks import kill, wait_gone
 from timing import slow, until
 from workers import evil, script
 
+pytestmark = pytest.mark.outside
+
 Nodey = Callable[..., App]
 
 PINGED = {"ping_interval": "200ms", "ping_timeout": "300ms", "ping_kill": "900ms",

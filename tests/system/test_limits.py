@@ -24,6 +24,8 @@ from command import run
 from programs import Value, free_port, service, worker
 from timing import slow, until
 
+pytestmark = pytest.mark.outside
+
 Nodey = Callable[..., App]
 
 PYTHON = '''

@@ -19,6 +19,8 @@ from programs import Value, section, service, worker
 from timing import slow, until
 from ws import WebSocket
 
+pytestmark = pytest.mark.outside
+
 Nodey = Callable[..., App]
 
 EVENTS = 10  # of a stream, 50 ms apart

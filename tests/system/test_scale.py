@@ -18,6 +18,8 @@ from load import Load, echo
 from programs import section, service, worker
 from timing import slow, until
 
+pytestmark = pytest.mark.outside
+
 Nodey = Callable[..., App]
 
 SLOW = '''

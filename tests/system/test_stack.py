@@ -26,6 +26,8 @@ from command import run
 from conftest import write_files
 from timing import slow, until
 
+pytestmark = pytest.mark.outside
+
 STACK = ROOT / "workers" / "stack"
 PACKAGES = ROOT / "build" / "node" / "node_modules"
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")

@@ -18,6 +18,8 @@ from app import BINARY, App, Drain
 from command import environment
 from timing import slow, until
 
+pytestmark = pytest.mark.outside
+
 HELLO = """
 import nodey, os
 

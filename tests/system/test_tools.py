@@ -17,6 +17,8 @@ from app import BINARY, ROOT, App
 from command import Done, Terminal, environment, run
 from timing import until
 
+pytestmark = pytest.mark.outside
+
 HELLO = "import nodey\n\n@nodey.get('/hello')\ndef hello():\n    return 'hello'\n"
 
 # Every value here is a secret, in one way or another; it must be seen nowhere.
