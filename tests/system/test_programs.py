@@ -474,14 +474,15 @@ def test_ps_shows_what_runs_and_with_a_what_rests(stack: tuple[App, Admin]) -> N
     lines = [line.split() for line in done.out.splitlines()]
     assert lines[0][:4] == ["NAME", "KIND", "STATE", "READY"] and done.code == 0
     assert [line[:3] for line in lines[1:]] == [["hello", "worker", "ready"],
-                                                ["db", "service", "ready"]]
+                                                ["db", "service", "ready"],
+                                                ["broken", "service", "exited"]]
     assert lines[1][3] == "2/2" and "\x1b" not in done.out
     done = run(app.folder, "ps", "-a")
     states = {line.split()[0]: line.split()[2] for line in done.out.splitlines()[1:]}
     assert states == {"hello": "ready", "db": "ready", "queue": "stopped",
                       "migrate": "completed", "broken": "exited", "debug": "dormant"}
     assert "exit code 1" in done.out
-    assert run(app.folder, "ps", "-q").out.split() == ["hello", "db"]
+    assert run(app.folder, "ps", "-q").out.split() == ["hello", "db", "broken"]
     assert run(app.folder, "ps", "-aq", ).code == 2, "words are not run together"
     assert run(app.folder, "ps", "queue").out.splitlines()[1].split()[2] == "stopped"
     done = run(app.folder, "ps", "hallo")

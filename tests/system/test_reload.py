@@ -296,6 +296,8 @@ def test_reload_waits_for_what_changed_and_says_what_became_of_it(nodey: Nodey) 
     app = nodey({"server.py": SERVER % (True, "one")}, config=versioned(),
                 args=["--no-watch"])
     with Admin(app.folder) as admin:
+        until(lambda: all(i["state"] == "ready" for i in admin.program("web")["instances"]), 10,
+              "every instance is ready")
         before = pids(admin.program("web"))
         (app.folder / "nodey.toml").write_text(versioned(env={"BREAK": "1"}))
         (app.folder / "server.py").write_text("this is no python\n")

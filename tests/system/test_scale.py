@@ -229,7 +229,7 @@ def test_ps_shows_why(nodey: Nodey) -> None:
     with Burst(app, 8):
         app.wait_log(STEP)
         shown = command.run(app.folder, "ps")
-    assert re.search(r"^lazy .* \d/4 .* -> 4 instances: requests waited \d+ ms$", shown.out,
+    assert re.search(r"^lazy .* \d/[234] .* -> [234] instances: requests waited \d+ ms$", shown.out,
                      re.M), shown.out
 
 

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import re
 import time
 from pathlib import Path
 from typing import Callable
 
 import procs
+import pytest
 from app import App
 from checks import kill, wait_gone
+from command import run
 from load import Load, echo
 from timing import slow, until
 from workers import doomed, evil, pool, starts
@@ -142,23 +145,47 @@ def answer_503(app: App) -> str:
 
 
 SOON = {"instances": 1, "max_restarts": 1, "backoff_min": "10ms", "backoff_max": "20ms",
-        "queue_timeout": "500ms"}
+        "queue_timeout": "500ms", "failed_retry": "200ms"}
 
 
-def test_a_missing_command_is_named_with_its_cause(nodey: Nodey) -> None:
-    app, answer = failed_answer(nodey, pool("bad", "/no/such/program", **SOON))
-    app.wait_log(r"bad.*/no/such/program.*[Nn]o such file")
+def crashing(folder: Path) -> Path:
+    """A program that is there when the configuration is loaded, and ends at once."""
+    script = folder / "program.sh"
+    script.write_text("#!/bin/sh\nexit 1\n")
+    script.chmod(0o755)
+    return script
+
+
+@pytest.mark.parametrize("what, why", [("/no/such/program", "No such file or directory"),
+                                       ("plain.txt", "may not be executed: chmod \\+x it")])
+def test_a_command_that_cannot_run_is_an_error_of_the_configuration(
+        tmp_path: Path, what: str, why: str) -> None:
+    (tmp_path / "plain.txt").write_text("#!/bin/sh\n")
+    command = what if what.startswith("/") else str(tmp_path / what)
+    (tmp_path / "nodey.toml").write_text(pool("bad", command))
+    for verb in ("check", "up"):
+        done = run(tmp_path, verb)
+        assert done.code == 1 and re.search(rf"nodey\.toml:\d+:\d+: .*{what}.*{why}", done.err)
+
+
+def test_a_command_that_has_gone_is_named_with_its_cause(nodey: Nodey, tmp_path: Path) -> None:
+    script = crashing(tmp_path)
+    app = nodey(config=pool("bad", str(script), **SOON) + evil(instances=1))
+    script.unlink()
+    app.wait_log(r"bad.*program\.sh.*[Nn]o such file")
+    answer = until(lambda: answer_503(app), 10, "a 503 with a reason")
     assert "program" in answer and "o such file" in answer, answer
-    assert "/no/such" not in answer, "in production a client is not told where things are"
+    assert str(tmp_path) not in answer, "in production a client is not told where things are"
 
 
-def test_a_command_without_permission_is_named_with_its_cause(
+def test_a_command_that_lost_its_permission_is_named_with_its_cause(
         nodey: Nodey, tmp_path: Path) -> None:
-    script = tmp_path / "plain.txt"
-    script.write_text("#!/bin/sh\n")
-    app, answer = failed_answer(nodey, pool("bad", str(script), **SOON))
-    app.wait_log(r"bad.*plain\.txt.*[Pp]ermission denied")
-    assert "plain.txt" in answer and "ermission denied" in answer, answer
+    script = crashing(tmp_path)
+    app = nodey(config=pool("bad", str(script), **SOON) + evil(instances=1))
+    script.chmod(0o644)
+    app.wait_log(r"bad.*program\.sh.*[Pp]ermission denied")
+    answer = until(lambda: answer_503(app), 10, "a 503 with a reason")
+    assert "program.sh" in answer and "ermission denied" in answer, answer
 
 
 def test_a_missing_interpreter_is_told_from_a_missing_script(
