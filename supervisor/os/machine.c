@@ -51,7 +51,7 @@ static bool own_path(const char *controller, char *path, size_t size)
 
 static bool read_number(const char *folder, const char *name, uint64_t *out)
 {
-    char path[PATH_MAX], text[64], *end;
+    char path[PATH_MAX + 32], text[64], *end;
     snprintf(path, sizeof(path), "%s/%s", folder, name);
     if (proc_file_read(path, text, sizeof(text)) <= 0)
         return false;
@@ -64,7 +64,7 @@ static bool read_number(const char *folder, const char *name, uint64_t *out)
 
 static void bound_memory(struct machine *m, const struct bounds *b, const char *folder)
 {
-    char path[PATH_MAX], text[PROC_FILE_MAX];
+    char path[PATH_MAX + 32], text[PROC_FILE_MAX];
     uint64_t most, now = 0, inactive = 0;
     if (!read_number(folder, b->memory_max, &most) || (m->memory && most >= m->memory))
         return;
@@ -80,7 +80,7 @@ static void bound_memory(struct machine *m, const struct bounds *b, const char *
 /* "50000 100000" or "max 100000": microseconds of each period. */
 static void bound_cpus(struct machine *m, const char *folder)
 {
-    char path[PATH_MAX], text[64], *end;
+    char path[PATH_MAX + 32], text[64], *end;
     snprintf(path, sizeof(path), "%s/cpu.max", folder);
     if (proc_file_read(path, text, sizeof(text)) <= 0)
         return;
