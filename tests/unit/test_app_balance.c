@@ -95,7 +95,7 @@ static void one_is_chosen(void **state)
 
 static void fill(struct share *shares, size_t count)
 {
-    char name[32];
+    char name[48];
     for (size_t i = 0; i < count; i++) {
         snprintf(name, sizeof(name), "http://10.0.0.%zu:80", i);
         shares[i] = (struct share){.id = share_id(slice_of(name)), .well = true};
