@@ -165,7 +165,7 @@ def test_a_start_that_takes_too_long_is_reported_with_its_stack(nodey: Nodey) ->
 
 def test_a_service_that_dies_is_reported_too(nodey: Nodey) -> None:
     config = ("[services.db]\n"
-              "command = \"sh -c 'echo opening; echo no disk >&2; sleep 0.3; kill -SEGV $$$$'\"\n"
+              "command = \"sh -c 'echo opening; echo no disk >&2; sleep 1.3; kill -SEGV $$$$'\"\n"
               "backoff_min = \"30s\"\nbackoff_max = \"30s\"\n")
     app = nodey(files=reports.python("shop"), config=script("shop") + config)
     report = reports.wait_report(app, "db")
