@@ -41,7 +41,8 @@ static void check_section(const struct section *section, const void *read)
         bool number = s->type == SETTING_INT || s->type == SETTING_SIZE ||
                       s->type == SETTING_DURATION || s->type == SETTING_DURATION_US;
         uint64_t n = number ? *(const uint64_t *)field : 0;
-        bool by_default = s->fallback[0] == '(' && n == 0;
+        bool may_be_none = s->fallback[0] == '(' || strcmp(s->fallback, "off") == 0;
+        bool by_default = may_be_none && n == 0;
         assert(!number || by_default || (n >= s->min && n <= s->max));
         if (s->type == SETTING_STRING || s->type == SETTING_PATH) {
             const char *text = *(const char *const *)field;
