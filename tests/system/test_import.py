@@ -21,6 +21,8 @@ from command import Done, run
 from conftest import write_files
 from timing import slow
 
+pytestmark = pytest.mark.outside
+
 FIXTURES = ROOT / "tests" / "fixtures" / "import"
 STACK = ROOT / "workers" / "stack"
 

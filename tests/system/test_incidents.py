@@ -18,6 +18,8 @@ from checks import kill
 from timing import slow, until
 from workers import evil, pool, script
 
+pytestmark = pytest.mark.outside
+
 Nodey = Callable[..., App]
 
 

@@ -21,6 +21,8 @@ from app import BINARY, App
 from load import Load, echo
 from timing import slow, until
 
+pytestmark = pytest.mark.outside
+
 Nodey = Callable[..., App]
 
 MEBIBYTE = 1 << 20

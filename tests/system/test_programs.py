@@ -22,6 +22,8 @@ from command import Terminal, run
 from programs import free_port, service, worker
 from timing import slow, until
 
+pytestmark = pytest.mark.outside
+
 Nodey = Callable[..., App]
 
 HELLO = '''\

@@ -21,6 +21,8 @@ from conftest import write_files
 from programs import free_port, service, worker
 from timing import slow, until
 
+pytestmark = pytest.mark.outside
+
 Nodey = Callable[..., App]
 
 SLEEP = ["sleep", "1000"]

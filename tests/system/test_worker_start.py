@@ -148,6 +148,12 @@ SOON = {"instances": 1, "max_restarts": 1, "backoff_min": "10ms", "backoff_max":
         "queue_timeout": "500ms", "failed_retry": "200ms"}
 
 
+def reason(app: App, words: str) -> str:
+    """What a client is told, once it is this."""
+    answer = answer_503(app)
+    return answer if words in answer else ""
+
+
 def crashing(folder: Path) -> Path:
     """A program that is there when the configuration is loaded, and ends at once."""
     script = folder / "program.sh"
@@ -173,8 +179,8 @@ def test_a_command_that_has_gone_is_named_with_its_cause(nodey: Nodey, tmp_path:
     app = nodey(config=pool("bad", str(script), **SOON) + evil(instances=1))
     script.unlink()
     app.wait_log(r"bad.*program\.sh.*[Nn]o such file")
-    answer = until(lambda: answer_503(app), 10, "a 503 with a reason")
-    assert "program" in answer and "o such file" in answer, answer
+    answer = until(lambda: reason(app, "o such file"), 10, "a 503 with the reason")
+    assert "program" in answer, answer
     assert str(tmp_path) not in answer, "in production a client is not told where things are"
 
 
@@ -184,8 +190,8 @@ def test_a_command_that_lost_its_permission_is_named_with_its_cause(
     app = nodey(config=pool("bad", str(script), **SOON) + evil(instances=1))
     script.chmod(0o644)
     app.wait_log(r"bad.*program\.sh.*[Pp]ermission denied")
-    answer = until(lambda: answer_503(app), 10, "a 503 with a reason")
-    assert "program.sh" in answer and "ermission denied" in answer, answer
+    answer = until(lambda: reason(app, "ermission denied"), 10, "a 503 with the reason")
+    assert "program.sh" in answer, answer
 
 
 def test_a_missing_interpreter_is_told_from_a_missing_script(
