@@ -301,7 +301,7 @@ def test_what_others_wait_for_goes_first(nodey: Nodey) -> None:
     app = crowd(nodey, [*crowd_names, "zz_base", "above"], config)
     until(lambda: len(journal(app)) == 36, 20, "all are ready")
     begun = [name for _, what, name in journal(app) if what == "begin"]
-    assert begun.index("zz_base") <= limit(), begun
+    assert begun.index("zz_base") <= 2 * limit(), begun  # the last but one, were it not needed
 
 
 def test_a_restart_is_not_kept_waiting_by_the_first_starts_of_others(nodey: Nodey) -> None:
