@@ -18,6 +18,7 @@
 #include "app/incidents.h"
 #include "app/keeper.h"
 #include "app/logbook.h"
+#include "app/logsink.h"
 #include "app/notify.h"
 #include "app/passed.h"
 #include "app/probe.h"
@@ -82,34 +83,6 @@ static const char who[] = "nodey";
 
 /* ---------------------------------------------------------------------- log */
 
-static void to_sink(void *arg, struct slice line)
-{
-    sink_write(arg, line);
-}
-
-/* The log of a run for one command stands back behind what the command prints. */
-static void to_sink_dimmed(void *arg, struct slice line)
-{
-    static const struct slice reset = {"\x1b[0m", 4};
-    struct buf out = {0};
-    buf_adds(&out, "\x1b[2m");
-    for (const char *at; (at = memmem(line.ptr, line.len, reset.ptr, reset.len));) {
-        buf_append(&out, line.ptr, (size_t)(at - line.ptr));
-        buf_adds(&out, "\x1b[0;2m");
-        line = slice_from(line, (size_t)(at - line.ptr) + reset.len);
-    }
-    buf_append(&out, line.ptr, line.len - 1); /* but its LF */
-    buf_adds(&out, "\x1b[0m\n");
-    sink_write(arg, buf_slice(&out));
-    buf_deinit(&out);
-}
-
-static void to_nobody(void *arg, struct slice line)
-{
-    (void)arg;
-    (void)line;
-}
-
 static void set_up_log(struct app *app)
 {
     const struct server_config *server = &app->config->server;
@@ -118,9 +91,9 @@ static void set_up_log(struct app *app)
     bool dimmed = form == LOG_COLOURED && app->options->private_socket;
     bool silent = app->options->background && app->listening && server->log_files;
     log_setup(server->log_level, form,
-              silent   ? to_nobody
-              : dimmed ? to_sink_dimmed
-                       : to_sink,
+              silent   ? logsink_nobody
+              : dimmed ? logsink_dimmed
+                       : logsink_plain,
               &app->err);
 }
 
