@@ -34,7 +34,12 @@ enum frame_kind {
     FRAME_PONG,
     FRAME_LOG,
     FRAME_DRAIN,
-    FRAME_UNKNOWN, /* a `type` that this supervisor does not know: ignore */
+    FRAME_PUBLISH,  /* a message for the bus */
+    FRAME_ACK,      /* an event or a job is handled */
+    FRAME_NACK,     /* it is not */
+    FRAME_PROGRESS, /* its handler lives: its time begins anew */
+    FRAME_SEEK,     /* a group is to begin elsewhere */
+    FRAME_UNKNOWN,  /* a `type` that this supervisor does not know: ignore */
 };
 
 enum frame_id_kind { FRAME_ID_NONE, FRAME_ID_NULL, FRAME_ID_NUMBER, FRAME_ID_STRING };
@@ -61,8 +66,8 @@ struct frame {
     struct frame_id id;
     uint64_t status;           /* response, error, info */
     struct json_value reason;  /* response, cancel, end: a string */
-    struct json_value headers; /* response, info; `trailers` of an end: an object of strings
-                                  and arrays of strings */
+    struct json_value headers; /* response, info; `trailers` of an end, publish: an object of
+                                  strings and arrays of strings */
     enum frame_body body_kind;
     struct json_value body; /* response, chunk, end, message (text or base64) */
     bool more;
@@ -75,7 +80,7 @@ struct frame {
     struct json_value code;    /* error: a string */
     struct json_value message; /* error, log: a string */
     struct json_value stack;   /* error: a string */
-    struct json_value data;    /* error: anything */
+    struct json_value data;    /* error, publish: anything */
     struct json_value token;   /* ask: a string */
     struct json_value payload; /* ask `args`, answer `value`, log `fields`: anything */
     struct frame_id for_id;    /* ask: what the asker is serving */
@@ -85,7 +90,21 @@ struct frame {
     uint64_t inflight;       /* pong */
     uint64_t rss;            /* pong, bytes */
     struct json_value level; /* log: a string */
-    const char *fault;       /* FRAME_BROKEN, FRAME_STRAY: a static sentence */
+    struct json_value topic; /* publish: a string; or */
+    struct json_value queue; /* publish: a string */
+    struct json_value key;   /* publish: a string */
+    struct json_value msgid; /* publish: a string */
+    bool has_at;
+    uint64_t at_ms; /* publish: ms since 1970 */
+    bool has_delay;
+    uint64_t delay_ms;         /* publish, nack */
+    struct json_value outputs; /* ack `publish`: an array of objects as of publish frames */
+    bool dead;                 /* nack */
+    struct json_value failure; /* nack `error`: an object */
+    struct json_value group;   /* seek: a string */
+    struct json_value
+        position;      /* seek `to`: "first", "new", {"seq":n} or {"time":ms or text} */
+    const char *fault; /* FRAME_BROKEN, FRAME_STRAY: a static sentence */
 };
 
 /*
@@ -181,6 +200,33 @@ struct frame_ask {
 };
 
 void frame_write_ask(struct buf *, const struct frame_ask *);
+
+/* A message for a handler, PROTOCOL.md 20.  Slices that are absent are empty. */
+struct frame_event {
+    uint64_t id; /* 0 = no answer is wanted */
+    bool job;    /* `topic` is a queue's name */
+    struct slice topic, group, msgid, key, cause, correlation, traceparent;
+    struct slice headers; /* raw JSON */
+    uint64_t seq;
+    int64_t time_ms;
+    unsigned attempt;
+    bool last;
+    uint64_t timeout_ms; /* 0 = none */
+    struct slice data;   /* raw JSON; or */
+    struct slice file;   /* the absolute path of its bytes, and */
+    uint64_t size;       /* how many they are */
+};
+
+void frame_write_event(struct buf *, const struct frame_event *);
+
+/* The answer to a publish: it is stored. */
+void frame_write_published(struct buf *, struct slice id_raw, uint64_t seq, bool duplicate);
+
+/* Messages from..to were removed before this group had read them. */
+void frame_write_gap(struct buf *, struct slice group, uint64_t from, uint64_t to);
+
+/* One object of an ack's `publish`, read like a publish frame; a sentence when it is none. */
+const char *frame_read_output(const struct json_value *, struct frame *);
 
 /* value: raw JSON; empty = null.  id is echoed as the asker wrote it. */
 void frame_write_answer(struct buf *, struct slice id_raw, struct slice value);

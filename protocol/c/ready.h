@@ -30,6 +30,23 @@ struct ready_route {
     uint64_t timeout_ms; /* 0 = the pool's */
 };
 
+/* What it wants to be given: facts by pattern, or jobs of a queue. */
+struct ready_subscription {
+    struct slice topic; /* a checked pattern, or a queue's name */
+    bool job;
+    struct slice group;   /* empty = the pool's name; of a job: the queue's */
+    bool each;            /* every instance gets it, from now on, without an answer */
+    bool has_from;        /* else "new" */
+    uint64_t from_seq;    /* "first": 0 */
+    int64_t from_time_ms; /* from_seq UINT64_MAX: by this */
+    uint64_t max;         /* unsettled at a time and instance: 1..100000; 0 = not said */
+    uint64_t attempts;    /* 1..1000; 0 = not said */
+    uint64_t *backoff;    /* ms; NULL = not said */
+    size_t backoff_count; /* at most 64 */
+    bool has_timeout;
+    uint64_t timeout_ms; /* 0 = none */
+};
+
 struct ready {
     struct arena arena;
     uint64_t protocol;    /* 1 when absent */
@@ -46,6 +63,8 @@ struct ready {
     size_t route_count;
     struct slice *tokens;
     size_t token_count;
+    struct ready_subscription *subscriptions;
+    size_t subscription_count;
     struct slice *files;
     size_t file_count;
     struct slice sdk;

@@ -189,6 +189,8 @@ struct route_config {
     struct string_list urls;    /* instead: "http://HOST:PORT", "unix:PATH"; or none */
     const char *root;           /* absolute: the folder whose files are served; or NULL */
     struct string_list index;   /* of `root`: what is served for a folder */
+    struct string_list publish; /* patterns: POST path/TOPIC publishes what matches; or none */
+    struct string_list events;  /* patterns: GET streams what matches as server-sent events */
     bool spa;                   /* of `root`: index of the root for what is not there */
     const char *cache_control;  /* of `root`: the field of its answers; NULL = none */
     uint64_t timeout;           /* ms; 0 = the worker's */
@@ -210,6 +212,48 @@ struct route_config {
     bool listed; /* of routes.json, which lists all paths of the workers that it names */
 };
 
+/* Events and jobs; names of enum durability in bus/engine.h: "fsync", "os", "memory". */
+struct bus_config {
+    int durability;             /* enum durability, of streams that say nothing else */
+    uint64_t max_bytes;         /* of each stream */
+    uint64_t max_age;           /* ms; 0 = any */
+    uint64_t dedupe_window;     /* ms */
+    uint64_t min_free;          /* bytes of the disk: below it publishes are refused */
+    uint64_t attempts;          /* what subscriptions say nothing about */
+    struct string_list backoff; /* durations as written, checked */
+};
+
+/* [streams.NAME]: its own limits for some topics.  The rest goes to the stream "events". */
+struct stream_config {
+    const char *name;
+    struct string_list topics; /* patterns; two streams' must not overlap */
+    int durability;
+    uint64_t max_bytes, max_age, dedupe_window;
+    bool discard_old; /* discard = "old"; "new": publishes are refused when it is full */
+};
+
+/* [queues.NAME]: what its subscribers do not say, and its limits. */
+struct queue_config {
+    const char *name;
+    int durability;
+    uint64_t max_bytes, dedupe_window;
+    uint64_t attempts; /* 0 = as [bus] */
+    struct string_list backoff;
+    uint64_t timeout; /* ms; 0 = none */
+};
+
+/* [schedule.NAME]: something that is published by the clock. */
+struct schedule_config {
+    const char *name;
+    const char *cron;     /* five fields, or "@daily" and the like; or */
+    uint64_t every;       /* ms */
+    const char *timezone; /* "UTC", "local", or a name of the zone database; NULL = local */
+    const char *topic;    /* publish = "TOPIC"; or */
+    const char *queue;    /* enqueue = "QUEUE" */
+    const char *key;      /* or NULL */
+    const char *data;     /* raw JSON; NULL = {} */
+};
+
 struct config {
     struct arena arena;
     unsigned holders;      /* see config_hold() */
@@ -222,6 +266,13 @@ struct config {
     const char *empty; /* a sentence why workers/ holds no program at all; else NULL */
     struct route_config *routes;
     size_t route_count;
+    struct bus_config bus;
+    struct stream_config *streams;
+    size_t stream_count;
+    struct queue_config *queues;
+    size_t queue_count;
+    struct schedule_config *schedules;
+    size_t schedule_count;
     struct string_list notes; /* for the log: what was taken and what left out, and why */
     struct string_list files; /* absolute: all that was read, or looked for: watched */
     bool discovered;          /* what lies in workers/, now or later, is served too */
