@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "os/proc_file.h"
@@ -16,6 +17,8 @@ enum {
     CPU_PERIOD_US = 100000, /* the kernel's own default */
     THOUSANDTHS = 1000,
     KILL_ROUNDS = 20, /* without cgroup.kill: what forks meanwhile is found in the next */
+    EMPTY_ROUNDS = 100,
+    EMPTY_PAUSE_NS = 10 * 1000 * 1000,
 };
 
 static const struct {
@@ -161,36 +164,97 @@ static void disable(const char *folder)
     }
 }
 
-/* The groups within, and then the folder itself, as far as they are empty. */
-static void remove_tree(const char *folder)
+static unsigned kill_each(const char *folder)
 {
+    char *path = join(folder, "cgroup.procs");
+    FILE *procs = fopen(path, "re");
+    unsigned found = 0;
+    long pid;
+    while (procs && fscanf(procs, "%ld", &pid) == 1)
+        if (pid > 0 && pid != getpid() && kill((pid_t)pid, SIGKILL) == 0)
+            found++;
+    if (procs)
+        fclose(procs);
+    xfree(path);
+    return found;
+}
+
+void cgroup_kill(const char *folder)
+{
+    if (set(folder, "cgroup.kill", "1") == 0)
+        return;
+    for (int i = 0; i < KILL_ROUNDS && kill_each(folder); i++) /* before Linux 5.14 */
+        continue;
+}
+
+/* What was killed needs a moment to go, and until then its group cannot be removed. */
+static void wait_empty(const char *folder)
+{
+    char text[256];
+    uint64_t populated;
+    for (int i = 0; i < EMPTY_ROUNDS; i++) {
+        if (!get(folder, "cgroup.events", text, sizeof(text)) ||
+            !proc_file_number(text, "populated", &populated) || !populated)
+            return;
+        nanosleep(&(struct timespec){.tv_nsec = EMPTY_PAUSE_NS}, NULL);
+    }
+}
+
+/* Goes on to the next as long as `act` is false. */
+static bool each_group(const char *folder, bool (*act)(const char *))
+{
+    bool found = false;
     DIR *dir = opendir(folder);
-    for (struct dirent *at; dir && (at = readdir(dir));) {
+    for (struct dirent *at; dir && !found && (at = readdir(dir));) {
         if (at->d_type != DT_DIR || at->d_name[0] == '.')
             continue;
         char *path = join(folder, at->d_name);
-        IGNORE(rmdir(path)); /* somebody is still in it */
+        found = act(path);
         xfree(path);
     }
     if (dir)
         closedir(dir);
-    IGNORE(rmdir(folder));
+    return found;
 }
 
-/* What a nodey that was killed has left beside ours. */
-static void remove_stale(const char *base)
+static bool end_group(const char *folder)
 {
-    DIR *dir = opendir(base);
-    for (struct dirent *at; dir && (at = readdir(dir));) {
-        long pid = strncmp(at->d_name, "nodey-", 6) == 0 ? atol(at->d_name + 6) : 0;
-        if (pid <= 0 || (pid != getpid() && (kill((pid_t)pid, 0) == 0 || errno != ESRCH)))
-            continue;
-        char *path = join(base, at->d_name);
-        remove_tree(path);
-        xfree(path);
-    }
-    if (dir)
-        closedir(dir);
+    cgroup_kill(folder);
+    return false;
+}
+
+static bool remove_group(const char *folder)
+{
+    IGNORE(rmdir(folder)); /* somebody is still in it: the next nodey tries again */
+    return false;
+}
+
+/* A run is over: who is left in its groups has escaped from somebody, and ends, too. */
+static void remove_run(const char *folder)
+{
+    each_group(folder, end_group);
+    wait_empty(folder);
+    each_group(folder, remove_group);
+    remove_group(folder);
+}
+
+/* Who is in another PID namespace is a zero to us, and the nodey of it unknown. */
+static bool holds_unseen(const char *folder)
+{
+    char text[PROC_FILE_MAX];
+    return get(folder, "cgroup.procs", text, sizeof(text)) &&
+           (strncmp(text, "0\n", 2) == 0 || strstr(text, "\n0\n"));
+}
+
+/* What a nodey that was killed has left: "nodey-123", where there is no process 123. */
+static bool remove_stale(const char *folder)
+{
+    const char *name = strrchr(folder, '/') + 1;
+    long pid = strncmp(name, "nodey-", 6) == 0 ? atol(name + 6) : 0;
+    bool is_over = pid == getpid() || (pid > 0 && kill((pid_t)pid, 0) && errno == ESRCH);
+    if (is_over && !each_group(folder, holds_unseen))
+        remove_run(folder);
+    return false;
 }
 
 static const char leaf_name[] = "nodey";
@@ -204,10 +268,14 @@ static int enter_leaf(const char *base)
     return rc;
 }
 
+/* With whoever it has started there, and who may live a little longer. */
 static void leave_leaf(const char *base)
 {
-    char *leaf = join(base, leaf_name);
+    char *leaf = join(base, leaf_name), text[PROC_FILE_MAX], *rest;
     IGNORE(set(base, "cgroup.procs", "0")); /* then it stays where it is */
+    if (get(leaf, "cgroup.procs", text, sizeof(text)))
+        for (char *pid = strtok_r(text, "\n", &rest); pid; pid = strtok_r(NULL, "\n", &rest))
+            IGNORE(set(base, "cgroup.procs", pid)); /* it has just ended */
     IGNORE(rmdir(leaf));
     xfree(leaf);
 }
@@ -234,17 +302,19 @@ static bool prepare(struct cgroups *g, const char *base)
     if (moves)
         why = enter_leaf(base);
     unsigned passed = why ? 0 : enable(base, &why);
-    remove_stale(base);
+    each_group(base, remove_stale);
     char *root = passed ? make_root(base, &why) : NULL;
     if (root)
         g->controllers = enable(root, &why);
+    if (root && (g->controllers & CGROUP_MEMORY)) /* what is above bounds what is within */
+        IGNORE(set(root, "memory.low", "max"));
     if (g->controllers) {
         g->root = root;
         g->base = moves ? xstrdup(base) : NULL;
         return true;
     }
     if (root)
-        remove_tree(root);
+        remove_run(root);
     xfree(root);
     if (moves)
         leave_leaf(base);
@@ -280,7 +350,7 @@ void cgroups_open(struct cgroups *g)
 void cgroups_close(struct cgroups *g)
 {
     if (g->root)
-        remove_tree(g->root);
+        remove_run(g->root);
     if (g->base) {
         disable(g->base);
         leave_leaf(g->base);
@@ -356,29 +426,6 @@ char *cgroup_make(const struct cgroups *g, const char *name, const struct cgroup
     return NULL;
 }
 
-static unsigned kill_each(const char *folder)
-{
-    char *path = join(folder, "cgroup.procs");
-    FILE *procs = fopen(path, "re");
-    unsigned found = 0;
-    long pid;
-    while (procs && fscanf(procs, "%ld", &pid) == 1)
-        if (pid > 0 && pid != getpid() && kill((pid_t)pid, SIGKILL) == 0)
-            found++;
-    if (procs)
-        fclose(procs);
-    xfree(path);
-    return found;
-}
-
-void cgroup_kill(const char *folder)
-{
-    if (set(folder, "cgroup.kill", "1") == 0)
-        return;
-    for (int i = 0; i < KILL_ROUNDS && kill_each(folder); i++) /* before Linux 5.14 */
-        continue;
-}
-
 /* Those that are still not empty stay in the list. */
 static void remove_left(struct cgroups *g)
 {
@@ -445,8 +492,11 @@ bool cgroup_usage(const char *folder, struct usage *u)
 uint64_t cgroup_oom_kills(const char *folder)
 {
     char text[1024];
-    uint64_t kills = 0;
-    if (get(folder, "memory.events", text, sizeof(text)))
+    uint64_t kills = 0, own = 0;
+    if (get(folder, "memory.events", text, sizeof(text))) {
         proc_file_number(text, "oom_kill", &kills);
-    return kills;
+        proc_file_number(text, "oom",
+                         &own); /* without it another limit, or all memory, was out */
+    }
+    return own ? kills : 0;
 }

@@ -30,16 +30,20 @@ struct cgroups {
 
 /*
  * Finds out what can be had, and prepares it.  Never fails; see `controllers`.  Before the
- * first child, which would be left behind in a group that must be empty.
+ * first child, which would be left behind in a group that must be empty.  What a nodey that
+ * was killed has left beside ours, groups and who had escaped into them, ends now.
  */
 void cgroups_open(struct cgroups *);
 
-/* Removes what is empty, and frees. */
+/*
+ * Ends who is left in the groups, removes them, and frees.  Waits up to a second for the kernel
+ * to end them.
+ */
 void cgroups_close(struct cgroups *);
 
 struct cgroup_limits {
     uint64_t memory;             /* memory.max, bytes; 0 = none, as all of these */
-    uint64_t memory_reservation; /* memory.low, bytes */
+    uint64_t memory_reservation; /* memory.low, bytes; no more than what those above have */
     uint64_t cpus;               /* cpu.max, thousandths of a CPU */
     uint64_t pids;               /* pids.max */
 };
@@ -66,5 +70,5 @@ void cgroup_remove(struct cgroups *, char *folder);
  */
 bool cgroup_usage(const char *folder, struct usage *);
 
-/* How often the kernel killed in it because of memory.max. */
+/* How often the kernel killed in it because of its own memory.max: not that of one above. */
 uint64_t cgroup_oom_kills(const char *folder);

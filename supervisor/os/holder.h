@@ -1,7 +1,9 @@
 /*
- * holder: which process listens on a TCP port of this machine.
+ * holder: which process listens on which TCP port of this machine.
  */
 #pragma once
+
+#include <sys/types.h>
 
 #include "base/base.h"
 
@@ -10,3 +12,9 @@
  * another user's, whom only root may see.  Looks at a bounded number of processes.
  */
 bool holder_find(unsigned port, char *text, size_t size);
+
+/*
+ * The TCP ports on which the processes of this group listen, at most `max` of them, in
+ * ascending order; returns how many.  Bounded as above.
+ */
+size_t holder_ports(pid_t group, unsigned *ports, size_t max);

@@ -158,18 +158,28 @@ static void count_shared_once(struct worker *w, struct usage *usage)
         usage->memory = MIN(usage->memory, share);
 }
 
+/* A group knows of more than its tree does: of who has left for another parent, too. */
+static void count_charged(const struct worker *w, struct usage *usage)
+{
+    struct usage charged = {0};
+    if (!cgroup_usage(w->cgroup, &charged))
+        return;
+    usage->cpu_us = MAX(usage->cpu_us, charged.cpu_us);
+    usage->processes = MAX(usage->processes, charged.processes);
+    usage->threads = MAX(usage->threads, charged.threads);
+    if (kept_by_cgroup(w, CGROUP_MEMORY))
+        usage->memory = charged.memory;
+}
+
 static void measure(struct worker *w)
 {
     struct usage usage = {0};
     if (!worker_alive(w) || !usage_add_tree(&usage, w->proc.pid))
         return;
-    if (kept_by_cgroup(w, CGROUP_MEMORY)) {
-        struct usage charged = {0};
-        if (cgroup_usage(w->cgroup, &charged))
-            usage.memory = charged.memory;
-    } else {
+    if (w->cgroup)
+        count_charged(w, &usage);
+    if (!kept_by_cgroup(w, CGROUP_MEMORY))
         count_shared_once(w, &usage);
-    }
     w->usage = usage;
     w->usage_ms = loop_now(w->pool->pools->loop);
 }
@@ -220,21 +230,21 @@ static const char *size_text(uint64_t bytes, char text[24])
 /* True: it has been killed. */
 static bool keep_hard_limits(struct worker *w)
 {
-    char why[160], used[24], most[24];
+    char used[24], most[24];
     uint64_t memory = watched_memory(w), pids = watched_pids(w);
     if (memory && w->usage.memory > memory) {
-        snprintf(why, sizeof(why), "it used %s, above its memory limit of %s",
+        snprintf(w->cause, sizeof(w->cause), "it used %s, above its memory limit of %s",
                  size_text(w->usage.memory, used), size_text(memory, most));
         w->end = END_MEMORY;
     } else if (pids && w->usage.threads > pids) {
-        snprintf(why, sizeof(why),
+        snprintf(w->cause, sizeof(w->cause),
                  "it had %llu processes and threads, above its pids limit of %llu",
                  (unsigned long long)w->usage.threads, (unsigned long long)pids);
         w->end = END_PIDS;
     } else {
         return false;
     }
-    worker_kill(w, why);
+    worker_kill(w, w->cause);
     return true;
 }
 
@@ -285,17 +295,34 @@ void limits_begin(struct worker *w)
         timer_start(w->pool->pools->loop, &w->watch, LOOK_SOON_MS, on_look);
 }
 
-void limits_end(struct worker *w)
+static void ask_the_kernel(struct worker *w)
 {
     char most[24];
+    bool killed = w->proc.exit.signal == SIGKILL && w->end == END_PLANNED;
+    if ((w->end != END_ITSELF && !killed) || !cgroup_oom_kills(w->cgroup))
+        return;
+    w->end = END_MEMORY;
+    snprintf(w->cause, sizeof(w->cause), "it needed more than its memory limit of %s",
+             size_text(config_of(w)->memory, most));
+}
+
+/* One that has a successor ends without a word; but this is not what it was to end of. */
+static void tell_of_replaced(const struct worker *w)
+{
+    const struct instance *place = &w->pool->instances[w->instance];
+    if (w->state == WORKER_DRAINING || place->current != w || place->next)
+        pool_tell(w->pool, w, LOG_WARN, "killed before it was done: %s", w->cause);
+}
+
+void limits_end(struct worker *w)
+{
     timer_stop(w->pool->pools->loop, &w->watch);
+    if (w->cgroup)
+        ask_the_kernel(w);
+    if (w->end == END_MEMORY || w->end == END_PIDS)
+        tell_of_replaced(w);
     if (!w->cgroup)
         return;
-    if (w->end == END_ITSELF && cgroup_oom_kills(w->cgroup)) {
-        w->end = END_MEMORY;
-        snprintf(w->cause, sizeof(w->cause), "it needed more than its memory limit of %s",
-                 size_text(config_of(w)->memory, most));
-    }
     cgroup_kill(w->cgroup);
     cgroup_remove(w->pool->pools->cgroups, w->cgroup);
     w->cgroup = NULL;

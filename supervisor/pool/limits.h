@@ -39,7 +39,8 @@ void limits_begin(struct worker *);
 
 /*
  * Its process has ended, or never began: what is left of its group goes too.  When the kernel
- * killed it because of its memory, `end` and `cause` say so from now on.
+ * killed it because of its memory, `end` and `cause` say so from now on; and it is told at once
+ * when it has a successor already, as nobody else would.
  */
 void limits_end(struct worker *);
 

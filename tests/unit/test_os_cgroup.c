@@ -178,6 +178,8 @@ static void kills_for_want_of_memory_are_counted(void **state)
     put(folder, "memory.events",
         "low 0\nhigh 0\nmax 17\noom 3\noom_kill 2\noom_group_kill 1\n");
     assert_int_equal(cgroup_oom_kills(folder), 2);
+    put(folder, "memory.events", "low 0\nhigh 0\nmax 0\noom 0\noom_kill 2\n");
+    assert_int_equal(cgroup_oom_kills(folder), 0); /* all memory was out, not its own */
     cgroup_kill(folder);
     assert_holds(folder, "cgroup.kill", "1");
     tree_free(&t);
