@@ -48,7 +48,7 @@ struct candidate_line *golden_next(struct golden *g, uint64_t wait_ms)
 
 bool golden_read(struct golden *g, struct json_value *frame, struct candidate_line **line)
 {
-    *line = golden_next(g, GOLDEN_FRAME_MS);
+    *line = golden_next(g, g->talk->answer_ms);
     if (!*line) {
         char how[128] = "nothing came in time";
         if (g->worker->ended)
@@ -191,7 +191,7 @@ static void hear_end(struct golden *g)
     struct json_value exit;
     uint64_t wanted = 0;
     char how[128];
-    struct candidate_line *extra = golden_next(g, GOLDEN_FRAME_MS);
+    struct candidate_line *extra = golden_next(g, g->talk->answer_ms);
     if (extra) {
         report_fail(r, NULL, "a frame too many");
         candidate_line_free(extra);

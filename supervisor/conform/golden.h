@@ -10,9 +10,9 @@
 #include "conform/talk.h"
 
 enum {
-    GOLDEN_FRAME_MS = 10000,
-    GOLDEN_WINDOW = 262144, /* of a worker that names none */
-    GOLDEN_ANSWERS = 16,    /* ids of one transcript whose answers are received */
+    GOLDEN_WAIT_MAX_MS = 10000, /* the longest pause in a transcript */
+    GOLDEN_WINDOW = 262144,     /* of a worker that names none */
+    GOLDEN_ANSWERS = 16,        /* ids of one transcript whose answers are received */
 };
 
 /* An answer of which some may have come. */

@@ -262,7 +262,7 @@ static bool upload(struct golden *g, const struct json_value *step)
 static bool quiet(struct golden *g, const struct json_value *ms)
 {
     uint64_t wait_ms = 0;
-    IGNORE(!json_to_u64(ms, GOLDEN_FRAME_MS, &wait_ms)); /* our own file: a small number */
+    IGNORE(!json_to_u64(ms, GOLDEN_WAIT_MAX_MS, &wait_ms)); /* our own file: a small number */
     struct candidate_line *line = golden_next(g, wait_ms);
     candidate_line_free(line);
     return !line || fault(g, "nothing was expected for a while");

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, Callable, Iterator, Mapping, Optional, Sequence
 
 import pytest
+from pytest_timeout import Settings
 
 from app import BINARY, App
 
@@ -52,6 +53,15 @@ def nodey(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Callable[.
 
 
 APPS = pytest.StashKey[list]()
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Who is run again has all of its time again: pytest-timeout's alarm rings but once."""
+    seconds = item.config.getoption("timeout", None)
+    if seconds and getattr(item, "execution_count", 1) > 1:
+        item.config.hook.pytest_timeout_set_timer(
+            item=item, settings=Settings(seconds, "signal", False, False))
 
 
 @pytest.hookimpl(hookwrapper=True)

@@ -225,7 +225,8 @@ def test_an_asker_that_dies_leaves_its_answerer_in_service(nodey: Nodey) -> None
 def test_an_ask_that_takes_too_long_is_a_deadline_exceeded(nodey: Nodey) -> None:
     app = nodey({"workers/p.py": python_asker("p"), "workers/n.js": node_asker("n"),
                  "workers/pt.py": PYTHON_TOKENS},
-                script("p") + script("n", "js") + script("pt", instances=2))
+                '[server]\nshutdown_timeout = "1s"\n' + script("p") + script("n", "js")
+                + script("pt", instances=2))
     for asker in ("p", "n"):
         begun = time.monotonic()
         answer = app.get(f"/{asker}?token=PySleep&seconds={slow(2)}&timeout=0.5").json()
@@ -235,7 +236,8 @@ def test_an_ask_that_takes_too_long_is_a_deadline_exceeded(nodey: Nodey) -> None
 
 def test_an_ask_has_no_more_time_than_the_request_that_it_serves(nodey: Nodey) -> None:
     app = nodey({"workers/n.js": node_asker("n"), "workers/pt.py": PYTHON_TOKENS},
-                script("n", "js", timeout="1s") + script("pt"))
+                '[server]\nshutdown_timeout = "1s"\n' + script("n", "js", timeout="1s")
+                + script("pt"))
     begun = time.monotonic()
     answer = app.get(f"/n?token=PySleep&seconds={slow(3)}&timeout=20")
     assert answer.status == 504 or answer.json().get("code") == "deadline_exceeded", answer

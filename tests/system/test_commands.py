@@ -278,7 +278,7 @@ def test_exit_codes_and_words_say_what_is_wrong(nodey: Nodey, words: list[str], 
 
 
 def test_a_call_gives_up_when_it_was_told_to(nodey: Nodey) -> None:
-    app = nodey(config=MIRROR)
+    app = nodey(config=MIRROR + "[server]\nshutdown_timeout = '1s'\n")
     started = time.monotonic()
     done = run(app.folder, "call", "mirror", "/a?sleep=20", "--timeout", "300ms")
     assert done.code == 3 and time.monotonic() - started < slow(8), done
@@ -325,7 +325,8 @@ def test_a_level_0_worker_is_asked_by_a_request(nodey: Nodey) -> None:
 def test_a_failed_ask_says_its_code(nodey: Nodey, words: list[str], code: int,
                                     said: str) -> None:
     app = nodey({"workers/fib.py": FIB}, config="[workers.fib]\nscript = 'workers/fib.py'\n"
-                                                "kill_after = '100ms'\n")
+                                                "kill_after = '100ms'\n"
+                                                "[server]\nshutdown_timeout = '1s'\n")
     done = run(app.folder, "ask", *words)
     assert done.code == code and said in done.err and done.out == "", done
 

@@ -32,7 +32,8 @@ def decode(coding: str, data: bytes) -> bytes:
 
 
 def start(nodey: Nodey, server: str = "", routes: str = "") -> App:
-    return nodey(config=f"[server]\n{server}\n" + pool("packer", *raw("packer.py"), instances=1)
+    # A client that leaves at once may have ended its side only: a long answer goes on until the end.
+    return nodey(config=f'[server]\nshutdown_timeout = "1s"\n{server}\n' + pool("packer", *raw("packer.py"), instances=1)
                  + routes)
 
 

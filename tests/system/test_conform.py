@@ -335,7 +335,7 @@ def test_who_is_somebody_else_fails_the_golden_transcripts(tmp_path: Path, worke
 ])
 def test_faults_in_pieces_fail_the_golden_transcripts(tmp_path: Path, worker: str, fault: str,
                                                       failing: str) -> None:
-    result = verdict(tmp_path, "--as", worker, "--", *PIECES, fault)
+    result = verdict(tmp_path, "--timeout", PATIENCE, "--as", worker, "--", *PIECES, fault)
     assert failing in of(result, "fail"), result
 
 

@@ -7,7 +7,8 @@ import re
 import socket
 import stat
 import time
-from typing import Callable
+from pathlib import Path
+from typing import Any, Callable
 
 import pytest
 
@@ -15,6 +16,7 @@ import command
 import reports
 from app import App
 from checks import kill
+from conftest import write_files
 from timing import slow, until
 from workers import evil, pool, script
 
@@ -243,7 +245,8 @@ def test_a_folder_that_cannot_be_written_is_told_once_and_fails_nobody(nodey: No
 
 
 def test_writing_a_report_holds_nobody_up(nodey: Nodey) -> None:
-    app = nodey(config=evil(instances=1, quarantine=0) + evil("calm", instances=1))
+    app = nodey(config=evil(instances=1, quarantine=0, backoff_max="100ms")
+                + evil("calm", instances=1))
     worst = 0.0
     for code in range(1, 9):
         assert app.post(f"/evil?do=exit&code={code}").status == 502
@@ -268,6 +271,86 @@ def test_why_tells_all_of_it(nodey: Nodey) -> None:
                   "under way for", "about to leave", "ready again after", "what to do"):
         assert words in done.out, (words, done.out)
     assert "\x1b" not in done.out
+
+
+REPORT = {
+    "id": "2026-11-21-0001", "time": "2026-11-21T18:40:03.123Z", "program": "shop",
+    "kind": "worker", "instance": 2, "sentence": "exited with status 3",
+    "again": {"count": 2, "last": "2026-11-21T18:41:00.000Z"},
+    "requests": [
+        {"what": "GET /a", "begun": True, "ms": 340, "id": "r1"},
+        {"what": "POST /b", "begun": False, "ms": 3210, "given_up": True}],
+    "requests_more": 4, "stack": ["in f", "in g"],
+    "lines": [{"time": "2026-11-21T18:40:02.000Z", "text": "about to leave"},
+              {"time": "2026-11-21T18:40:02.900Z", "text": "left"}],
+    "pid": 123, "age_ms": 302_000, "was_ready": False,
+    "usage": {"memory": 52_428_800, "cpu_ms": 1500}, "did": "computed",
+    "then": "starts again in 100 ms", "recovered_ms": 120, "restarts": 3,
+    "quarantine": [{"what": "GET /a", "deaths": 3, "until": "2026-11-21T18:45:03.000Z"}],
+    "advice": "look at its last lines"}
+
+# In a zone of its own: five hours and a half ahead.
+TOLD = """\
+shop#2: exited with status 3
+
+when        2026-11-22 00:10:03, report 2026-11-21-0001
+again       2 times, last at 00:11:00
+requests    GET /a, under way for 340 ms (request r1)
+            POST /b, not begun, waited for 3.2 s, its time was over or its client gone
+            and 4 more
+stack       in f
+            in g
+last lines  00:10:02 about to leave
+            00:10:02 left
+process     123, ran for 5m 2s and was never ready, used 50.0MiB and 1.5 s of CPU, computed
+then        starts again in 100 ms; ready again after 120 ms; 3 restarts until then
+refused     GET /a, which ended 3 workers, is answered with 500 until 00:15:03, \
+or until the program changes
+
+what to do  look at its last lines
+"""
+
+BRIEF = """\
+shop#2: exited with status 3
+
+when        2026-11-22 00:10:03, report 2026-11-21-0001
+again       1 time, last at 00:11:00
+requests    none
+last lines  00:10:02 in f
+            00:10:03 in g
+process     123, ran for 302 ms
+then        starts again in 100 ms; 1 restart until then
+
+what to do  look at its last lines
+"""
+
+
+def told(folder: Path, report: dict[str, Any], *words: str) -> str:
+    write_files(folder, {"workers/shop.py": "", ".nodey/incidents/2026-11-21-0001.json":
+                         json.dumps(report) + "\n"})
+    done = command.run(folder, "why", *words, env={"TZ": "XXX-5:30"})
+    assert done.code == 0, done
+    return str(done.out)
+
+
+def test_all_that_a_report_holds_is_told_in_its_place(tmp_path: Path) -> None:
+    assert told(tmp_path, REPORT, "2026-11-21-0001") == TOLD
+    line = "2026-11-21-0001  11-22 00:10:03  shop#2  exited with status 3 (again 2 times)\n"
+    assert told(tmp_path, REPORT, "-n", "1") == line
+
+
+def test_what_a_report_does_not_hold_is_not_told(tmp_path: Path) -> None:
+    """And a stack that stands among the last lines is not told twice."""
+    lines = [{"time": f"2026-11-21T18:40:0{n}.000Z", "text": text}
+             for n, text in ((2, "in f"), (3, "in g"))]
+    left_out = ("requests", "requests_more", "usage", "did", "recovered_ms", "quarantine")
+    report: dict[str, Any] = {key: value for key, value in REPORT.items() if key not in left_out}
+    report.update(lines=lines, age_ms=302, was_ready=True, restarts=1,
+                  again={"count": 1, "last": "2026-11-21T18:41:00.000Z"})
+    assert told(tmp_path, report, "2026-11-21-0001") == BRIEF
+    del report["lines"], report["stack"], report["again"]
+    shown = told(tmp_path, report, "2026-11-21-0001")
+    assert "last lines  " not in shown and "again" not in shown.split("\nthen")[0], shown
 
 
 def test_why_works_when_nodey_is_down(nodey: Nodey) -> None:

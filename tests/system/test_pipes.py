@@ -115,7 +115,7 @@ def test_all_misdeeds_at_once_leave_another_pool_untouched(nodey: Nodey) -> None
 
     with Load(app.port, echo("/other"), connections=8) as other:
         mix = blend(echo("/evil", posts=0), any_misdeed, 0.1)
-        load = Load(app.port, mix, connections=16, seconds=slow(10), timeout=40).start().join()
+        load = Load(app.port, mix, connections=16, seconds=slow(6), timeout=40).start().join()
     other.outcome.require("ok", at_least=200)
     load.require("ok", "bad", "refused", "timeout", kind="good")
     assert load.counts("good")["ok"] > 0.9 * sum(load.counts("good").values()), load.counts("good")

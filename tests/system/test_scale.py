@@ -146,10 +146,14 @@ def lazy_js() -> str:
     return worker("lazy", "js", instances={"min": 1, "max": 4}, scale_idle="1s")
 
 
-def test_never_into_swap_and_that_is_told_once(nodey: Nodey, tmp_path: Path) -> None:
-    """The kernel's word on free memory is replaced, in a mount namespace of nodey's own."""
+MEMORY = "MemTotal:       16000000 kB\nMemAvailable:  %10d kB\n"
+
+
+@pytest.fixture
+def scarce(tmp_path: Path) -> Iterator[tuple[App, Path]]:
+    """With 11 MiB of free memory, and the file that says so: in a mount namespace of its own."""
     meminfo = tmp_path / "meminfo"
-    meminfo.write_text("MemTotal:       16000000 kB\nMemAvailable:      12000 kB\n")
+    meminfo.write_text(MEMORY % 12_000)
     wrapper = tmp_path / "confined"
     wrapper.write_text(f"#!/bin/sh\nexec unshare --mount sh -c 'mount --bind {meminfo} "
                        f"/proc/meminfo && exec {BINARY} \"$@\"' sh \"$@\"\n")
@@ -160,21 +164,34 @@ def test_never_into_swap_and_that_is_told_once(nodey: Nodey, tmp_path: Path) -> 
     (folder / "nodey.toml").write_text(lazy())
     app = App(folder, binary=wrapper)
     try:
-        app.wait_ready()
-        with Burst(app, 6) as load:
-            app.wait_log(r"lazy warning: no more than 1 instance: one takes \d+ MiB, and 11 MiB of memory "
-                         r"are free")
-            with Admin(folder) as admin:
-                assert admin.program("lazy")["why"].startswith("no more than 1 instance")
-            time.sleep(slow(2.5))
-            assert len(app.worker_pids("lazy")) == 1
-            assert app.log().count("no more than") == 1
-            meminfo.write_text("MemTotal:       16000000 kB\nMemAvailable:    12000000 kB\n")
-            app.wait_log(STEP, 10)
-        load.stop().require("ok")
+        yield app.wait_ready(), meminfo
     finally:
         problems = app.finish()
     assert not problems, problems
+
+
+def test_never_into_swap_and_that_is_told_once(scarce: tuple[App, Path]) -> None:
+    app, meminfo = scarce
+    with Burst(app, 6) as load:
+        app.wait_log(r"lazy warning: no more than 1 instance: one takes \d+ MiB, and 11 MiB of memory "
+                     r"are free")
+        with Admin(app.folder) as admin:
+            assert admin.program("lazy")["why"].startswith("no more than 1 instance")
+        time.sleep(slow(2.5))
+        assert len(app.worker_pids("lazy")) == 1
+        assert app.log().count("no more than") == 1
+        meminfo.write_text(MEMORY % 12_000_000)
+        app.wait_log(STEP, 10)
+    load.stop().require("ok")
+
+
+def test_what_memory_refused_is_not_told_when_nobody_needs_it(scarce: tuple[App, Path]) -> None:
+    app, _ = scarce
+    with Admin(app.folder) as admin:
+        with Burst(app, 6) as load:
+            app.wait_log("no more than 1 instance")
+        load.stop().require("ok")
+        until(lambda: not admin.program("lazy").get("why"), 5, "nothing is in its way")
 
 
 def test_a_persons_number_holds_until_the_next_reload(nodey: Nodey) -> None:

@@ -427,7 +427,8 @@ def test_a_worker_that_does_not_read_makes_the_client_wait(nodey: Callable[..., 
 
 
 def test_idle_streams_cost_no_cpu(nodey: Callable[..., App]) -> None:
-    app = nodey(config=streamer("concurrency=64", ping_interval="1h"))
+    app = nodey(config='[server]\nshutdown_timeout = "1s"\n'
+                + streamer("concurrency=64", ping_interval="1h"))
     opened = [app.open_request("GET", parts(HEAD)) for _ in range(50)]
     for connection in opened:
         head_of(connection)

@@ -263,7 +263,8 @@ def test_a_worker_that_was_replaced_is_written_to_no_more(nodey: Start) -> None:
     app.wait_workers(1, without=old)
 
 
-def test_a_worker_that_does_not_answer_the_end_holds_no_connection(app: App) -> None:
+def test_a_worker_that_does_not_answer_the_end_holds_no_connection(nodey: Start) -> None:
+    app = nodey(config=talker('shutdown_timeout = "1s"'))  # its worker keeps the socket
     with WebSocket(app.port, "/keep") as ws:
         ws.finish()
     assert wait_closed(app)[0]["code"] == 1000

@@ -179,6 +179,65 @@ static void a_folder_that_was_made_anew_is_watched_anew(void **state)
     end(&s);
 }
 
+static void no_more_folders_than_may_are_watched(void **state)
+{
+    enum { COUNT = WATCH_MAX_FOLDERS + 3 };
+
+    struct scene s;
+    (void)state;
+    start(&s);
+    char **folders = xcalloc(COUNT, sizeof(*folders));
+    for (int i = 0; i < COUNT; i++) {
+        folders[i] = xasprintf("%s/%05d", s.folder, i);
+        assert_int_equal(mkdir(folders[i], 0700), 0);
+    }
+    watch_set(&s.watch, (const char *const *)folders, COUNT);
+    assert_int_equal(s.watch.count, WATCH_MAX_FOLDERS);
+    assert_int_equal(s.watch.refused, 3);
+    save(folders[WATCH_MAX_FOLDERS], "file", "text");
+    run_for(&s, WATCH_QUIET_MS * 2);
+    assert_int_equal(s.changes, 0);
+    save(folders[WATCH_MAX_FOLDERS - 1], "file", "text");
+    run_for(&s, WATCH_QUIET_MS * 2);
+    assert_int_equal(s.changes, 1);
+    /* One less of the old ones makes room for one of the others. */
+    watch_set(&s.watch, (const char *const *)folders + 3, COUNT - 3);
+    assert_int_equal(s.watch.refused, 0);
+    watch_set(&s.watch, (const char *const *)folders + 3, 1);
+    assert_int_equal(s.watch.count, 1);
+    run_for(&s, 20);
+    save(folders[5], "file", "text");
+    run_for(&s, WATCH_QUIET_MS * 2);
+    assert_int_equal(s.changes, 1);
+    for (int i = 0; i < COUNT; i++)
+        xfree(folders[i]);
+    xfree(folders);
+    end(&s);
+}
+
+/* The kernel keeps so many events, and tells of those that it lost none. */
+static void changes_that_the_kernel_lost_are_reported_with_the_others(void **state)
+{
+    struct scene s;
+    unsigned most = 0;
+    (void)state;
+    FILE *limit = fopen("/proc/sys/fs/inotify/max_queued_events", "r");
+    assert_non_null(limit);
+    assert_int_equal(fscanf(limit, "%u", &most), 1);
+    fclose(limit);
+    start(&s);
+    watch_folder(&s);
+    for (unsigned i = 0; i < most + 10; i++)
+        save(s.folder, i % 2 ? "a" : "b", ""); /* by turns: equal ones in a row are one */
+    run_for(&s, WATCH_LATEST_MS + 2 * WATCH_QUIET_MS);
+    assert_in_range(s.changes, 1, 2);
+    s.changes = 0;
+    save(s.folder, "file", "text"); /* and it goes on hearing */
+    run_for(&s, WATCH_QUIET_MS * 2);
+    assert_int_equal(s.changes, 1);
+    end(&s);
+}
+
 static void a_folder_that_does_not_exist_is_left_out(void **state)
 {
     struct scene s;
@@ -199,6 +258,8 @@ int main(void)
         cmocka_unit_test(what_does_not_matter_is_not_reported),
         cmocka_unit_test(only_the_folders_that_were_named_last_count),
         cmocka_unit_test(a_folder_that_was_made_anew_is_watched_anew),
+        cmocka_unit_test(no_more_folders_than_may_are_watched),
+        cmocka_unit_test(changes_that_the_kernel_lost_are_reported_with_the_others),
         cmocka_unit_test(a_folder_that_does_not_exist_is_left_out),
     };
     return cmocka_run_group_tests(all, NULL, NULL);
