@@ -48,7 +48,7 @@ LLHTTP_SOURCE  ?= /usr/share/llhttp
 SYSTEM   = $(patsubst -I%,-isystem %,$(shell pkg-config --cflags libuv jansson 2>/dev/null)) \
            -isystem $(LLHTTP_INCLUDE) -isystem $(LLHTTP_INCLUDE)/llhttp
 LIBS     = $(shell pkg-config --static --libs libuv-static) -l:libjansson.a -l:libz.a \
-           -l:libbrotlienc.a -l:libbrotlicommon.a -l:libzstd.a -l:libyaml.a -lm
+           -l:libbrotlienc.a -l:libbrotlicommon.a -l:libzstd.a -l:libyaml.a -l:libsqlite3.a -lm
 COMMON   = $(MODE_$(MODE)) -D_GNU_SOURCE -DNODEY_VERSION='"$(VERSION)"' -fno-common -MMD -MP
 COMPILE  = $(CC) -std=gnu17 $(COMMON) $(INCLUDES) $(SYSTEM) $(CFLAGS)
 COMPILEX = $(CXX) -std=gnu++17 -fno-exceptions -fno-rtti $(COMMON) $(INCLUDES) $(SYSTEM) $(CXXFLAGS)
@@ -169,7 +169,7 @@ INSTALL := $(if $(filter up,$(GOALS)),deps) $(if $(filter lint,$(GOALS)),deps-li
 $(B)/.libraries: | $(INSTALL)
 	@mkdir -p $(@D)
 	@pkg-config --exists libuv-static jansson 2>/dev/null && test -f $(LLHTTP_SOURCE)/llhttp.c && \
-	printf '#include <%s>\n' uv.h jansson.h llhttp.h toml++/toml.h zlib.h brotli/encode.h zstd.h yaml.h | \
+	printf '#include <%s>\n' uv.h jansson.h llhttp.h toml++/toml.h zlib.h brotli/encode.h zstd.h yaml.h sqlite3.h | \
 	$(CXX) -x c++ -std=gnu++17 -fsyntax-only $(SYSTEM) - 2>/dev/null || \
 	{ echo 'A library that nodey is built from is missing. run: make deps' >&2; exit 1; }
 	@touch $@

@@ -91,8 +91,13 @@ struct bus *bus_open(struct loop *, struct config *, struct bus_observer *, stru
 /* Another configuration: streams and schedules follow it. */
 void bus_configure(struct bus *, struct config *);
 
-/* Deliveries that are out may still be settled until then; `closed` comes last. */
+/*
+ * Nothing is delivered any more.  Deliveries that are out may still be settled, and must be:
+ * the store closes after the last one, and `closed` comes then.
+ */
 void bus_close(struct bus *);
+
+/* After `closed`. */
 void bus_free(struct bus *);
 
 const struct engine_caps *bus_caps(const struct bus *);
@@ -106,14 +111,17 @@ struct publication {
     struct op_publish op;
     struct bus *bus;
     void (*done)(struct publication *, enum publish_fault, const char *why);
+    struct message *single; /* the bus's: op.messages, when it is one */
+    uint64_t bytes;
 };
 
 /* What is to be published: facts by topic, jobs by queue.  Slices are copied. */
 struct publish_request {
     struct slice topic; /* exactly one of the two */
     struct slice queue;
-    struct slice key, msgid, headers,
-        data; /* headers and data: raw JSON, checked by the caller */
+    struct slice key; /* its ptr is NULL: that of `handling`; empty: none */
+    struct slice msgid;
+    struct slice headers, data; /* raw JSON, checked by the caller */
     struct slice origin;
     struct slice traceparent, correlation, cause; /* given from outside; else from `handling` */
     const struct delivery *handling; /* what it is published from within; or NULL */
@@ -127,8 +135,9 @@ struct publish_request {
 struct message *bus_compose(struct bus *, const struct publish_request *, struct err *);
 
 /*
- * Stores all of them or none, then `done`, which comes later and once.  Takes over the
- * references.  count 1..MESSAGE_OUTPUTS_MAX.
+ * Stores all of them or none, then `done`, which comes later and once, and may free the
+ * publication.  Takes over the references; op.messages is there until `done` returns.
+ * count 1..MESSAGE_OUTPUTS_MAX.
  */
 void bus_publish(struct bus *, struct publication *, struct message *const *, size_t count);
 
@@ -145,6 +154,8 @@ void bus_on_relief(struct bus *, struct task *);
  * It delivers as soon as it has an owner and group_resume() was called.
  */
 struct group *bus_group(struct bus *, const struct group_config *, struct err *);
+
+/* A group of topics, else a queue's; "queue.NAME" is the queue's.  NULL: there is none. */
 struct group *bus_find_group(struct bus *, struct slice name);
 
 /* At most `most` deliveries at a time; ops NULL: nobody is there, what is out was settled. */
@@ -158,11 +169,14 @@ void group_resume(struct group *);
 /* Messages that are not settled, those with handlers included. */
 uint64_t group_backlog(const struct group *);
 
-/* Begins elsewhere; what is out is revoked. */
+/*
+ * Begins elsewhere; what is out is revoked.  `done` may come at once, when it cannot be: the
+ * group is not declared yet, or has another such wish under way.
+ */
 void group_seek(struct group *, struct start, void (*done)(void *arg, const char *error),
                 void *arg);
 
-/* The group and its place are forgotten. */
+/* The group and its place are forgotten: it is not to be used after `done`. */
 void group_drop(struct group *, void (*done)(void *arg, const char *error), void *arg);
 
 /* ------------------------------------------------------------------- settle */

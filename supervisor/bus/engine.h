@@ -109,6 +109,7 @@ struct op_consumer {
     /* Filled in: */
     uint32_t id; /* unique in this engine */
     bool created;
+    size_t open; /* delivered in an earlier run and not settled: they come first, by credit */
     struct put_off *put_off; /* all that it has, by seq; the owner frees with xfree, keys too */
     size_t put_off_count;
 };
@@ -125,7 +126,8 @@ struct op_publish {
     struct op op;
     struct message **messages; /* the caller's references, held by the op until done */
     size_t count;              /* may be 0 with `forget` */
-    uint64_t forget;           /* this message is deleted in the same transaction; 0 = none */
+    uint64_t forget; /* this message is deleted in the same transaction, and settled for whoever
+                        has it; 0 = none */
 };
 
 struct op_credit {
@@ -137,7 +139,9 @@ struct op_credit {
 struct op_take {
     struct op op;
     uint32_t consumer;
-    uint64_t *seqs; /* come as deliveries, with their tries; take no credit */
+    uint64_t *seqs; /* come as deliveries, with their tries; take no credit.  All have come
+                       when an op ends that was submitted after this one's end.  UNKNOWN: one
+                       is not there any more; the others come */
     size_t count;
 };
 
@@ -161,8 +165,8 @@ struct op_settle {
 struct op_seek {
     struct op op;
     uint32_t consumer;
-    struct start start; /* what was open or put off is forgotten: deliveries have a new epoch */
-    uint32_t epoch;     /* filled in */
+    struct start start; /* what was open or put off is forgotten; what credit is left stays */
+    uint32_t epoch;     /* of deliveries from here on; filled in: 1 before, and one more each */
 };
 
 struct op_read {
@@ -175,6 +179,7 @@ struct op_read {
     bool backwards;            /* the newest first */
     struct message **messages; /* filled in: `count` references, the owner's; xfree the array */
     size_t count;
+    uint64_t next; /* a seq: what lies from there on was too much for one op; 0 = that is all */
 };
 
 struct stream_info {
@@ -219,7 +224,7 @@ struct op_query {
 
 struct op_backup {
     struct op op;
-    const char *path; /* of a file that does not exist */
+    const char *path; /* of a file that does not exist; with blobs, PATH.blobs/ is made, too */
 };
 
 /* One message for one consumer. */

@@ -51,6 +51,9 @@ void offload_post(struct offload *, struct list *node);
 /* From the thread: wakes the loop once for however many. */
 void offload_reply(struct offload *, struct list *node);
 
+/* The same for a whole list, which is empty afterwards. */
+void offload_reply_all(struct offload *, struct list *letters);
+
 /*
  * From the loop, once: what was posted is still run and comes back; then the thread ends and
  * `closed` is called.  Does not wait.

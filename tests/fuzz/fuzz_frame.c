@@ -158,8 +158,9 @@ static void check_ready(struct slice line)
 static void check_members(const struct frame *f, struct slice line)
 {
     const struct json_value *const values[] = {
-        &f->reason, &f->headers, &f->body,    &f->code,  &f->message, &f->stack,
-        &f->data,   &f->token,   &f->payload, &f->level, &f->file,
+        &f->reason, &f->headers, &f->body,    &f->code,    &f->message, &f->stack,
+        &f->data,   &f->token,   &f->payload, &f->level,   &f->file,    &f->topic,
+        &f->queue,  &f->key,     &f->msgid,   &f->outputs, &f->failure, &f->group,
     };
     for (size_t i = 0; i < ARRAY_LEN(values); i++)
         check_inside(values[i]->raw, line);
@@ -181,6 +182,20 @@ static void check_limits(const struct frame *f)
     assert(!f->file.raw.len || (f->body_kind == FRAME_BODY_NONE && !f->more));
 }
 
+/* Each is good or has a fault, and what it points to lies inside it. */
+static void check_outputs(const struct frame *f)
+{
+    struct json_scan it = json_iter(&f->outputs);
+    struct json_value item;
+    while (f->outputs.raw.len && json_next_item(&it, &item)) {
+        struct frame output;
+        const char *fault = frame_read_output(&item, &output);
+        assert(output.kind == FRAME_PUBLISH);
+        assert(fault || !output.topic.raw.len != !output.queue.raw.len);
+        check_members(&output, item.raw);
+    }
+}
+
 /* A frame whose line is clean: jansson reads the same. */
 static void check_meaning(const struct frame *f, struct slice line)
 {
@@ -191,6 +206,9 @@ static void check_meaning(const struct frame *f, struct slice line)
     check_splice(&f->data, tree, "data");
     check_splice(&f->headers, tree, f->kind == FRAME_END ? "trailers" : "headers");
     check_splice(&f->file, tree, "file");
+    check_splice(&f->key, tree, "key");
+    check_splice(&f->outputs, tree, "publish");
+    check_outputs(f);
     check_splice(&f->payload, tree,
                  f->kind == FRAME_ASK      ? "args"
                  : f->kind == FRAME_ANSWER ? "value"

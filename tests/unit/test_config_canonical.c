@@ -156,15 +156,17 @@ static void put_example(const struct section *section, const struct setting *s,
     else
         buf_addf(&text, "[[routes]]\n%s\n%s\n%s\n",
                  strcmp(s->key, "path") == 0 ? "" : "path = \"/api/*\"", target,
-                 strncmp(s->key, target, strcspn(target, " ")) == 0 ? "" : s->example);
+                 *target && strncmp(s->key, target, strcspn(target, " ")) == 0 ? ""
+                                                                               : s->example);
     folder_put("nodey.toml", buf_cstr(&text));
     buf_deinit(&text);
 }
 
-/* Of a route: to a service, to a worker, or to files, as it may. */
+/* Of a route: to a service, to a worker, to files, or to none of them, as it may. */
 static void assert_example_comes_back(const struct section *section, const struct setting *s)
 {
-    static const char *const targets[] = {"to = \"db\"", "to = \"hello\"", "root = \"dist\""};
+    static const char *const targets[] = {"to = \"db\"", "to = \"hello\"", "root = \"dist\"",
+                                          ""};
     struct config *config = NULL;
     struct err err;
     for (size_t i = 0; i < ARRAY_LEN(targets) && !config; i++) {

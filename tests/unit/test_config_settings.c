@@ -100,7 +100,8 @@ static void a_route_asks_for_nothing_by_itself(void **state)
 }
 
 static const struct section *const sections[] = {
-    &section_server, &section_worker, &section_service, &section_healthcheck, &section_route};
+    &section_server, &section_worker, &section_service, &section_healthcheck, &section_route,
+    &section_bus,    &section_stream, &section_queue,   &section_schedule};
 
 static void every_row_is_whole(void **state)
 {
@@ -148,6 +149,10 @@ union any {
     struct server_config server;
     struct worker_config worker;
     struct route_config route;
+    struct bus_config bus;
+    struct stream_config stream;
+    struct queue_config queue;
+    struct schedule_config schedule;
 };
 
 static void every_example_is_read(void **state)
@@ -247,7 +252,7 @@ static void a_key_that_is_none_leads_to_the_nearest(void **state)
                      "there is no setting called listen; did you mean server.listen?\n");
     assert_described("server.max_haed",
                      "there is no setting called max_haed; did you mean server.max_head, "
-                     "server.max_target, server.max_headers?\n");
+                     "bus.max_age, server.max_target?\n");
     assert_described("zzzzzzzzzz",
                      "there is no setting called zzzzzzzzzz; see nodey help config\n");
     assert_described("", "there is no setting called ; see nodey help config\n");

@@ -98,6 +98,23 @@ static void what_asks_for_more(void **state)
          .looks = 2,
          .wanted = 3,
          .why = SCALE_COMPUTES},
+        {.name = "the bus has work for five",
+         .change = {.needed = 5, .backlog = 100},
+         .nobody_waits = true,
+         .looks = 1,
+         .wanted = 5,
+         .why = SCALE_BACKLOG},
+        {.name = "the bus has work for a hundred",
+         .change = {.needed = 100, .backlog = 10000},
+         .nobody_waits = true,
+         .looks = 1,
+         .wanted = 8,
+         .why = SCALE_BACKLOG},
+        {.name = "the bus has work for those there are",
+         .change = {.needed = 2, .backlog = 3},
+         .nobody_waits = true,
+         .looks = 5,
+         .wanted = 2},
         {.name = "computing for a moment",
          .change = {.load = 0.9},
          .nobody_waits = true,
@@ -128,6 +145,8 @@ static void what_asks_for_more(void **state)
         v.service_ms = c.service_ms != 0 ? c.service_ms : v.service_ms;
         v.slots = c.slots ? c.slots : v.slots;
         v.load = c.load;
+        v.needed = c.needed;
+        v.backlog = c.backlog;
         v.free = cases[i].free;
         size_t wanted = look(&s, v, cases[i].looks, &why);
         if (wanted != cases[i].wanted || why != cases[i].why)
@@ -335,74 +354,6 @@ static void a_persons_number_is_left_alone(void **state)
     rig_free(rig);
 }
 
-/* ---------------------------------------------------------------------- the start gate */
-
-static void no_more_start_at_a_time_than_may(void **state)
-{
-    enum { POOLS = 7, LIMIT = 3 };
-
-    struct worker_config configs[POOLS];
-    struct pool *pools[POOLS];
-    size_t most = 0;
-    (void)state;
-    struct rig *rig = rig_new();
-    rig->pools.startgate.limit = LIMIT;
-    for (size_t i = 0; i < POOLS; i++) {
-        configs[i] = rig_config("a", "sleep(0.1); ready()");
-        pools[i] = rig_pool(rig, &configs[i]);
-    }
-    rig_begin_wait(rig);
-    while (rig->readies < POOLS) {
-        size_t now = 0;
-        for (size_t i = 0; i < POOLS; i++)
-            now += list_count(&pools[i]->states[WORKER_STARTING]);
-        assert_true(now <= LIMIT);
-        most = MAX(most, now);
-        rig_turn(rig, "all are ready", __FILE__, __LINE__);
-    }
-    assert_int_equal(most, LIMIT);
-    assert_int_equal(rig->pools.startgate.open, 0);
-    rig_free(rig);
-}
-
-static void those_that_end_make_room(void **state)
-{
-    struct worker_config bad = rig_config("bad", "os._exit(1)");
-    struct worker_config never = rig_command("never", (const char *[]){"/nowhere/x", NULL});
-    struct worker_config good = rig_config("good", "ready()");
-    (void)state;
-    bad.backoff_min = bad.backoff_max = 1000;
-    never.backoff_min = never.backoff_max = 1000;
-    struct rig *rig = rig_new();
-    rig->pools.startgate.limit = 1;
-    rig_pool(rig, &bad);
-    rig_pool(rig, &never);
-    rig_pool(rig, &good);
-    rig_until(rig, rig->readies == 1);
-    assert_int_equal(rig->pools.startgate.open, 0);
-    rig_free(rig);
-}
-
-static void who_is_stopped_leaves_the_line(void **state)
-{
-    struct worker_config slow = rig_config("slow", "sleep(0.3); ready()");
-    struct worker_config out = rig_config("out", "ready()");
-    struct worker_config next = rig_config("next", "ready()");
-    (void)state;
-    struct rig *rig = rig_new();
-    rig->pools.startgate.limit = 1;
-    rig_pool(rig, &slow);
-    struct pool *held = rig_pool(rig, &out);
-    rig_pool(rig, &next);
-    rig_linger(rig, 20);
-    assert_true(startgate_waits(rig_worker(held, 0)));
-    pool_hold(held, "a test");
-    rig_until(rig, rig->readies == 2);
-    rig_linger(rig, 50);
-    assert_int_equal(rig->readies, 2);
-    rig_free(rig);
-}
-
 static int tests(void)
 {
     const struct CMUnitTest all[] = {
@@ -417,9 +368,6 @@ static int tests(void)
         cmocka_unit_test(a_pool_grows_with_its_queue_and_shrinks),
         cmocka_unit_test(what_follows_a_crash_has_not_waited),
         cmocka_unit_test(a_persons_number_is_left_alone),
-        cmocka_unit_test(no_more_start_at_a_time_than_may),
-        cmocka_unit_test(those_that_end_make_room),
-        cmocka_unit_test(who_is_stopped_leaves_the_line),
     };
     return cmocka_run_group_tests(all, NULL, NULL);
 }

@@ -258,7 +258,9 @@ static void who_is_silent_has_a_second_to_end(void **state)
         struct pool *pool = rig_pool(rig, &config);
         rig_until(rig, rig->readies == 1);
         struct worker *w = rig_worker(pool, 0);
-        worker_use(w); /* a request is under way there: that is waited for just as long */
+        struct use use = {
+            0}; /* a request is under way there: that is waited for just as long */
+        use_begin(&use, w);
         checks.silent = silent;
         checks.ill = w;
         rig_until(rig, w->state == WORKER_DRAINING);
@@ -268,7 +270,7 @@ static void who_is_silent_has_a_second_to_end(void **state)
         assert_true(took >= 1600 + (silent ? 1000 : 1600) - 50);
         assert_true(rig_told(rig, silent ? "did not end within 1000 ms of SIGTERM"
                                          : "did not end within 1600 ms of SIGTERM"));
-        worker_unuse(w);
+        use_end(&use);
         rig_free(rig);
     }
 }
@@ -484,14 +486,15 @@ static void who_is_in_use_ends_later(void **state)
     struct pool *pool = rig_pool(rig, &config);
     rig_until(rig, rig_wrote(rig, "begin"));
     struct worker *w = rig_worker(pool, 0);
-    worker_use(w);
-    worker_use(w);
+    struct use first = {0}, second = {0};
+    use_begin(&first, w);
+    use_begin(&second, w);
     pool_hold(pool, "the test says so");
-    worker_unuse(w);
+    use_end(&first);
     rig_linger(rig, 100);
     assert_int_equal(rig->ends, 0);
     assert_int_equal(w->state, WORKER_DRAINING);
-    worker_unuse(w);
+    use_end(&second);
     rig_until(rig, rig->ends == 1);
     assert_true(rig_wrote(rig, "end"));
     rig_free(rig);
@@ -506,12 +509,13 @@ static void who_uses_it_does_not_hold_it_up_for_ever(void **state)
     struct pool *pool = rig_pool(rig, &config);
     rig_until(rig, rig_wrote(rig, "begin"));
     struct worker *w = rig_worker(pool, 0);
-    worker_use(w);
+    struct use use = {0};
+    use_begin(&use, w);
     pool_hold(pool, "the test says so");
     rig_until(rig, rig->ends == 1 && pool->lives == 0);
     assert_true(w->gone); /* and may be let go of at any later time */
     rig_free(rig);
-    worker_unuse(w);
+    use_end(&use);
 }
 
 static int tests(void)

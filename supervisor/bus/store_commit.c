@@ -1,0 +1,607 @@
+/*
+ * One transaction for all ops that wait.  Nobody hears of what it did before it is stored; when
+ * it fails, everything is as before it began.
+ *
+ * After a failed fsync nobody knows what is on the disk, and a second one would say nothing:
+ * the file is closed and opened again, which reads what is there, and all of the log is written
+ * to the file anew.  The number of the last commit then says whether the batch was kept.
+ */
+#include "bus/store_core.h"
+
+void batch_init(struct store *s)
+{
+    struct batch *b = &s->batch;
+    list_init(&b->ops);
+    list_init(&b->topics);
+    list_init(&b->streams);
+    list_init(&b->consumers);
+    b->parcel = parcel_new();
+}
+
+/* The strictest of the streams that there are, unless some want less: then of those named. */
+static enum durability level_of(struct store *s)
+{
+    enum durability level = DURABILITY_OS;
+    list_each (at, &s->streams) {
+        if (container_of(at, struct stream, all)->durability == DURABILITY_FSYNC)
+            level = DURABILITY_FSYNC;
+    }
+    return level;
+}
+
+static bool any_os(struct store *s)
+{
+    list_each (at, &s->streams) {
+        if (container_of(at, struct stream, all)->durability == DURABILITY_OS)
+            return true;
+    }
+    return false;
+}
+
+static bool wants_fsync(struct store *s, struct message **messages, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        struct stream *stream = store_stream(s, messages[i]->stream);
+        if (!stream || stream->durability == DURABILITY_FSYNC)
+            return true;
+    }
+    return false;
+}
+
+static bool op_wants_fsync(struct store *s, struct op *op)
+{
+    if (op->kind == OP_PUBLISH) {
+        struct op_publish *publish = container_of(op, struct op_publish, op);
+        return publish->forget || wants_fsync(s, publish->messages, publish->count);
+    }
+    if (op->kind == OP_SETTLE) {
+        struct op_settle *settle = container_of(op, struct op_settle, op);
+        struct consumer *c = store_consumer(s, settle->consumer);
+        return (c && c->stream->durability == DURABILITY_FSYNC) ||
+               wants_fsync(s, settle->outputs, settle->output_count);
+    }
+    return op->kind <= OP_DROP || op->kind == OP_SEEK;
+}
+
+static enum durability batch_level(struct store *s)
+{
+    if (!any_os(s) || list_empty(&s->batch.ops) || s->batch.due)
+        return level_of(s);
+    list_each (at, &s->batch.ops) {
+        if (op_wants_fsync(s, container_of(at, struct op, node)))
+            return DURABILITY_FSYNC;
+    }
+    return DURABILITY_OS;
+}
+
+int batch_begin(struct store *s, const struct stream *touched)
+{
+    struct batch *b = &s->batch;
+    if (!touched || touched->place == DB_FILE)
+        b->file = true;
+    if (b->began)
+        return 0;
+    sqlite3_stmt *stmt = fixed_statement(s, FIXED_BEGIN, DB_FILE);
+    if (!stmt || db_set_level(&s->db, batch_level(s)) || db_run(&s->db, stmt))
+        return -1;
+    b->began = true;
+    b->number = s->commits_on_disk + 1;
+    b->seq = s->seq;
+    b->time_ms = s->time_ms;
+    b->delayed = s->delayed;
+    b->ids = s->dedupe.end;
+    s->time_ms = MAX(s->time_ms, store_wall_ms());
+    return 0;
+}
+
+/* ---------------------------------------------------------------- how it ends */
+
+static int write_tally(struct store *s, enum db_place place, uint32_t stream, uint32_t topic,
+                       const char *name, const struct tally *t)
+{
+    sqlite3_stmt *stmt = fixed_statement(s, FIXED_TALLY, place);
+    if (!stmt)
+        return -1;
+    sqlite3_bind_int64(stmt, 1, stream);
+    sqlite3_bind_int64(stmt, 2, topic);
+    sqlite3_bind_text(stmt, 3, name, -1, SQLITE_STATIC);
+    sqlite3_bind_int64(stmt, 4, (int64_t)t->total);
+    sqlite3_bind_int64(stmt, 5, (int64_t)t->stored);
+    sqlite3_bind_int64(stmt, 6, (int64_t)t->bytes);
+    return db_run(&s->db, stmt);
+}
+
+static int write_consumer(struct store *s, const struct consumer *c)
+{
+    sqlite3_stmt *stmt = fixed_statement(s, FIXED_CONSUMER, DB_FILE);
+    if (!stmt)
+        return -1;
+    struct buf open = {0};
+    open_encode(c, &open);
+    sqlite3_bind_int64(stmt, 1, c->settled);
+    sqlite3_bind_int64(stmt, 2, (int64_t)c->hi);
+    db_bind_blob(stmt, 3, buf_slice(&open));
+    sqlite3_bind_int64(stmt, 4, c->id);
+    int rc = db_run(&s->db, stmt);
+    buf_deinit(&open);
+    return rc;
+}
+
+/* What the batch changed besides rows of messages: once, however often. */
+static int write_changes(struct store *s)
+{
+    struct batch *b = &s->batch;
+    list_each (at, &b->topics) {
+        struct topic *t = container_of(at, struct topic, dirty);
+        if (write_tally(s, t->stream->place, t->stream->id, t->id, t->name, &t->now))
+            return -1;
+    }
+    list_each (at, &b->consumers) {
+        struct consumer *c = container_of(at, struct consumer, dirty);
+        if (c->stream->place == DB_FILE && write_consumer(s, c))
+            return -1;
+    }
+    struct tally state = {s->seq, s->delayed, (uint64_t)s->time_ms};
+    struct tally commits = {.total = b->number};
+    if (!b->file)
+        return 0;
+    return write_tally(s, DB_FILE, 0, 0, "", &state) ||
+                   write_tally(s, DB_FILE, 0, 1, "", &commits)
+               ? -1
+               : 0;
+}
+
+static int commit(struct store *s)
+{
+    sqlite3_stmt *stmt = fixed_statement(s, FIXED_COMMIT, DB_FILE);
+    if (!stmt || write_changes(s))
+        return -1;
+    store_fault(s, FAULT_BEFORE_COMMIT);
+    uint64_t begin = loop_clock_ns();
+    s->batch.committing = true;
+    if (db_run(&s->db, stmt))
+        return -1;
+    store_fault(s, FAULT_AFTER_COMMIT);
+    histogram_add(s->commit_us, (loop_clock_ns() - begin) / 1000);
+    s->commits++;
+    return 0;
+}
+
+static void reset(struct batch *b)
+{
+    b->began = b->file = b->committing = b->due = b->refuse = false;
+    b->fresh_count = b->stale_count = 0;
+    b->apply = NULL;
+    b->change = NULL;
+}
+
+static void apply(struct store *s, bool ok)
+{
+    if (s->batch.apply)
+        s->batch.apply(s, s->batch.change, ok);
+    s->batch.apply = NULL;
+}
+
+/* It is stored: from now on it is to be seen. */
+static void batch_kept(struct store *s)
+{
+    struct batch *b = &s->batch;
+    list_each_safe (at, &b->topics)
+        list_del(at);
+    list_each_safe (at, &b->streams)
+        list_del(at);
+    while (!list_empty(&b->consumers)) {
+        struct consumer *c = list_first(&b->consumers, struct consumer, dirty);
+        open_commit(c);
+        list_del(&c->dirty);
+    }
+    if (b->file)
+        s->commits_on_disk = b->number;
+    struct parcel *p = b->parcel;
+    if (s->wants_stored && b->fresh_count)
+        p->stored = xmalloc(b->fresh_count * sizeof(struct message *));
+    for (size_t i = 0; i < b->fresh_count; i++) {
+        struct fresh *f = &b->fresh[i];
+        tail_add(&s->tail, &f->stream->tail, f->message, f->topic);
+        if (p->stored)
+            p->stored[p->stored_count++] = f->message;
+        else
+            message_release(f->message);
+    }
+    for (size_t i = 0; i < b->stale_count; i++)
+        tail_forget(&s->tail, &b->stale[i].stream->tail, b->stale[i].seq);
+    blobs_end(&s->blobs, &b->blobs, true);
+    apply(s, true);
+    reset(b);
+}
+
+static void undo_counts(struct store *s)
+{
+    struct batch *b = &s->batch;
+    while (!list_empty(&b->topics)) {
+        struct topic *t = list_first(&b->topics, struct topic, dirty);
+        t->now = t->saved;
+        list_del(&t->dirty);
+    }
+    while (!list_empty(&b->streams)) {
+        struct stream *stream = list_first(&b->streams, struct stream, changed);
+        stream_undo(stream);
+        list_del(&stream->changed);
+    }
+    while (!list_empty(&b->consumers)) {
+        struct consumer *c = list_first(&b->consumers, struct consumer, dirty);
+        c->settled = c->saved_settled;
+        c->put_off = c->saved_put_off;
+        c->hi = c->saved_hi;
+        open_undo(c);
+        list_del(&c->dirty);
+    }
+}
+
+static void batch_undone(struct store *s)
+{
+    struct batch *b = &s->batch;
+    undo_counts(s);
+    if (b->began) {
+        s->seq = b->seq;
+        s->time_ms = b->time_ms;
+        s->delayed = b->delayed;
+        dedupe_undo(&s->dedupe, b->ids);
+    }
+    for (size_t i = 0; i < b->fresh_count; i++)
+        message_release(b->fresh[i].message);
+    b->parcel->gap_count = 0;
+    blobs_end(&s->blobs, &b->blobs, false);
+    apply(s, false);
+    reset(b);
+}
+
+/* -------------------------------------------------------------------- the ops */
+
+static void unnumber(struct message **messages, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        messages[i]->seq = 0;
+        messages[i]->duplicate = false;
+    }
+}
+
+/* What it was given is taken back. */
+static void op_clear(struct op *op)
+{
+    if (op->kind == OP_PUBLISH) {
+        struct op_publish *publish = container_of(op, struct op_publish, op);
+        unnumber(publish->messages, publish->count);
+    } else if (op->kind == OP_SETTLE) {
+        struct op_settle *settle = container_of(op, struct op_settle, op);
+        unnumber(settle->outputs, settle->output_count);
+    } else if (op->kind == OP_CONSUMER) {
+        struct op_consumer *consumer = container_of(op, struct op_consumer, op);
+        for (size_t i = 0; i < consumer->put_off_count; i++)
+            xfree(consumer->put_off[i].key);
+        xfree(consumer->put_off);
+        consumer->put_off = NULL;
+        consumer->put_off_count = 0;
+    }
+}
+
+static void fail_ops(struct store *s, struct list *ops, enum engine_status status)
+{
+    list_each (at, ops) {
+        struct op *op = container_of(at, struct op, node);
+        op_clear(op);
+        store_refuse(op, status, "%s: %s",
+                     status == ENGINE_FULL ? "the disk is full" : "the store has failed",
+                     s->db.why);
+    }
+}
+
+static int do_op(struct store *s, struct op *op)
+{
+    op->status = ENGINE_OK;
+    op->error[0] = '\0';
+    switch (op->kind) {
+    case OP_PUBLISH:
+        return store_do_publish(s, container_of(op, struct op_publish, op));
+    case OP_SETTLE:
+        return store_do_settle(s, container_of(op, struct op_settle, op));
+    case OP_STREAM:
+        return store_do_stream(s, container_of(op, struct op_stream, op));
+    case OP_CONSUMER:
+        return store_do_consumer(s, container_of(op, struct op_consumer, op));
+    case OP_SEEK:
+        return store_do_seek(s, container_of(op, struct op_seek, op));
+    case OP_DROP: {
+        struct op_drop *drop = container_of(op, struct op_drop, op);
+        return drop->consumer ? store_drop_consumer(s, drop) : store_drop_stream(s, drop);
+    }
+    default:
+        return 0; /* see after_commit() */
+    }
+}
+
+/* What changes nothing on disk comes after the commit, so that it is not to be undone. */
+static void after_commit(struct store *s, struct op *op)
+{
+    struct parcel *p = s->batch.parcel;
+    struct op_credit *credit;
+    struct consumer *c;
+    switch ((int)op->kind) {
+    case OP_CREDIT:
+        credit = container_of(op, struct op_credit, op);
+        c = store_consumer(s, credit->consumer);
+        if (c)
+            c->credit += credit->more;
+        else
+            store_refuse(op, ENGINE_UNKNOWN, "there is no consumer %u", credit->consumer);
+        break;
+    case OP_TAKE:
+        store_do_take(s, container_of(op, struct op_take, op), p);
+        break;
+    case OP_READ:
+        store_do_read(s, container_of(op, struct op_read, op));
+        break;
+    case OP_INFO:
+        store_do_info(s, container_of(op, struct op_info, op));
+        break;
+    case OP_QUERY:
+        store_do_query(s, container_of(op, struct op_query, op));
+        break;
+    case OP_BACKUP:
+        store_do_backup(s, container_of(op, struct op_backup, op));
+        break;
+    case LETTER_CLOSE:
+        s->closing = true;
+        break;
+    default:
+        break;
+    }
+}
+
+static int run_ops(struct store *s)
+{
+    int rc = 0;
+    for (struct list *at = s->batch.ops.next; rc == 0 && at != &s->batch.ops; at = at->next)
+        rc = do_op(s, container_of(at, struct op, node));
+    if (rc == 0 && s->batch.due)
+        rc = batch_begin(s, NULL);
+    if (rc == 0 && s->batch.due)
+        rc = store_do_due(s, store_wall_ms());
+    if (rc == 0 && s->batch.began)
+        rc = commit(s);
+    return rc;
+}
+
+static void rollback(struct store *s)
+{
+    if (s->db.sql && !sqlite3_get_autocommit(s->db.sql))
+        IGNORE(db_exec(&s->db, "ROLLBACK")); /* else it was rolled back already */
+}
+
+static bool disk_is_full(const struct store *s)
+{
+    return (s->db.rc & 0xff) == SQLITE_FULL;
+}
+
+static void reply(struct store *s)
+{
+    struct batch *b = &s->batch;
+    list_each_safe (at, &b->ops) {
+        struct op *op = container_of(at, struct op, node);
+        if (op->kind == OP_BACKUP && s->backup && op->status == ENGINE_OK)
+            list_del(at); /* ends later */
+    }
+    s->committed += list_count(&b->ops);
+    store_fault(s, FAULT_BEFORE_REPLY);
+    offload_reply_all(&s->offload, &b->ops);
+}
+
+static void decided(struct store *s, bool kept)
+{
+    s->undecided = false;
+    if (kept) {
+        batch_kept(s);
+        list_each (at, &s->batch.ops)
+            after_commit(s, container_of(at, struct op, node));
+    } else {
+        batch_undone(s);
+        fail_ops(s, &s->batch.ops, ENGINE_BROKEN);
+    }
+    reply(s);
+}
+
+void store_fall(struct store *s)
+{
+    s->failures++;
+    store_tell(s, LOG_ERROR, "the store has failed: %s; it is closed and opened again",
+               s->db.why);
+    store_backup_end(s, "the store has failed");
+    list_each (at, &s->streams)
+        stream_forget_statements(container_of(at, struct stream, all));
+    db_close(&s->db);
+    s->down = true;
+    s->retry_ms = 0;
+}
+
+void store_reopen(struct store *s)
+{
+    struct err err;
+    uint64_t commits = 0;
+    char why[sizeof(s->db.why)];
+    memcpy(why, s->db.why, sizeof(why)); /* what the ops are to be told */
+    if (db_open(&s->db, &err) == 0 &&
+        (db_checkpoint(&s->db, true) || store_read_commits(s, &commits) ||
+         store_reload_memory(s))) {
+        err_set(&err, -1, "%s", s->db.why);
+        db_close(&s->db);
+    }
+    if (!s->db.sql) {
+        s->retry_ms = store_wall_ms() + 1000;
+        store_tell(s, LOG_ERROR, "the store cannot be opened: %s", err.text);
+        return;
+    }
+    memcpy(s->db.why, why, sizeof(why));
+    s->db.page.strict = false;
+    s->down = false;
+    store_tell(s, LOG_WARN, "the store is open again");
+    if (s->undecided)
+        decided(s, s->batch.file && commits == s->batch.number);
+}
+
+/* With a full disk: what frees room goes on, with the reserve; what needs room does not. */
+static bool try_again(struct store *s)
+{
+    if (!disk_is_full(s) || s->batch.refuse)
+        return false;
+    s->failures++;
+    batch_undone(s);
+    list_each (at, &s->batch.ops)
+        op_clear(container_of(at, struct op, node));
+    bool reserve = disk_room_exhausted(&s->room);
+    store_tell(s, LOG_ERROR, "the disk is full: publishes are refused%s",
+               reserve ? ", and the reserve is used for what frees room" : "");
+    s->batch.refuse = true;
+    return true;
+}
+
+static void failed(struct store *s)
+{
+    if (disk_is_full(s)) {
+        batch_undone(s);
+        fail_ops(s, &s->batch.ops, ENGINE_FULL);
+        reply(s);
+        return;
+    }
+    s->undecided = true; /* also when COMMIT was not reached: then the number tells so */
+    store_fall(s);
+    store_reopen(s);
+}
+
+static void run_batch(struct store *s)
+{
+    int rc = run_ops(s);
+    if (rc) {
+        rollback(s);
+        if (try_again(s)) {
+            rc = run_ops(s);
+            if (rc)
+                rollback(s);
+        }
+    }
+    if (rc)
+        failed(s);
+    else
+        decided(s, true);
+}
+
+int store_commit_own(struct store *s)
+{
+    int rc = s->batch.began ? commit(s) : 0;
+    if (rc == 0)
+        batch_kept(s);
+    return rc;
+}
+
+void store_own_failed(struct store *s)
+{
+    rollback(s);
+    if (disk_is_full(s)) {
+        batch_undone(s);
+        disk_room_exhausted(&s->room);
+        return;
+    }
+    s->undecided = true;
+    store_fall(s);
+    store_reopen(s);
+}
+
+/* ------------------------------------------------------------------ the queue */
+
+static size_t op_bytes(struct op *op)
+{
+    struct message **messages = NULL;
+    size_t count = 0, bytes = 0;
+    if (op->kind == OP_PUBLISH) {
+        messages = container_of(op, struct op_publish, op)->messages;
+        count = container_of(op, struct op_publish, op)->count;
+    } else if (op->kind == OP_SETTLE) {
+        messages = container_of(op, struct op_settle, op)->outputs;
+        count = container_of(op, struct op_settle, op)->output_count;
+    }
+    for (size_t i = 0; i < count; i++)
+        bytes += messages[i]->size;
+    return bytes;
+}
+
+static bool goes_alone(const struct op *op)
+{
+    return op->kind == OP_STREAM || op->kind == OP_CONSUMER || op->kind == OP_DROP ||
+           op->kind == OP_SEEK || op->kind == OP_QUERY || op->kind == OP_BACKUP ||
+           (int)op->kind == LETTER_CLOSE;
+}
+
+/* True when something is published. */
+static bool take_ops(struct store *s)
+{
+    size_t count = 0, bytes = 0;
+    bool publishes = false;
+    while (!list_empty(&s->queue) && count < STORE_BATCH_OPS && bytes < STORE_BATCH_BYTES) {
+        struct op *op = list_first(&s->queue, struct op, node);
+        if (goes_alone(op) && count)
+            break;
+        list_del(&op->node);
+        list_add(&s->batch.ops, &op->node);
+        publishes |= op->kind == OP_PUBLISH;
+        bytes += op_bytes(op);
+        count++;
+        if (goes_alone(op))
+            break;
+    }
+    return publishes;
+}
+
+static void look_at_room(struct store *s)
+{
+    if (!disk_room_check(&s->room, store_wall_ms()))
+        return;
+    if (s->room.gone)
+        store_tell(s, LOG_ERROR,
+                   "%s was removed, or another folder is in its place: publishes are refused "
+                   "until it is back or nodey has been started again",
+                   s->dir);
+    else
+        store_tell(s, LOG_WARN,
+                   s->room.full ? "the disk is nearly full, %llu MiB are free: publishes are "
+                                  "refused"
+                                : "the disk has room again, %llu MiB: publishes are accepted",
+                   (unsigned long long)(s->room.free >> 20));
+}
+
+/* Nothing can be done; but nobody is left waiting. */
+static void refuse_all(struct store *s)
+{
+    struct list ops;
+    list_init(&ops);
+    list_splice(&ops, &s->queue);
+    list_each (at, &ops)
+        s->closing |= (int)container_of(at, struct op, node)->kind == LETTER_CLOSE;
+    fail_ops(s, &ops, ENGINE_BROKEN);
+    if (s->closing && s->undecided)
+        decided(s, false);
+    offload_reply_all(&s->offload, &ops);
+}
+
+void store_commit_turn(struct store *s)
+{
+    if (s->down) {
+        refuse_all(s);
+        return;
+    }
+    if (take_ops(s))
+        look_at_room(s);
+    int64_t now = store_wall_ms();
+    s->batch.due = s->next_due_ms <= now;
+    s->active = true;
+    s->next_tick_ms = MIN(s->next_tick_ms, now + STORE_TICK_MS);
+    run_batch(s);
+}

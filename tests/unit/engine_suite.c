@@ -1,0 +1,948 @@
+#include "engine_suite.h"
+
+#include <fcntl.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <time.h>
+
+#include "folder.h"
+
+#include <cmocka.h>
+
+/* What a check gets: an open desk in a folder of its own. */
+struct seat {
+    const struct engine_kind *kind;
+    struct desk desk;
+    char *dir;
+    char *folder;
+};
+
+static int64_t wall_ms(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_REALTIME, &now);
+    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+static void sleep_ms(unsigned ms)
+{
+    nanosleep(&(struct timespec){ms / 1000, (long)(ms % 1000) * 1000000}, NULL);
+}
+
+/* ------------------------------------------------------------ who gets what */
+
+static void every_consumer_gets_everything_in_order(void **state)
+{
+    struct desk *d = &((struct seat *)*state)->desk;
+    desk_stream(d, "events");
+    uint32_t a = desk_consumer(d, "events", "a", ">", FROM_FIRST, NULL);
+    uint32_t b = desk_consumer(d, "events", "b", ">", FROM_FIRST, NULL);
+    assert_int_not_equal(a, b);
+    desk_credit(d, a, 1000);
+    desk_credit(d, b, 1000);
+    uint64_t seqs[100], last = 0;
+    int64_t last_ms = 0;
+    for (unsigned i = 0; i < 100; i++) {
+        seqs[i] = desk_put(d, "events", "post.created", "{\"n\":1}");
+        assert_true(seqs[i] > last);
+        last = seqs[i];
+    }
+    for (unsigned i = 0; i < 100; i++) {
+        struct delivery_note note = desk_next(d, a);
+        assert_int_equal(note.message->seq, seqs[i]);
+        assert_int_equal(note.tries, 0);
+        assert_true(slice_is(note.message->data, "{\"n\":1}"));
+        assert_true(slice_is(note.message->topic, "post.created"));
+        assert_true(slice_is(note.message->stream, "events"));
+        assert_true(note.message->time_ms >= last_ms);
+        last_ms = note.message->time_ms;
+        message_release(note.message);
+        assert_int_equal(desk_next_seq(d, b), seqs[i]);
+    }
+    desk_quiet(d);
+}
+
+static void all_members_of_a_message_come_back(void **state)
+{
+    struct seat *seat = *state;
+    struct desk *d = &seat->desk;
+    desk_stream(d, "events");
+    uint32_t a = desk_consumer(d, "events", "a", ">", FROM_FIRST, NULL);
+    struct message_parts parts = {
+        .stream = SLICE("events"),
+        .topic = SLICE("post.created"),
+        .key = SLICE("p\xc3\xa9 1"),
+        .msgid = SLICE("m1"),
+        .cause = SLICE("41"),
+        .correlation = SLICE("7"),
+        .traceparent = SLICE("00-aa-bb-01"),
+        .headers = SLICE("{\"x\":\"y\"}"),
+        .origin = SLICE("gateway"),
+        .data = SLICE("{\"b\":1,\"a\":9007199254740993, \"u\":\"\\u0000\"}")};
+    assert_int_equal(desk_publish(d, parts), ENGINE_OK);
+    if (seat->kind->durable)
+        desk_reopen(d, seat->dir);
+    if (seat->kind->durable) {
+        desk_stream(d, "events");
+        a = desk_consumer(d, "events", "a", ">", FROM_FIRST, NULL);
+    }
+    desk_credit(d, a, 1);
+    struct delivery_note note = desk_next(d, a);
+    const struct message *m = note.message;
+    assert_true(slice_eq(m->topic, parts.topic) && slice_eq(m->key, parts.key));
+    assert_true(slice_eq(m->msgid, parts.msgid) && slice_eq(m->cause, parts.cause));
+    assert_true(slice_eq(m->correlation, parts.correlation));
+    assert_true(slice_eq(m->traceparent, parts.traceparent));
+    assert_true(slice_eq(m->headers, parts.headers) && slice_eq(m->origin, parts.origin));
+    assert_true(slice_eq(m->data, parts.data));
+    assert_int_equal(m->size, parts.data.len);
+    message_release(note.message);
+}
+
+static void a_pattern_picks_topics_also_new_ones(void **state)
+{
+    struct desk *d = &((struct seat *)*state)->desk;
+    desk_stream(d, "events");
+    uint32_t a = desk_consumer(d, "events", "a", "comment.* user.>", FROM_FIRST, NULL);
+    desk_credit(d, a, 100);
+    desk_put(d, "events", "post.created", "1");
+    uint64_t one = desk_put(d, "events", "comment.created", "2");
+    desk_put(d, "events", "comment.created.late", "3");
+    uint64_t two = desk_put(d, "events", "user.a.b", "4");
+    desk_put(d, "events", "user", "5");
+    uint64_t three = desk_put(d, "events", "comment.x", "6");
+    assert_int_equal(desk_next_seq(d, a), one);
+    assert_int_equal(desk_next_seq(d, a), two);
+    assert_int_equal(desk_next_seq(d, a), three);
+    desk_quiet(d);
+    if (d->kind->exact_lag)
+        assert_int_equal(desk_consumer_info(d, a).lag, 3);
+}
+
+static void credit_is_kept_to(void **state)
+{
+    struct desk *d = &((struct seat *)*state)->desk;
+    desk_stream(d, "events");
+    uint32_t a = desk_consumer(d, "events", "a", ">", FROM_FIRST, NULL);
+    uint64_t first = desk_put(d, "events", "t", "1");
+    uint64_t second = desk_put(d, "events", "t", "2");
+    uint64_t third = desk_put(d, "events", "t", "3");
+    desk_quiet(d);
+    desk_credit(d, a, 1);
+    assert_int_equal(desk_next_seq(d, a), first);
+    desk_quiet(d);
+    desk_credit(d, a, 1);
+    desk_credit(d, a, 1);
+    assert_int_equal(desk_next_seq(d, a), second);
+    assert_int_equal(desk_next_seq(d, a), third);
+    desk_put(d, "events", "t", "4");
+    desk_quiet(d);
+}
+
+static void a_consumer_begins_where_it_says(void **state)
+{
+    struct desk *d = &((struct seat *)*state)->desk;
+    desk_stream(d, "events");
+    uint64_t first = desk_put(d, "events", "t", "1");
+    uint64_t second = desk_put(d, "events", "t", "2");
+    sleep_ms(20);
+    int64_t then = wall_ms();
+    sleep_ms(20);
+    uint64_t third = desk_put(d, "events", "t", "3");
+    uint32_t all = desk_consumer(d, "events", "all", ">", FROM_FIRST, NULL);
+    uint32_t from_new = desk_consumer(d, "events", "new", ">", FROM_NEW, NULL);
+    uint32_t by_seq =
+        desk_consumer(d, "events", "seq", ">", (struct start){START_SEQ, second, 0}, NULL);
+    uint32_t by_time =
+        desk_consumer(d, "events", "time", ">", (struct start){START_TIME, 0, then}, NULL);
+    const uint32_t ids[] = {all, from_new, by_seq, by_time};
+    const uint64_t lags[] = {3, 0, 2, 1};
+    for (unsigned i = 0; i < 4; i++) {
+        if (d->kind->exact_lag)
+            assert_int_equal(desk_consumer_info(d, ids[i]).lag, lags[i]);
+        desk_credit(d, ids[i], 10);
+    }
+    assert_int_equal(desk_next_seq(d, all), first);
+    assert_int_equal(desk_next_seq(d, by_seq), second);
+    assert_int_equal(desk_next_seq(d, by_time), third);
+    uint64_t fourth = desk_put(d, "events", "t", "4");
+    assert_int_equal(desk_next_seq(d, from_new), fourth);
+    assert_int_equal(desk_next_seq(d, by_time), fourth);
+}
+
+static void what_is_for_one_group_only_no_other_gets(void **state)
+{
+    struct seat *seat = *state;
+    struct desk *d = &seat->desk;
+    desk_stream(d, "events");
+    uint32_t a = desk_consumer(d, "events", "a", ">", FROM_FIRST, NULL);
+    uint32_t b = desk_consumer(d, "events", "b", ">", FROM_FIRST, NULL);
+    desk_credit(d, a, 10);
+    desk_credit(d, b, 10);
+    assert_int_equal(desk_publish(d, (struct message_parts){.stream = SLICE("events"),
+                                                            .topic = SLICE("t"),
+                                                            .only = SLICE("b"),
+                                                            .data = SLICE("1")}),
+                     ENGINE_OK);
+    uint64_t only = d->last_seq;
+    uint64_t both = desk_put(d, "events", "t", "2");
+    assert_int_equal(desk_next_seq(d, a), both);
+    assert_int_equal(desk_next_seq(d, b), only);
+    assert_int_equal(desk_next_seq(d, b), both);
+    if (d->kind->exact_lag) {
+        assert_int_equal(desk_consumer_info(d, a).lag, 1);
+        assert_int_equal(desk_consumer_info(d, b).lag, 2);
+        assert_int_equal(desk_settle(d, b, only), ENGINE_OK);
+        assert_int_equal(desk_consumer_info(d, b).lag, 1);
+        uint32_t c = desk_consumer(d, "events", "c", ">", FROM_FIRST, NULL);
+        assert_int_equal(desk_consumer_info(d, c).lag, 1);
+    }
+}
+
+static void a_consumer_with_other_patterns_goes_on_where_it_was(void **state)
+{
+    struct desk *d = &((struct seat *)*state)->desk;
+    desk_stream(d, "events");
+    uint32_t a = desk_consumer(d, "events", "a", "x", FROM_FIRST, NULL);
+    desk_credit(d, a, 1);
+    desk_put(d, "events", "y", "1");
+    uint64_t x = desk_put(d, "events", "x", "2");
+    desk_put(d, "events", "x", "3");
+    uint64_t y = desk_put(d, "events", "y", "4");
+    assert_int_equal(desk_next_seq(d, a), x);
+    assert_int_equal(desk_consumer(d, "events", "a", "y", FROM_FIRST, NULL), a);
+    if (d->kind->exact_lag)
+        assert_int_equal(desk_consumer_info(d, a).lag, 2); /* x is open, y comes */
+    desk_credit(d, a, 10);
+    assert_int_equal(desk_next_seq(d, a), y);
+    desk_quiet(d);
+}
+
+/* ------------------------------------------------------------------- settle */
+
+static void unsettled_comes_again_after_a_restart_and_settled_does_not(void **state)
+{
+    struct seat *seat = *state;
+    struct desk *d = &seat->desk;
+    if (!seat->kind->durable)
+        return;
+    desk_stream(d, "events");
+    uint32_t a = desk_consumer(d, "events", "a", ">", FROM_FIRST, NULL);
+    uint64_t seqs[10];
+    for (unsigned i = 0; i < 10; i++)
+        seqs[i] = desk_put(d, "events", "t", "1");
+    desk_credit(d, a, 6);
+    for (unsigned i = 0; i < 6; i++)
+        assert_int_equal(desk_next_seq(d, a), seqs[i]);
+    const unsigned settled[] = {1, 2, 4};
+    for (unsigned i = 0; i < 3; i++)
+        assert_int_equal(desk_settle(d, a, seqs[settled[i]]), ENGINE_OK);
+    desk_reopen(d, seat->dir);
+    desk_stream(d, "events");
+    struct op_consumer op;
+    a = desk_consumer(d, "events", "a", ">", FROM_FIRST, &op);
+    assert_false(op.created);
+    assert_int_equal(op.put_off_count, 0);
+    if (seat->kind->exact_lag)
+        assert_int_equal(desk_consumer_info(d, a).lag, 7);
+    desk_credit(d, a, 100);
+    const unsigned left[] = {0, 3, 5, 6, 7, 8, 9};
+    for (unsigned i = 0; i < 7; i++)
+        assert_int_equal(desk_next_seq(d, a), seqs[left[i]]);
+    desk_quiet(d);
+    for (unsigned i = 0; i < 7; i++)
+        assert_int_equal(desk_settle(d, a, seqs[left[i]]), ENGINE_OK);
+    if (seat->kind->exact_lag)
+        assert_int_equal(desk_consumer_info(d, a).lag, 0);
+    desk_reopen(d, seat->dir);
+    a = desk_consumer(d, "events", "a", ">", FROM_FIRST, NULL);
+    desk_credit(d, a, 100);
+    desk_quiet(d);
+}
+
+static void only_what_was_delivered_can_be_settled_and_once(void **state)
+{
+    struct desk *d = &((struct seat *)*state)->desk;
+    desk_stream(d, "events");
+    uint32_t a = desk_consumer(d, "events", "a", ">", FROM_FIRST, NULL);
+    uint64_t seq = desk_put(d, "events", "t", "1");
+    assert_int_equal(desk_settle(d, a, seq), ENGINE_UNKNOWN);
+    desk_credit(d, a, 1);
+    assert_int_equal(desk_next_seq(d, a), seq);
+    assert_int_equal(desk_settle(d, a, seq + 1), ENGINE_UNKNOWN);
+    assert_int_equal(desk_settle(d, a + 1000, seq), ENGINE_UNKNOWN);
+    assert_int_equal(desk_settle(d, a, seq), ENGINE_OK);
+    assert_int_equal(desk_settle(d, a, seq), ENGINE_UNKNOWN);
+    assert_int_equal(desk_later(d, a, seq, 1, 0), ENGINE_UNKNOWN);
+}
+
+static void what_is_put_off_waits_until_it_is_taken(void **state)
+{
+    struct seat *seat = *state;
+    struct desk *d = &seat->desk;
+    struct op_consumer op;
+    desk_stream(d, "events");
+    uint32_t a = desk_consumer(d, "events", "a", ">", FROM_FIRST, NULL);
+    desk_credit(d, a, 100);
+    assert_int_equal(desk_publish(d, (struct message_parts){.stream = SLICE("events"),
+                                                            .topic = SLICE("t"),
+                                                            .key = SLICE("k1"),
+                                                            .data = SLICE("1")}),
+                     ENGINE_OK);
+    uint64_t one = d->last_seq, two = desk_put(d, "events", "t", "2");
+    assert_int_equal(desk_next_seq(d, a), one);
+    assert_int_equal(desk_next_seq(d, a), two);
+    assert_int_equal(desk_later(d, a, one, 1, 12345), ENGINE_OK);
+    assert_int_equal(desk_later(d, a, two, 3, INT64_MAX), ENGINE_OK);
+    if (seat->kind->durable) {
+        desk_reopen(d, seat->dir);
+        a = desk_consumer(d, "events", "a", ">", FROM_FIRST, &op);
+        assert_int_equal(op.put_off_count, 2);
+        assert_int_equal(op.put_off[0].seq, one);
+        assert_int_equal(op.put_off[0].tries, 1);
+        assert_int_equal(op.put_off[0].due_ms, 12345);
+        assert_string_equal(op.put_off[0].key, "k1");
+        assert_int_equal(op.put_off[1].seq, two);
+        assert_true(op.put_off[1].due_ms == INT64_MAX);
+        assert_null(op.put_off[1].key);
+        desk_forget_put_off(&op);
+        desk_credit(d, a, 100);
+    }
+    desk_quiet(d);
+    if (d->kind->exact_lag)
+        assert_int_equal(desk_consumer_info(d, a).lag, 2);
+    assert_int_equal(desk_take(d, a, one), ENGINE_OK);
+    struct delivery_note note = desk_next(d, a);
+    assert_int_equal(note.message->seq, one);
+    assert_int_equal(note.tries, 1);
+    message_release(note.message);
+    assert_int_equal(desk_later(d, a, one, 2, 777), ENGINE_OK);
+    assert_int_equal(desk_take(d, a, one), ENGINE_OK);
+    note = desk_next(d, a);
+    assert_int_equal(note.tries, 2);
+    message_release(note.message);
+    assert_int_equal(desk_settle(d, a, one), ENGINE_OK);
+    assert_int_equal(desk_take(d, a, one), ENGINE_UNKNOWN);
+    desk_quiet(d);
+    if (d->kind->exact_lag)
+        assert_int_equal(desk_consumer_info(d, a).lag, 1);
+}
+
+static void outputs_are_stored_with_their_settle_or_not_at_all(void **state)
+{
+    struct seat *seat = *state;
+    struct desk *d = &seat->desk;
+    if (!seat->kind->atomic_outputs)
+        return;
+    desk_stream(d, "events");
+    uint32_t a = desk_consumer(d, "events", "a", "in", FROM_FIRST, NULL);
+    desk_credit(d, a, 10);
+    uint64_t seq = desk_put(d, "events", "in", "1");
+    assert_int_equal(desk_next_seq(d, a), seq);
+    struct message *outputs[2];
+    outputs[0] = message_new(&(struct message_parts){
+        .stream = SLICE("events"), .topic = SLICE("out"), .data = SLICE("2")});
+    outputs[1] = message_new(&(struct message_parts){
+        .stream = SLICE("nowhere"), .topic = SLICE("out"), .data = SLICE("3")});
+    struct op_settle op = {.consumer = a, .seq = seq, .outputs = outputs, .output_count = 2};
+    assert_int_equal(desk_do(d, &op.op, OP_SETTLE), ENGINE_UNKNOWN);
+    assert_int_equal(desk_count(d, "events"), 1);
+    op.output_count = 1;
+    assert_int_equal(desk_do(d, &op.op, OP_SETTLE), ENGINE_OK);
+    assert_true(outputs[0]->seq > seq);
+    assert_int_equal(desk_count(d, "events"), 2);
+    /* A late one of an attempt that is over brings nothing. */
+    assert_int_equal(desk_do(d, &op.op, OP_SETTLE), ENGINE_UNKNOWN);
+    assert_int_equal(desk_count(d, "events"), 2);
+    if (seat->kind->durable) {
+        desk_reopen(d, seat->dir);
+        assert_int_equal(desk_count(d, "events"), 2);
+    }
+    message_release(outputs[0]);
+    message_release(outputs[1]);
+}
+
+static void all_messages_of_one_op_or_none(void **state)
+{
+    struct desk *d = &((struct seat *)*state)->desk;
+    struct message *messages[MESSAGE_OUTPUTS_MAX];
+    desk_stream(d, "events");
+    for (unsigned i = 0; i < MESSAGE_OUTPUTS_MAX; i++)
+        messages[i] = message_new(&(struct message_parts){
+            .stream = i == MESSAGE_OUTPUTS_MAX - 1 ? SLICE("nowhere") : SLICE("events"),
+            .topic = SLICE("t"),
+            .data = SLICE("1")});
+    struct op_publish op = {.messages = messages, .count = MESSAGE_OUTPUTS_MAX};
+    assert_int_equal(desk_do(d, &op.op, OP_PUBLISH), ENGINE_UNKNOWN);
+    assert_true(strstr(d->error, "nowhere") != NULL);
+    assert_int_equal(desk_count(d, "events"), 0);
+    op.count--;
+    assert_int_equal(desk_do(d, &op.op, OP_PUBLISH), ENGINE_OK);
+    for (unsigned i = 1; i < op.count; i++)
+        assert_int_equal(messages[i]->seq, messages[i - 1]->seq + 1);
+    for (unsigned i = 0; i < MESSAGE_OUTPUTS_MAX; i++)
+        message_release(messages[i]);
+}
+
+static void what_is_forgotten_is_gone(void **state)
+{
+    struct desk *d = &((struct seat *)*state)->desk;
+    desk_stream(d, "events");
+    desk_stream(d, "dead");
+    uint32_t late = desk_consumer(d, "dead", "late", ">", FROM_FIRST, NULL);
+    uint64_t seq = desk_put(d, "dead", "t", "1");
+    struct message *again = message_new(&(struct message_parts){
+        .stream = SLICE("events"), .topic = SLICE("t"), .data = SLICE("1")});
+    struct op_publish op = {.messages = &again, .count = 1, .forget = seq};
+    assert_int_equal(desk_do(d, &op.op, OP_PUBLISH), ENGINE_OK);
+    assert_int_equal(desk_count(d, "dead"), 0);
+    assert_int_equal(desk_count(d, "events"), 1);
+    assert_int_equal(desk_do(d, &op.op, OP_PUBLISH), ENGINE_UNKNOWN);
+    assert_int_equal(desk_count(d, "events"), 1);
+    message_release(again);
+    if (d->kind->exact_lag)
+        assert_int_equal(desk_consumer_info(d, late).lag, 0);
+    desk_credit(d, late, 10);
+    desk_quiet(d);
+    uint64_t other = desk_put(d, "dead", "t", "2");
+    op = (struct op_publish){.forget = other};
+    assert_int_equal(desk_do(d, &op.op, OP_PUBLISH), ENGINE_OK);
+    assert_int_equal(desk_count(d, "dead"), 0);
+}
+
+static void a_seek_begins_a_new_epoch(void **state)
+{
+    struct seat *seat = *state;
+    struct desk *d = &seat->desk;
+    if (!seat->kind->replay)
+        return;
+    desk_stream(d, "events");
+    uint32_t a = desk_consumer(d, "events", "a", ">", FROM_FIRST, NULL);
+    uint64_t seqs[5];
+    for (unsigned i = 0; i < 5; i++)
+        seqs[i] = desk_put(d, "events", "t", "1");
+    desk_credit(d, a, 5);
+    struct delivery_note note = {0};
+    for (unsigned i = 0; i < 5; i++) {
+        note = desk_next(d, a);
+        message_release(note.message);
+    }
+    assert_int_equal(desk_settle(d, a, seqs[0]), ENGINE_OK);
+    assert_int_equal(desk_later(d, a, seqs[1], 1, 0), ENGINE_OK);
+    uint32_t epoch = desk_seek(d, a, (struct start){START_SEQ, seqs[3], 0});
+    assert_true(epoch != note.epoch);
+    assert_int_equal(desk_settle(d, a, seqs[2]), ENGINE_UNKNOWN);
+    assert_int_equal(desk_take(d, a, seqs[1]), ENGINE_UNKNOWN);
+    if (d->kind->exact_lag)
+        assert_int_equal(desk_consumer_info(d, a).lag, 2);
+    desk_credit(d, a, 10);
+    for (unsigned i = 3; i < 5; i++) {
+        note = desk_next(d, a);
+        assert_int_equal(note.message->seq, seqs[i]);
+        assert_int_equal(note.epoch, epoch);
+        message_release(note.message);
+    }
+    desk_quiet(d);
+    desk_seek(d, a, FROM_FIRST);
+    if (d->kind->exact_lag)
+        assert_int_equal(desk_consumer_info(d, a).lag, 5);
+    assert_int_equal(desk_next_seq(d, a), seqs[0]); /* the credit that was left */
+    desk_seek(d, a, FROM_NEW);
+    if (d->kind->exact_lag)
+        assert_int_equal(desk_consumer_info(d, a).lag, 0);
+}
+
+static void a_consumer_that_is_dropped_is_forgotten(void **state)
+{
+    struct seat *seat = *state;
+    struct desk *d = &seat->desk;
+    desk_stream(d, "events");
+    uint32_t a = desk_consumer(d, "events", "a", ">", FROM_FIRST, NULL);
+    uint64_t seq = desk_put(d, "events", "t", "1");
+    desk_credit(d, a, 1);
+    assert_int_equal(desk_next_seq(d, a), seq);
+    assert_int_equal(desk_later(d, a, seq, 1, 1), ENGINE_OK);
+    struct op_drop op = {.consumer = a};
+    assert_int_equal(desk_do(d, &op.op, OP_DROP), ENGINE_OK);
+    assert_int_equal(desk_do(d, &op.op, OP_DROP), ENGINE_UNKNOWN);
+    assert_int_equal(desk_settle(d, a, seq), ENGINE_UNKNOWN);
+    struct op_consumer made;
+    uint32_t anew = desk_consumer(d, "events", "a", ">", FROM_FIRST, &made);
+    assert_true(made.created);
+    assert_int_equal(made.put_off_count, 0);
+    assert_int_not_equal(anew, a);
+    desk_credit(d, anew, 1);
+    assert_int_equal(desk_next_seq(d, anew), seq);
+    op = (struct op_drop){.stream = SLICE("events")};
+    assert_int_equal(desk_do(d, &op.op, OP_DROP), ENGINE_OK);
+    assert_int_equal(desk_publish(d, (struct message_parts){.stream = SLICE("events"),
+                                                            .topic = SLICE("t"),
+                                                            .data = SLICE("1")}),
+                     ENGINE_UNKNOWN);
+    desk_stream(d, "events");
+    assert_int_equal(desk_count(d, "events"), 0);
+    assert_true(desk_put(d, "events", "t", "1") > seq); /* a number is never given again */
+}
+
+/* ------------------------------------------------------------------ streams */
+
+static void a_job_is_deleted_with_its_last_settle(void **state)
+{
+    struct seat *seat = *state;
+    struct desk *d = &seat->desk;
+    desk_queue(d, "queue.mail");
+    uint32_t a = desk_consumer(d, "queue.mail", "a", ">", FROM_FIRST, NULL);
+    uint32_t b = desk_consumer(d, "queue.mail", "b", "x", FROM_FIRST, NULL);
+    uint64_t x = desk_put(d, "queue.mail", "x", "1");
+    uint64_t y = desk_put(d, "queue.mail", "y", "2");
+    desk_credit(d, a, 10);
+    desk_credit(d, b, 10);
+    assert_int_equal(desk_next_seq(d, a), x);
+    assert_int_equal(desk_next_seq(d, a), y);
+    assert_int_equal(desk_next_seq(d, b), x);
+    assert_int_equal(desk_settle(d, a, x), ENGINE_OK);
+    assert_int_equal(desk_count(d, "queue.mail"), 2);
+    assert_int_equal(desk_settle(d, a, y), ENGINE_OK); /* b does not want it */
+    assert_int_equal(desk_count(d, "queue.mail"), 1);
+    assert_int_equal(desk_later(d, b, x, 1, 0), ENGINE_OK);
+    assert_int_equal(desk_count(d, "queue.mail"), 1);
+    assert_int_equal(desk_take(d, b, x), ENGINE_OK);
+    assert_int_equal(desk_next_seq(d, b), x);
+    assert_int_equal(desk_settle(d, b, x), ENGINE_OK);
+    assert_int_equal(desk_count(d, "queue.mail"), 0);
+    assert_int_equal(desk_stream_info(d, "queue.mail").messages, 0);
+    assert_int_equal(desk_stream_info(d, "queue.mail").bytes, 0);
+    uint64_t next = desk_put(d, "queue.mail", "y", "3");
+    assert_true(next > y);
+    if (seat->kind->durable) {
+        desk_reopen(d, seat->dir);
+        desk_queue(d, "queue.mail");
+        assert_true(desk_put(d, "queue.mail", "y", "3") > next);
+    }
+}
+
+static void a_full_stream_refuses_and_loses_nothing(void **state)
+{
+    struct desk *d = &((struct seat *)*state)->desk;
+    if (!d->kind->bounded)
+        return;
+    char data[1002];
+    memset(data, '1', 1000);
+    data[1000] = '\0';
+    assert_int_equal(
+        desk_declare(d, (struct op_stream){.name = SLICE("small"), .max_bytes = 20000}),
+        ENGINE_OK);
+    uint32_t a = desk_consumer(d, "small", "a", ">", FROM_FIRST, NULL);
+    struct message_parts parts = {
+        .stream = SLICE("small"), .topic = SLICE("t"), .data = slice_of(data)};
+    unsigned stored = 0;
+    while (desk_publish(d, parts) == ENGINE_OK)
+        assert_true(++stored < 30);
+    assert_true(stored >= 10);
+    assert_true(strstr(d->error, "full") != NULL);
+    assert_int_equal(desk_publish(d, parts), ENGINE_FULL);
+    assert_true(desk_stream_info(d, "small").bytes <= 20000);
+    desk_credit(d, a, 100);
+    for (unsigned i = 0; i < stored; i++)
+        assert_int_equal(desk_settle(d, a, desk_next_seq(d, a)), ENGINE_OK);
+    desk_quiet(d);
+    for (unsigned i = 0; i < 40; i++) { /* what all have read makes room */
+        assert_int_equal(desk_publish(d, parts), ENGINE_OK);
+        assert_int_equal(desk_settle(d, a, desk_next_seq(d, a)), ENGINE_OK);
+    }
+    assert_true(desk_stream_info(d, "small").bytes <= 20000);
+    if (d->kind->exact_lag)
+        assert_int_equal(desk_consumer_info(d, a).lag, 0);
+    assert_int_equal(d->gap_count, 0);
+}
+
+static void discarding_is_told_as_a_gap(void **state)
+{
+    struct desk *d = &((struct seat *)*state)->desk;
+    if (!d->kind->gaps)
+        return;
+    char data[1002];
+    memset(data, '1', 1000);
+    data[1000] = '\0';
+    assert_int_equal(desk_declare(d, (struct op_stream){.name = SLICE("small"),
+                                                        .max_bytes = 20000,
+                                                        .discard_old = true}),
+                     ENGINE_OK);
+    uint32_t slow = desk_consumer(d, "small", "slow", ">", FROM_FIRST, NULL);
+    uint32_t open = desk_consumer(d, "small", "open", ">", FROM_FIRST, NULL);
+    desk_credit(d, open, 3);
+    struct message_parts parts = {
+        .stream = SLICE("small"), .topic = SLICE("t"), .data = slice_of(data)};
+    uint64_t first = 0;
+    for (unsigned i = 0; i < 40; i++) {
+        assert_int_equal(desk_publish(d, parts), ENGINE_OK);
+        first = first ? first : d->last_seq;
+        if (i == 3) {
+            assert_int_equal(desk_next_seq(d, open), first);
+            assert_int_equal(desk_next_seq(d, open), first + 1);
+            assert_int_equal(desk_later(d, open, first + 1, 1, 0), ENGINE_OK);
+        }
+    }
+    uint64_t left = desk_count(d, "small");
+    assert_true(left >= 10 && left <= 20);
+    assert_int_equal(desk_consumer_info(d, slow).lag, left);
+    assert_int_equal(desk_consumer_info(d, open).lag, left);
+    assert_int_equal(desk_consumer_info(d, open).put_off, 0);
+    assert_true(d->gap_count >= 2);
+    uint64_t gone = first;
+    for (size_t i = 0; i < d->gap_count; i++)
+        if (d->gaps[i].consumer == slow) {
+            assert_int_equal(d->gaps[i].from, gone);
+            gone = d->gaps[i].to + 1;
+        }
+    assert_int_equal(gone, first + 40 - left);
+    desk_credit(d, slow, 1);
+    assert_int_equal(desk_next_seq(d, slow), gone);
+    assert_int_equal(desk_settle(d, open, first), ENGINE_UNKNOWN);
+}
+
+static void a_msgid_is_stored_once_within_its_window(void **state)
+{
+    struct seat *seat = *state;
+    struct desk *d = &seat->desk;
+    if (!seat->kind->dedupe)
+        return;
+    desk_stream(d, "events");
+    desk_stream(d, "others");
+    assert_int_equal(desk_declare(d, (struct op_stream){.name = SLICE("short"),
+                                                        .max_bytes = 1 << 20,
+                                                        .dedupe_window = 60}),
+                     ENGINE_OK);
+    struct message_parts parts = {.stream = SLICE("events"),
+                                  .topic = SLICE("t"),
+                                  .msgid = SLICE("once"),
+                                  .data = SLICE("1")};
+    assert_int_equal(desk_publish(d, parts), ENGINE_OK);
+    assert_false(d->duplicate);
+    uint64_t seq = d->last_seq;
+    for (unsigned i = 0; i < 5; i++) {
+        assert_int_equal(desk_publish(d, parts), ENGINE_OK);
+        assert_true(d->duplicate);
+        assert_int_equal(d->last_seq, seq);
+    }
+    parts.stream = SLICE("others"); /* each stream has its own */
+    assert_int_equal(desk_publish(d, parts), ENGINE_OK);
+    assert_false(d->duplicate);
+    if (seat->kind->durable) {
+        desk_reopen(d, seat->dir);
+        desk_stream(d, "events");
+        parts.stream = SLICE("events");
+        assert_int_equal(desk_publish(d, parts), ENGINE_OK);
+        assert_true(d->duplicate);
+        assert_int_equal(d->last_seq, seq);
+        assert_int_equal(desk_declare(d, (struct op_stream){.name = SLICE("short"),
+                                                            .max_bytes = 1 << 20,
+                                                            .dedupe_window = 60}),
+                         ENGINE_OK);
+    }
+    assert_int_equal(desk_count(d, "events"), 1);
+    parts.stream = SLICE("short");
+    assert_int_equal(desk_publish(d, parts), ENGINE_OK);
+    sleep_ms(120);
+    assert_int_equal(desk_publish(d, parts), ENGINE_OK);
+    assert_false(d->duplicate);
+    assert_int_equal(desk_count(d, "short"), 2);
+}
+
+static void the_same_msgid_twice_in_one_op_is_one_message(void **state)
+{
+    struct desk *d = &((struct seat *)*state)->desk;
+    if (!d->kind->dedupe)
+        return;
+    desk_stream(d, "events");
+    struct message_parts parts = {.stream = SLICE("events"),
+                                  .topic = SLICE("t"),
+                                  .msgid = SLICE("twin"),
+                                  .data = SLICE("1")};
+    struct message *twins[2] = {message_new(&parts), message_new(&parts)};
+    struct op_publish op = {.messages = twins, .count = 2};
+    assert_int_equal(desk_do(d, &op.op, OP_PUBLISH), ENGINE_OK);
+    assert_true(!twins[0]->duplicate && twins[1]->duplicate);
+    assert_int_equal(twins[0]->seq, twins[1]->seq);
+    assert_int_equal(desk_count(d, "events"), 1);
+    message_release(twins[0]);
+    message_release(twins[1]);
+}
+
+/* -------------------------------------------------------------------- delay */
+
+static void a_delayed_message_comes_never_early_and_once(void **state)
+{
+    struct seat *seat = *state;
+    struct desk *d = &seat->desk;
+    if (!seat->kind->delay)
+        return;
+    desk_stream(d, "events");
+    uint32_t a = desk_consumer(d, "events", "a", ">", FROM_FIRST, NULL);
+    desk_credit(d, a, 10);
+    int64_t due = wall_ms() + 400;
+    struct message_parts parts = {.stream = SLICE("events"),
+                                  .topic = SLICE("late"),
+                                  .key = SLICE("k"),
+                                  .msgid = SLICE("alarm"),
+                                  .data = SLICE("\"later\""),
+                                  .due_ms = due};
+    assert_int_equal(desk_publish(d, parts), ENGINE_OK);
+    assert_int_equal(d->last_seq, 0);
+    if (seat->kind->dedupe) {
+        assert_int_equal(desk_publish(d, parts), ENGINE_OK);
+        assert_true(d->duplicate);
+    }
+    uint64_t now_seq = desk_put(d, "events", "now", "1");
+    assert_int_equal(desk_next_seq(d, a), now_seq);
+    desk_quiet(d);
+    if (seat->kind->durable) {
+        desk_reopen(d, seat->dir);
+        desk_stream(d, "events");
+        a = desk_consumer(d, "events", "a", ">", FROM_FIRST, NULL);
+        desk_credit(d, a, 10);
+        assert_int_equal(desk_next_seq(d, a), now_seq);
+    }
+    struct delivery_note note = desk_next(d, a);
+    assert_true(wall_ms() >= due);
+    assert_true(wall_ms() < due + 2000);
+    assert_true(note.message->seq > now_seq);
+    assert_true(note.message->time_ms >= due);
+    assert_true(slice_is(note.message->data, "\"later\""));
+    assert_true(slice_is(note.message->key, "k"));
+    message_release(note.message);
+    desk_quiet(d);
+    if (seat->kind->durable) {
+        desk_reopen(d, seat->dir);
+        assert_int_equal(desk_count(d, "events"), 2);
+    }
+}
+
+/* -------------------------------------------------------------------- blobs */
+
+static void check_blob(struct delivery_note note, const char *data, size_t len)
+{
+    const struct message *m = note.message;
+    assert_int_equal(m->data.len, 0);
+    assert_int_equal(m->size, len);
+    char *path = xstrndup(m->blob.ptr, m->blob.len);
+    char *read_back = xmalloc(len + 1);
+    int fd = open(path, O_RDONLY);
+    assert_true(fd >= 0);
+    assert_int_equal(read(fd, read_back, len + 1), len);
+    close(fd);
+    assert_memory_equal(read_back, data, len);
+    xfree(read_back);
+    xfree(path);
+    message_release(note.message);
+}
+
+static void big_data_has_a_file_for_as_long_as_its_message(void **state)
+{
+    struct seat *seat = *state;
+    struct desk *d = &seat->desk;
+    if (!seat->kind->blobs)
+        return;
+    size_t len = MESSAGE_INLINE_MAX + 100000;
+    char *data = xmalloc(len), *path;
+    for (size_t i = 0; i < len; i++)
+        data[i] = (char)('a' + (i * 7 + i / 1000) % 26);
+    desk_queue(d, "queue.big");
+    uint32_t a = desk_consumer(d, "queue.big", "a", ">", FROM_FIRST, NULL);
+    desk_credit(d, a, 10);
+    assert_int_equal(desk_publish(d, (struct message_parts){.stream = SLICE("queue.big"),
+                                                            .topic = SLICE("t"),
+                                                            .data = {data, len}}),
+                     ENGINE_OK);
+    uint64_t seq = d->last_seq;
+    struct delivery_note note = desk_next(d, a);
+    path = xstrndup(note.message->blob.ptr, note.message->blob.len);
+    check_blob(note, data, len);
+    desk_reopen(d, seat->dir);
+    a = desk_consumer(d, "queue.big", "a", ">", FROM_FIRST, NULL);
+    desk_credit(d, a, 10);
+    check_blob(desk_next(d, a), data, len);
+    assert_int_equal(access(path, F_OK), 0);
+    assert_int_equal(desk_settle(d, a, seq), ENGINE_OK);
+    desk_quiet(d);
+    assert_int_equal(access(path, F_OK), -1);
+    xfree(path);
+    xfree(data);
+}
+
+/* --------------------------------------------------------------------- looks */
+
+static void check_read(struct desk *d, struct op_read op, const uint64_t *seqs, size_t count)
+{
+    op = desk_read(d, op);
+    assert_int_equal(op.count, count);
+    for (size_t i = 0; i < count; i++)
+        assert_int_equal(op.messages[i]->seq, seqs[i]);
+    desk_read_free(&op);
+}
+
+static void reading_needs_no_consumer(void **state)
+{
+    struct desk *d = &((struct seat *)*state)->desk;
+    uint64_t s[10], b[10];
+    desk_stream(d, "even");
+    desk_stream(d, "odd");
+    for (unsigned i = 0; i < 10; i++) {
+        s[i] = desk_put(d, i % 2 ? "odd" : "even", i % 3 ? "a.b" : "c", "1");
+        b[9 - i] = s[i];
+    }
+    check_read(d, (struct op_read){.from = FROM_FIRST}, s, 10);
+    check_read(d, (struct op_read){.from = FROM_FIRST, .limit = 3}, s, 3);
+    check_read(d, (struct op_read){.from = {START_SEQ, s[4], 0}}, s + 4, 6);
+    check_read(d, (struct op_read){.from = {START_SEQ, s[4], 0}, .before = s[7]}, s + 4, 3);
+    check_read(d, (struct op_read){.from = FROM_NEW, .limit = 4}, s + 6, 4);
+    check_read(d, (struct op_read){.from = FROM_NEW, .limit = 4, .backwards = true}, b, 4);
+    check_read(d, (struct op_read){.from = FROM_FIRST, .before = s[5], .backwards = true},
+               b + 5, 5);
+    const uint64_t odd[] = {s[1], s[3], s[5], s[7], s[9]};
+    check_read(d, (struct op_read){.stream = SLICE("odd"), .from = FROM_FIRST}, odd, 5);
+    const uint64_t c[] = {s[0], s[3], s[6], s[9]};
+    check_read(d, (struct op_read){.pattern = SLICE("c"), .from = FROM_FIRST}, c, 4);
+    struct op_read none = {.stream = SLICE("none"), .from = FROM_FIRST, .limit = 1};
+    assert_int_equal(desk_do(d, &none.op, OP_READ), ENGINE_UNKNOWN);
+}
+
+static void what_is_stored_is_told_once_and_in_order(void **state)
+{
+    struct desk *d = &((struct seat *)*state)->desk;
+    desk_stream(d, "events");
+    for (unsigned i = 0; i < 100; i++)
+        desk_put(d, "events", "t", "1");
+    desk_quiet(d);
+    assert_int_equal(d->stored_count, 100);
+    for (unsigned i = 1; i < 100; i++)
+        assert_true(d->stored[i] > d->stored[i - 1]);
+}
+
+static void a_stream_in_memory_ends_with_the_engine(void **state)
+{
+    struct seat *seat = *state;
+    struct desk *d = &seat->desk;
+    struct op_stream op = {
+        .name = SLICE("fleeting"), .durability = DURABILITY_MEMORY, .max_bytes = 1 << 20};
+    assert_int_equal(desk_declare(d, op), ENGINE_OK);
+    uint32_t a = desk_consumer(d, "fleeting", "a", ">", FROM_FIRST, NULL);
+    desk_credit(d, a, 2);
+    uint64_t one = desk_put(d, "fleeting", "t", "1"), two = desk_put(d, "fleeting", "t", "2");
+    assert_int_equal(desk_next_seq(d, a), one);
+    assert_int_equal(desk_next_seq(d, a), two);
+    assert_int_equal(desk_settle(d, a, one), ENGINE_OK);
+    assert_int_equal(desk_later(d, a, two, 1, 5), ENGINE_OK);
+    assert_int_equal(desk_take(d, a, two), ENGINE_OK);
+    assert_int_equal(desk_next_seq(d, a), two);
+    if (d->kind->exact_lag)
+        assert_int_equal(desk_consumer_info(d, a).lag, 1);
+    assert_int_equal(desk_count(d, "fleeting"), 2);
+    desk_reopen(d, seat->dir);
+    assert_int_equal(desk_declare(d, op), ENGINE_OK);
+    assert_int_equal(desk_count(d, "fleeting"), 0);
+}
+
+static void what_was_submitted_ends_although_it_closes(void **state)
+{
+    struct seat *seat = *state;
+    struct desk *d = &seat->desk;
+
+    enum { MANY = 5000 };
+
+    desk_stream(d, "events");
+    struct op_publish *ops = xcalloc(MANY, sizeof(*ops));
+    struct message **messages = xcalloc(MANY, sizeof(*messages));
+    for (unsigned i = 0; i < MANY; i++) {
+        messages[i] = message_new(&(struct message_parts){
+            .stream = SLICE("events"), .topic = SLICE("t"), .data = SLICE("1")});
+        ops[i] = (struct op_publish){.messages = &messages[i], .count = 1};
+        desk_submit(d, &ops[i].op, OP_PUBLISH);
+    }
+    const struct engine_kind *kind = d->kind;
+    desk_close(d);
+    for (unsigned i = 0; i < MANY; i++) {
+        assert_null(ops[i].op.done);
+        assert_int_equal(ops[i].op.status, ENGINE_OK);
+        assert_true(i == 0 || messages[i]->seq > messages[i - 1]->seq);
+    }
+    for (unsigned i = 0; i < MANY; i++)
+        message_release(messages[i]);
+    desk_open(d, kind, seat->dir);
+    if (kind->durable)
+        assert_int_equal(desk_stream_info(d, "events").messages, MANY);
+    xfree(messages);
+    xfree(ops);
+}
+
+/* -------------------------------------------------------------------- frame */
+
+static const struct engine_kind *kind_of(void **state)
+{
+    return *state;
+}
+
+static int set_up(void **state)
+{
+    struct seat *seat = xcalloc(1, sizeof(*seat));
+    void *folder;
+    seat->kind = kind_of(state);
+    if (folder_enter(&folder))
+        return -1;
+    seat->folder = folder;
+    seat->dir = xasprintf("%s/bus", seat->folder);
+    desk_open(&seat->desk, seat->kind, seat->dir);
+    *state = seat;
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    struct seat *seat = *state;
+    void *folder = seat->folder;
+    desk_close(&seat->desk);
+    xfree(seat->dir);
+    xfree(seat);
+    return folder_leave(&folder);
+}
+
+#define CHECK(function)                                                                        \
+    {                                                                                          \
+#        function, function, set_up, tear_down, (void *)kind                                   \
+    }
+
+int engine_suite_run(const struct engine_kind *kind)
+{
+    const struct CMUnitTest tests[] = {
+        CHECK(every_consumer_gets_everything_in_order),
+        CHECK(all_members_of_a_message_come_back),
+        CHECK(a_pattern_picks_topics_also_new_ones),
+        CHECK(credit_is_kept_to),
+        CHECK(a_consumer_begins_where_it_says),
+        CHECK(what_is_for_one_group_only_no_other_gets),
+        CHECK(a_consumer_with_other_patterns_goes_on_where_it_was),
+        CHECK(unsettled_comes_again_after_a_restart_and_settled_does_not),
+        CHECK(only_what_was_delivered_can_be_settled_and_once),
+        CHECK(what_is_put_off_waits_until_it_is_taken),
+        CHECK(outputs_are_stored_with_their_settle_or_not_at_all),
+        CHECK(all_messages_of_one_op_or_none),
+        CHECK(what_is_forgotten_is_gone),
+        CHECK(a_seek_begins_a_new_epoch),
+        CHECK(a_consumer_that_is_dropped_is_forgotten),
+        CHECK(a_job_is_deleted_with_its_last_settle),
+        CHECK(a_full_stream_refuses_and_loses_nothing),
+        CHECK(discarding_is_told_as_a_gap),
+        CHECK(a_msgid_is_stored_once_within_its_window),
+        CHECK(the_same_msgid_twice_in_one_op_is_one_message),
+        CHECK(a_delayed_message_comes_never_early_and_once),
+        CHECK(big_data_has_a_file_for_as_long_as_its_message),
+        CHECK(reading_needs_no_consumer),
+        CHECK(what_is_stored_is_told_once_and_in_order),
+        CHECK(a_stream_in_memory_ends_with_the_engine),
+        CHECK(what_was_submitted_ends_although_it_closes),
+    };
+    return cmocka_run_group_tests_name(kind->name, tests, NULL, NULL);
+}

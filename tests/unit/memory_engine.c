@@ -1,0 +1,738 @@
+#include "memory_engine.h"
+
+#include <assert.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <time.h>
+
+#include "bus/topic.h"
+
+enum { NAMES = 64, OPS = OP_BACKUP + 1 };
+
+struct kept_stream {
+    char *name;
+    bool work;
+    enum durability durability;
+    uint64_t max_bytes;
+};
+
+/* Delivered and not settled, or put off. */
+struct kept_place {
+    uint64_t seq;
+    bool put_off;
+    bool delivered; /* in this run */
+    uint32_t tries;
+    int64_t due_ms;
+};
+
+struct kept_consumer {
+    uint32_t id; /* 0 = none */
+    uint32_t epoch;
+    uint32_t credit;
+    char *stream, *name;
+    char **patterns;
+    size_t pattern_count;
+    uint64_t hi;
+    struct kept_place *places;
+    size_t place_count;
+};
+
+struct memory_store {
+    struct kept_stream streams[NAMES];
+    size_t stream_count;
+    struct kept_consumer consumers[NAMES];
+    size_t consumer_count;
+    struct message **messages; /* by seq - 1; NULL = deleted */
+    size_t count, cap;
+    struct message **delayed;
+    size_t delayed_count;
+    struct memory_engine *engine;
+    bool frozen;
+    unsigned failures;
+    enum engine_status failure;
+    unsigned ops[OPS];
+};
+
+struct memory_engine {
+    struct engine engine;
+    struct loop *loop;
+    struct memory_store *store;
+    struct list ops;
+    struct task task;
+    struct timer tick;
+    bool closing;
+};
+
+static int64_t wall_ms(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_REALTIME, &now);
+    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+static char *copy(struct slice s)
+{
+    return xstrndup(s.len ? s.ptr : "", s.len);
+}
+
+/* -------------------------------------------------------------------- store */
+
+struct memory_store *memory_store_new(void)
+{
+    return xcalloc(1, sizeof(struct memory_store));
+}
+
+static void consumer_clear(struct kept_consumer *c)
+{
+    for (size_t i = 0; i < c->pattern_count; i++)
+        xfree(c->patterns[i]);
+    xfree(c->patterns);
+    xfree(c->places);
+    xfree(c->stream);
+    xfree(c->name);
+    *c = (struct kept_consumer){0};
+}
+
+void memory_store_free(struct memory_store *s)
+{
+    for (size_t i = 0; i < s->stream_count; i++)
+        xfree(s->streams[i].name);
+    for (size_t i = 0; i < s->consumer_count; i++)
+        consumer_clear(&s->consumers[i]);
+    for (size_t i = 0; i < s->count; i++)
+        message_release(s->messages[i]);
+    for (size_t i = 0; i < s->delayed_count; i++)
+        message_release(s->delayed[i]);
+    xfree(s->messages);
+    xfree(s->delayed);
+    xfree(s);
+}
+
+void memory_store_freeze(struct memory_store *s)
+{
+    s->frozen = true;
+}
+
+void memory_store_fail(struct memory_store *s, unsigned count, enum engine_status status)
+{
+    s->failures = count;
+    s->failure = status;
+}
+
+static struct kept_stream *stream_named(struct memory_store *s, struct slice name)
+{
+    for (size_t i = 0; i < s->stream_count; i++)
+        if (slice_is(name, s->streams[i].name))
+            return &s->streams[i];
+    return NULL;
+}
+
+static struct kept_consumer *consumer_of(struct memory_store *s, uint32_t id)
+{
+    for (size_t i = 0; i < s->consumer_count; i++)
+        if (s->consumers[i].id == id && id)
+            return &s->consumers[i];
+    return NULL;
+}
+
+static const struct kept_consumer *consumer_named(const struct memory_store *s,
+                                                  const char *stream, const char *name)
+{
+    for (size_t i = 0; i < s->consumer_count; i++)
+        if (s->consumers[i].id && !strcmp(s->consumers[i].stream, stream) &&
+            !strcmp(s->consumers[i].name, name))
+            return &s->consumers[i];
+    return NULL;
+}
+
+static struct kept_place *place_of(const struct kept_consumer *c, uint64_t seq)
+{
+    for (size_t i = 0; i < c->place_count; i++)
+        if (c->places[i].seq == seq)
+            return &c->places[i];
+    return NULL;
+}
+
+static struct kept_place *place_add(struct kept_consumer *c, uint64_t seq)
+{
+    c->places = xrealloc(c->places, (c->place_count + 1) * sizeof(*c->places));
+    c->places[c->place_count] = (struct kept_place){.seq = seq};
+    return &c->places[c->place_count++];
+}
+
+static void place_remove(struct kept_consumer *c, uint64_t seq)
+{
+    struct kept_place *p = place_of(c, seq);
+    if (!p)
+        return;
+    size_t at = (size_t)(p - c->places);
+    memmove(p, p + 1, (--c->place_count - at) * sizeof(*p));
+}
+
+static bool takes(const struct kept_consumer *c, const struct message *m)
+{
+    if (!slice_is(m->stream, c->stream) || (m->only.len && !slice_is(m->only, c->name)))
+        return false;
+    for (size_t i = 0; i < c->pattern_count; i++)
+        if (topic_matches(slice_of(c->patterns[i]), m->topic))
+            return true;
+    return false;
+}
+
+size_t memory_count(const struct memory_store *s, struct slice stream)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < s->count; i++)
+        n += s->messages[i] && slice_eq(s->messages[i]->stream, stream);
+    return n;
+}
+
+struct message *memory_find(const struct memory_store *s, uint64_t seq)
+{
+    return seq && seq <= s->count ? s->messages[seq - 1] : NULL;
+}
+
+uint64_t memory_last(const struct memory_store *s)
+{
+    return s->count;
+}
+
+bool memory_is_settled(const struct memory_store *s, const char *stream, const char *group,
+                       uint64_t seq)
+{
+    const struct kept_consumer *c = consumer_named(s, stream, group);
+    return c && seq <= c->hi && !place_of(c, seq);
+}
+
+static size_t count_places(const struct memory_store *s, const char *stream, const char *group,
+                           bool put_off)
+{
+    const struct kept_consumer *c = consumer_named(s, stream, group);
+    size_t n = 0;
+    for (size_t i = 0; c && i < c->place_count; i++)
+        n += c->places[i].put_off == put_off;
+    return n;
+}
+
+size_t memory_put_off(const struct memory_store *s, const char *stream, const char *group)
+{
+    return count_places(s, stream, group, true);
+}
+
+size_t memory_open_count(const struct memory_store *s, const char *stream, const char *group)
+{
+    return count_places(s, stream, group, false);
+}
+
+unsigned memory_ops(const struct memory_store *s, enum op_kind kind)
+{
+    return s->ops[kind];
+}
+
+/* ------------------------------------------------------------------ publish */
+
+static const struct message *with_msgid(const struct memory_store *s, const struct message *m)
+{
+    for (size_t i = 0; m->msgid.len && i < s->count; i++)
+        if (s->messages[i] && slice_eq(s->messages[i]->msgid, m->msgid) &&
+            slice_eq(s->messages[i]->stream, m->stream))
+            return s->messages[i];
+    return NULL;
+}
+
+static void append(struct memory_store *s, struct message *m)
+{
+    const struct message *first = with_msgid(s, m);
+    if (first) {
+        m->duplicate = true;
+        m->seq = first->seq;
+        return;
+    }
+    if (s->count == s->cap) {
+        s->cap = s->cap ? s->cap * 2 : 256;
+        s->messages = xrealloc(s->messages, s->cap * sizeof(struct message *));
+    }
+    s->messages[s->count++] = message_hold(m);
+    m->seq = s->count;
+    m->time_ms = wall_ms();
+    if (s->engine->engine.events->stored)
+        s->engine->engine.events->stored(&s->engine->engine, &m, 1);
+}
+
+static void store(struct memory_store *s, struct message *m)
+{
+    if (m->due_ms <= wall_ms()) {
+        append(s, m);
+        return;
+    }
+    s->delayed = xrealloc(s->delayed, (s->delayed_count + 1) * sizeof(struct message *));
+    s->delayed[s->delayed_count++] = message_hold(m);
+}
+
+static void fail(struct op *op, enum engine_status status, const char *why)
+{
+    op->status = status;
+    snprintf(op->error, sizeof(op->error), "%s", why);
+}
+
+static bool store_all(struct memory_store *s, struct op *op, struct message **messages,
+                      size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        if (!stream_named(s, messages[i]->stream)) {
+            fail(op, ENGINE_UNKNOWN, "there is no such stream");
+            return false;
+        }
+    for (size_t i = 0; i < count; i++)
+        store(s, messages[i]);
+    return true;
+}
+
+static void forget(struct memory_store *s, uint64_t seq)
+{
+    struct message *m = memory_find(s, seq);
+    if (!m)
+        return;
+    s->messages[seq - 1] = NULL;
+    for (size_t i = 0; i < s->consumer_count; i++)
+        place_remove(&s->consumers[i], seq);
+    message_release(m);
+}
+
+static void do_publish(struct memory_store *s, struct op_publish *op)
+{
+    if (op->forget && !memory_find(s, op->forget))
+        fail(&op->op, ENGINE_UNKNOWN, "there is no such message");
+    else if (store_all(s, &op->op, op->messages, op->count))
+        forget(s, op->forget);
+}
+
+/* ---------------------------------------------------------------- consumers */
+
+static void do_stream(struct memory_store *s, struct op_stream *op)
+{
+    struct kept_stream *kept = stream_named(s, op->name);
+    if (!kept) {
+        assert(s->stream_count < NAMES);
+        kept = &s->streams[s->stream_count++];
+        kept->name = copy(op->name);
+    }
+    kept->work = op->work;
+    kept->durability = op->durability;
+    kept->max_bytes = op->max_bytes;
+}
+
+static uint64_t before_start(const struct memory_store *s, const struct start *start)
+{
+    switch (start->kind) {
+    case START_FIRST:
+        return 0;
+    case START_SEQ:
+        return start->seq ? start->seq - 1 : 0;
+    case START_TIME:
+        for (size_t i = 0; i < s->count; i++)
+            if (s->messages[i] && s->messages[i]->time_ms >= start->time_ms)
+                return i;
+        return s->count;
+    default:
+        return s->count;
+    }
+}
+
+static int by_seq(const void *a, const void *b)
+{
+    const struct put_off *x = a, *y = b;
+    return x->seq < y->seq ? -1 : x->seq > y->seq;
+}
+
+static void list_put_off(const struct memory_store *s, const struct kept_consumer *c,
+                         struct op_consumer *op)
+{
+    op->put_off = xcalloc(c->place_count + 1, sizeof(*op->put_off));
+    for (size_t i = 0; i < c->place_count; i++) {
+        const struct kept_place *p = &c->places[i];
+        const struct message *m = memory_find(s, p->seq);
+        if (!p->put_off || !m)
+            continue;
+        op->put_off[op->put_off_count++] = (struct put_off){
+            .seq = p->seq,
+            .tries = p->tries,
+            .due_ms = p->due_ms,
+            .key = m->key.len ? copy(m->key) : NULL,
+        };
+    }
+    qsort(op->put_off, op->put_off_count, sizeof(*op->put_off), by_seq);
+}
+
+static void do_consumer(struct memory_store *s, struct op_consumer *op)
+{
+    char *stream = copy(op->stream), *name = copy(op->name);
+    struct kept_consumer *c = (struct kept_consumer *)consumer_named(s, stream, name);
+    op->created = !c;
+    if (!stream_named(s, op->stream)) {
+        fail(&op->op, ENGINE_UNKNOWN, "there is no such stream");
+        xfree(stream);
+        xfree(name);
+        return;
+    }
+    if (c) {
+        xfree(stream);
+        xfree(name);
+    } else {
+        assert(s->consumer_count < NAMES);
+        c = &s->consumers[s->consumer_count++];
+        *c = (struct kept_consumer){.id = (uint32_t)s->consumer_count,
+                                    .epoch = 1,
+                                    .stream = stream,
+                                    .name = name,
+                                    .hi = before_start(s, &op->start)};
+    }
+    for (size_t i = 0; i < c->pattern_count; i++)
+        xfree(c->patterns[i]);
+    c->patterns = xrealloc(c->patterns, op->pattern_count * sizeof(char *) + 1);
+    c->pattern_count = op->pattern_count;
+    for (size_t i = 0; i < op->pattern_count; i++)
+        c->patterns[i] = copy(op->patterns[i]);
+    op->id = c->id;
+    for (size_t i = 0; i < c->place_count; i++)
+        op->open += !c->places[i].put_off && !c->places[i].delivered;
+    list_put_off(s, c, op);
+}
+
+static bool find_consumer(struct memory_store *s, struct op *op, uint32_t id,
+                          struct kept_consumer **c)
+{
+    *c = consumer_of(s, id);
+    if (!*c)
+        fail(op, ENGINE_UNKNOWN, "there is no such consumer");
+    return *c != NULL;
+}
+
+static void do_settle(struct memory_store *s, struct op_settle *op)
+{
+    struct kept_consumer *c;
+    if (!find_consumer(s, &op->op, op->consumer, &c))
+        return;
+    struct kept_place *p = place_of(c, op->seq);
+    if (!p) {
+        fail(&op->op, ENGINE_UNKNOWN, "it is not with that consumer");
+        return;
+    }
+    if (!store_all(s, &op->op, op->outputs, op->output_count))
+        return;
+    if (op->how == SETTLE_LATER) {
+        p = place_of(c, op->seq);
+        *p = (struct kept_place){
+            .seq = op->seq, .put_off = true, .tries = op->tries, .due_ms = op->due_ms};
+        return;
+    }
+    place_remove(c, op->seq);
+    struct kept_stream *stream = stream_named(s, slice_of(c->stream));
+    if (stream->work)
+        forget(s, op->seq);
+}
+
+static void deliver(struct memory_store *s, struct kept_consumer *c, uint64_t seq,
+                    uint32_t tries)
+{
+    struct engine *e = &s->engine->engine;
+    const struct delivery_note note = {message_hold(memory_find(s, seq)), c->id, c->epoch,
+                                       tries};
+    e->events->deliver(e, &note, 1);
+}
+
+static void do_take(struct memory_store *s, struct op_take *op)
+{
+    struct kept_consumer *c;
+    if (!find_consumer(s, &op->op, op->consumer, &c))
+        return;
+    for (size_t i = 0; i < op->count; i++) {
+        struct kept_place *p = place_of(c, op->seqs[i]);
+        if (p && p->put_off && memory_find(s, p->seq))
+            deliver(s, c, p->seq, p->tries);
+        else
+            fail(&op->op, ENGINE_UNKNOWN, "it is not put off");
+    }
+}
+
+static void do_seek(struct memory_store *s, struct op_seek *op)
+{
+    struct kept_consumer *c;
+    if (!find_consumer(s, &op->op, op->consumer, &c))
+        return;
+    c->place_count = 0;
+    c->hi = before_start(s, &op->start);
+    op->epoch = ++c->epoch;
+}
+
+static void do_drop(struct memory_store *s, struct op_drop *op)
+{
+    struct kept_consumer *c;
+    if (find_consumer(s, &op->op, op->consumer, &c))
+        consumer_clear(c);
+}
+
+/* --------------------------------------------------------------------- look */
+
+static void do_read(struct memory_store *s, struct op_read *op)
+{
+    size_t n = op->limit;
+    op->messages = xcalloc(n + 1, sizeof(struct message *));
+    uint64_t from = op->from.kind == START_NEW ? 0 : before_start(s, &op->from);
+    for (size_t i = 0; i < s->count && op->count < n; i++) {
+        size_t at = op->backwards ? s->count - 1 - i : i;
+        struct message *m = s->messages[at];
+        if (!m || m->seq <= from || (op->before && m->seq >= op->before) ||
+            (op->stream.len && !slice_eq(op->stream, m->stream)) ||
+            (op->pattern.len && !topic_matches(op->pattern, m->topic)))
+            continue;
+        op->messages[op->count++] = message_hold(m);
+    }
+}
+
+static struct slice keep(struct arena *arena, const char *text)
+{
+    return arena_copy(arena, slice_of(text));
+}
+
+static void look_at(const struct memory_store *s, const struct kept_consumer *c,
+                    struct consumer_info *info, struct arena *arena)
+{
+    *info = (struct consumer_info){.id = c->id,
+                                   .name = keep(arena, c->name),
+                                   .stream = keep(arena, c->stream),
+                                   .hi = c->hi,
+                                   .lag = c->place_count};
+    for (size_t i = 0; i < c->place_count; i++) {
+        info->open += !c->places[i].put_off;
+        info->put_off += c->places[i].put_off;
+        const struct message *m = memory_find(s, c->places[i].seq);
+        if (m && (!info->oldest_ms || m->time_ms < info->oldest_ms))
+            info->oldest_ms = m->time_ms;
+    }
+    for (size_t i = (size_t)c->hi; i < s->count; i++)
+        info->lag += s->messages[i] && takes(c, s->messages[i]);
+}
+
+static void do_info(struct memory_store *s, struct op_info *op)
+{
+    op->streams = arena_alloc(op->arena, sizeof(*op->streams) * (s->stream_count + 1));
+    op->consumers = arena_alloc(op->arena, sizeof(*op->consumers) * (s->consumer_count + 1));
+    for (size_t i = 0; i < s->stream_count; i++)
+        op->streams[op->stream_count++] = (struct stream_info){
+            .name = keep(op->arena, s->streams[i].name),
+            .work = s->streams[i].work,
+            .durability = s->streams[i].durability,
+            .messages = memory_count(s, slice_of(s->streams[i].name)),
+            .max_bytes = s->streams[i].max_bytes,
+        };
+    for (size_t i = 0; i < s->consumer_count; i++)
+        if (s->consumers[i].id)
+            look_at(s, &s->consumers[i], &op->consumers[op->consumer_count++], op->arena);
+    op->delayed = s->delayed_count;
+}
+
+/* ------------------------------------------------------------------- engine */
+
+static void run_op(struct memory_store *s, struct op *op)
+{
+    switch (op->kind) {
+    case OP_STREAM:
+        do_stream(s, container_of(op, struct op_stream, op));
+        break;
+    case OP_CONSUMER:
+        do_consumer(s, container_of(op, struct op_consumer, op));
+        break;
+    case OP_PUBLISH:
+        do_publish(s, container_of(op, struct op_publish, op));
+        break;
+    case OP_CREDIT: {
+        struct op_credit *credit = container_of(op, struct op_credit, op);
+        struct kept_consumer *c;
+        if (find_consumer(s, op, credit->consumer, &c))
+            c->credit += credit->more;
+        break;
+    }
+    case OP_TAKE:
+        do_take(s, container_of(op, struct op_take, op));
+        break;
+    case OP_SETTLE:
+        do_settle(s, container_of(op, struct op_settle, op));
+        break;
+    case OP_SEEK:
+        do_seek(s, container_of(op, struct op_seek, op));
+        break;
+    case OP_DROP:
+        do_drop(s, container_of(op, struct op_drop, op));
+        break;
+    case OP_READ:
+        do_read(s, container_of(op, struct op_read, op));
+        break;
+    case OP_INFO:
+        do_info(s, container_of(op, struct op_info, op));
+        break;
+    default:
+        fail(op, ENGINE_INVALID, "this engine cannot do that");
+    }
+}
+
+static bool fails(struct memory_store *s, struct op *op)
+{
+    if (s->frozen) {
+        fail(op, ENGINE_BROKEN, "the power is off");
+        return true;
+    }
+    if (!s->failures || (op->kind != OP_PUBLISH && op->kind != OP_SETTLE))
+        return false;
+    s->failures--;
+    fail(op, s->failure, s->failure == ENGINE_FULL ? "it is full" : "it is broken");
+    return true;
+}
+
+/* What was open when it was opened comes first. */
+static void feed(struct memory_store *s, struct kept_consumer *c)
+{
+    for (size_t i = 0; i < c->place_count && c->credit; i++)
+        if (!c->places[i].put_off && !c->places[i].delivered) {
+            c->places[i].delivered = true;
+            c->credit--;
+            deliver(s, c, c->places[i].seq, c->places[i].tries);
+        }
+    while (c->hi < s->count && c->credit) {
+        struct message *m = s->messages[c->hi++];
+        if (!m || !takes(c, m))
+            continue;
+        place_add(c, m->seq)->delivered = true;
+        c->credit--;
+        deliver(s, c, m->seq, 0);
+    }
+}
+
+static void fall_due(struct memory_store *s)
+{
+    size_t kept = 0;
+    int64_t now = wall_ms();
+    for (size_t i = 0; i < s->delayed_count; i++) {
+        struct message *m = s->delayed[i];
+        if (m->due_ms > now) {
+            s->delayed[kept++] = m;
+            continue;
+        }
+        append(s, m);
+        message_release(m);
+    }
+    s->delayed_count = kept;
+}
+
+static void on_tick(struct timer *t);
+
+static void run_all(struct memory_engine *e)
+{
+    struct memory_store *s = e->store;
+    struct list now;
+    list_init(&now);
+    list_splice(&now, &e->ops);
+    while (!list_empty(&now)) {
+        struct op *op = list_first(&now, struct op, node);
+        list_del(&op->node);
+        op->status = ENGINE_OK;
+        op->error[0] = '\0';
+        s->ops[op->kind]++;
+        if (!fails(s, op))
+            run_op(s, op);
+        if (op->done)
+            op->done(op);
+    }
+    if (s->frozen)
+        return;
+    fall_due(s);
+    for (size_t i = 0; i < s->consumer_count; i++)
+        if (s->consumers[i].id)
+            feed(s, &s->consumers[i]);
+    if (s->delayed_count)
+        timer_start(e->loop, &e->tick, 1, on_tick);
+}
+
+static void on_task(struct task *task)
+{
+    struct memory_engine *e = container_of(task, struct memory_engine, task);
+    run_all(e);
+    if (!list_empty(&e->ops))
+        loop_defer_next(e->loop, &e->task);
+    else if (e->closing) {
+        timer_stop(e->loop, &e->tick);
+        e->store->engine = NULL;
+        e->engine.events->closed(&e->engine);
+    }
+}
+
+static void on_tick(struct timer *t)
+{
+    struct memory_engine *e = container_of(t, struct memory_engine, tick);
+    loop_defer_next(e->loop, &e->task);
+}
+
+static void submit(struct engine *engine, struct op *op)
+{
+    struct memory_engine *e = container_of(engine, struct memory_engine, engine);
+    assert(!e->closing);
+    list_add(&e->ops, &op->node);
+    loop_defer_next(e->loop, &e->task);
+}
+
+static void close_engine(struct engine *engine)
+{
+    struct memory_engine *e = container_of(engine, struct memory_engine, engine);
+    e->closing = true;
+    loop_defer_next(e->loop, &e->task);
+}
+
+static const struct engine_ops ops = {.submit = submit, .close = close_engine};
+
+void memory_store_discard(struct memory_store *s, uint64_t seq)
+{
+    struct engine *e = &s->engine->engine;
+    forget(s, seq);
+    for (size_t i = 0; i < s->consumer_count; i++)
+        if (s->consumers[i].id)
+            e->events->gap(e, s->consumers[i].id, seq, seq);
+}
+
+struct engine *memory_engine_open(struct loop *loop, const struct engine_events *events,
+                                  void *owner, const void *how, struct err *err)
+{
+    struct memory_engine *e = xcalloc(1, sizeof(*e));
+    (void)err;
+    e->engine = (struct engine){
+        .ops = &ops,
+        .events = events,
+        .owner = owner,
+        .caps = {.name = "memory",
+                 .strongest = DURABILITY_MEMORY,
+                 .dedupe = true,
+                 .replay = true,
+                 .delay = true,
+                 .atomic_outputs = true,
+                 .key_order = true,
+                 .max_data = MESSAGE_DATA_MAX},
+    };
+    e->loop = loop;
+    e->store = (struct memory_store *)how;
+    e->store->engine = e;
+    e->store->frozen = false;
+    list_init(&e->ops);
+    task_init(&e->task, on_task);
+    for (size_t i = 0; i < e->store->consumer_count; i++) {
+        struct kept_consumer *c = &e->store->consumers[i];
+        c->credit = 0;
+        c->epoch = 1;
+        for (size_t n = 0; n < c->place_count; n++)
+            c->places[n].delivered = false;
+    }
+    return &e->engine;
+}
+
+void memory_engine_free(struct engine *engine)
+{
+    xfree(container_of(engine, struct memory_engine, engine));
+}
