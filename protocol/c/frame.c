@@ -36,7 +36,7 @@ static enum frame_verdict read_by(const struct grammar *g, const struct members 
     f->kind = g->kind;
     if (m->twice & BIT(M_ID))
         return broken(f, "two ids in one frame");
-    const char *fault = grammar_check_id(g, f->id.kind);
+    const char *fault = grammar_check_id(g, f->id.kind, (m->seen & BIT(M_ID)) != 0);
     if (fault)
         f->id = no_id;
     else
@@ -251,10 +251,26 @@ bool frame_answers(const struct frame *f)
     case FRAME_ANSWER:
     case FRAME_ERROR:
     case FRAME_PONG:
+    case FRAME_ACK:
+    case FRAME_NACK:
         return f->id.kind == FRAME_ID_NUMBER;
     default:
         return false;
     }
+}
+
+const char *frame_read_output(const struct json_value *object, struct frame *f)
+{
+    struct members m;
+    struct json_scan it = json_iter(object);
+    frame_init(f);
+    f->kind = FRAME_PUBLISH;
+    f->text = object->raw;
+    if (object->type != JSON_OBJECT)
+        return "publish must be an array of objects";
+    m.seen = m.twice = 0;
+    read_members(&it, &m);
+    return grammar_apply(&grammar_of_output, &m, f);
 }
 
 void frame_body_decode(const struct frame *f, struct buf *out)

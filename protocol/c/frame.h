@@ -44,6 +44,19 @@ enum frame_kind {
 
 enum frame_id_kind { FRAME_ID_NONE, FRAME_ID_NULL, FRAME_ID_NUMBER, FRAME_ID_STRING };
 
+/* Where a group begins: `from` of a subscription, `to` of a seek. */
+enum frame_start_kind {
+    FRAME_START_NEW,
+    FRAME_START_FIRST,
+    FRAME_START_SEQ,  /* `number` is the first seq that it gets */
+    FRAME_START_TIME, /* `number` are ms since 1970 */
+};
+
+struct frame_start {
+    enum frame_start_kind kind;
+    uint64_t number;
+};
+
 struct frame_id {
     enum frame_id_kind kind;
     uint64_t number;  /* FRAME_ID_NUMBER: 0..2^53-1 */
@@ -66,8 +79,8 @@ struct frame {
     struct frame_id id;
     uint64_t status;           /* response, error, info */
     struct json_value reason;  /* response, cancel, end: a string */
-    struct json_value headers; /* response, info; `trailers` of an end, publish: an object of
-                                  strings and arrays of strings */
+    struct json_value headers; /* response, info; `trailers` of an end: an object of strings and
+                                  arrays of strings; publish: an object of strings */
     enum frame_body body_kind;
     struct json_value body; /* response, chunk, end, message (text or base64) */
     bool more;
@@ -83,7 +96,7 @@ struct frame {
     struct json_value data;    /* error, publish: anything */
     struct json_value token;   /* ask: a string */
     struct json_value payload; /* ask `args`, answer `value`, log `fields`: anything */
-    struct frame_id for_id;    /* ask: what the asker is serving */
+    struct frame_id for_id;    /* ask, publish: what the worker is serving */
     bool has_timeout;
     uint64_t timeout_ms;     /* ask */
     uint64_t grace_ms;       /* drain */
@@ -92,7 +105,7 @@ struct frame {
     struct json_value level; /* log: a string */
     struct json_value topic; /* publish: a string; or */
     struct json_value queue; /* publish: a string */
-    struct json_value key;   /* publish: a string */
+    struct json_value key;   /* publish: a string, or null */
     struct json_value msgid; /* publish: a string */
     bool has_at;
     uint64_t at_ms; /* publish: ms since 1970 */
@@ -102,9 +115,8 @@ struct frame {
     bool dead;                 /* nack */
     struct json_value failure; /* nack `error`: an object */
     struct json_value group;   /* seek: a string */
-    struct json_value
-        position;      /* seek `to`: "first", "new", {"seq":n} or {"time":ms or text} */
-    const char *fault; /* FRAME_BROKEN, FRAME_STRAY: a static sentence */
+    struct frame_start to;     /* seek */
+    const char *fault;         /* FRAME_BROKEN, FRAME_STRAY: a static sentence */
 };
 
 /*
@@ -225,8 +237,14 @@ void frame_write_published(struct buf *, struct slice id_raw, uint64_t seq, bool
 /* Messages from..to were removed before this group had read them. */
 void frame_write_gap(struct buf *, struct slice group, uint64_t from, uint64_t to);
 
-/* One object of an ack's `publish`, read like a publish frame; a sentence when it is none. */
+/*
+ * One object of an ack's `publish`, read like a publish frame: NULL, or a static sentence when
+ * it is none.
+ */
 const char *frame_read_output(const struct json_value *, struct frame *);
+
+/* "first", "new", {"seq":n} or {"time":ms}; false when it is none of them. */
+bool frame_read_start(const struct json_value *, struct frame_start *);
 
 /* value: raw JSON; empty = null.  id is echoed as the asker wrote it. */
 void frame_write_answer(struct buf *, struct slice id_raw, struct slice value);

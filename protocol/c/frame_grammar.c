@@ -35,6 +35,17 @@ static const struct slice member_names[MEMBERS] = {
     [M_RSS] = {"rss", 3},
     [M_GRACE] = {"grace", 5},
     [M_INFLIGHT] = {"inflight", 8},
+    [M_TOPIC] = {"topic", 5},
+    [M_QUEUE] = {"queue", 5},
+    [M_KEY] = {"key", 3},
+    [M_MSGID] = {"msgid", 5},
+    [M_AT] = {"at", 2},
+    [M_DELAY] = {"delay", 5},
+    [M_PUBLISH] = {"publish", 7},
+    [M_DEAD] = {"dead", 4},
+    [M_ERROR] = {"error", 5},
+    [M_GROUP] = {"group", 5},
+    [M_TO] = {"to", 2},
 };
 
 /* How a member is read, and with that the type of what `offset` names in struct frame. */
@@ -52,6 +63,11 @@ enum how {
     AS_SOME,    /* uint64_t, not 0 */
     AS_BOOL,    /* bool */
     AS_ID,      /* struct frame_id */
+    AS_TEXTS,   /* struct json_value: an object of strings */
+    AS_KEY,     /* struct json_value: a string, or null */
+    AS_ARRAY,   /* struct json_value */
+    AS_OBJECT,  /* struct json_value */
+    AS_START,   /* struct frame_start */
 };
 
 struct rule {
@@ -149,7 +165,40 @@ static const struct rule drain_rules[] = {
     {M_GRACE, AS_COUNT, INTO(grace_ms), false, "grace must be whole milliseconds"},
 };
 
+/* What is published, by itself and with an ack; grammar_apply() knows of topic and queue. */
+static const struct rule publish_rules[] = {
+    {M_TOPIC, AS_STRING, INTO(topic), false, "topic must be a string"},
+    {M_QUEUE, AS_STRING, INTO(queue), false, "queue must be a string"},
+    {M_KEY, AS_KEY, INTO(key), false, "key must be a string, or null for none"},
+    {M_MSGID, AS_STRING, INTO(msgid), false, "msgid must be a string"},
+    {M_AT, AS_COUNT, INTO(at_ms), false, "at must be whole milliseconds since 1970"},
+    {M_DELAY, AS_COUNT, INTO(delay_ms), false, "delay must be whole milliseconds from now"},
+    {M_HEADERS, AS_TEXTS, INTO(headers), false, "headers must be an object of strings"},
+    {M_FOR, AS_ID, INTO(for_id), false, "for must be the id of what is being served"},
+    {M_DATA, AS_ANY, INTO(data), false, NULL},
+};
+
+static const struct rule ack_rules[] = {
+    {M_PUBLISH, AS_ARRAY, INTO(outputs), false, "publish must be an array of objects"},
+};
+
+static const struct rule nack_rules[] = {
+    {M_DELAY, AS_COUNT, INTO(delay_ms), false, "delay must be whole milliseconds"},
+    {M_DEAD, AS_BOOL, INTO(dead), false, "dead must be true or false"},
+    {M_ERROR, AS_OBJECT, INTO(failure), false,
+     "error must be an object with name, message and stack"},
+};
+
+static const struct rule seek_rules[] = {
+    {M_GROUP, AS_STRING, INTO(group), true, "group must be a string"},
+    {M_TO, AS_START, INTO(to), true,
+     "to must be \"first\", \"new\", {\"seq\":n} or {\"time\":ms}"},
+};
+
 #define RULES(rules) rules, ARRAY_LEN(rules)
+
+const struct grammar grammar_of_output = {"publish", FRAME_PUBLISH, ID_OPTIONAL,
+                                          RULES(publish_rules)};
 
 const struct grammar grammar_of_response = {"", FRAME_RESPONSE, ID_OURS, RULES(response_rules)};
 
@@ -169,7 +218,29 @@ static const struct grammar typed_grammars[] = {
     {"ready", FRAME_READY, ID_OPTIONAL, NULL, 0},
     {"cancel", FRAME_CANCEL, ID_WORKERS, RULES(cancel_rules)},
     {"drain", FRAME_DRAIN, ID_OPTIONAL, RULES(drain_rules)},
+    {"publish", FRAME_PUBLISH, ID_WORKERS_OR_NONE, RULES(publish_rules)},
+    {"ack", FRAME_ACK, ID_OURS, RULES(ack_rules)},
+    {"nack", FRAME_NACK, ID_OURS, RULES(nack_rules)},
+    {"progress", FRAME_PROGRESS, ID_OURS, NULL, 0},
+    {"seek", FRAME_SEEK, ID_WORKERS, RULES(seek_rules)},
 };
+
+bool frame_read_start(const struct json_value *v, struct frame_start *start)
+{
+    struct json_value name, value, more;
+    bool first = json_string_is(v, "first");
+    *start = (struct frame_start){.kind = first ? FRAME_START_FIRST : FRAME_START_NEW};
+    if (v->type == JSON_STRING)
+        return first || json_string_is(v, "new");
+    if (v->type != JSON_OBJECT)
+        return false;
+    struct json_scan it = json_iter(v);
+    if (!json_next_member(&it, &name, &value) || json_next_member(&it, &more, &more))
+        return false;
+    start->kind = json_string_is(&name, "seq") ? FRAME_START_SEQ : FRAME_START_TIME;
+    return (start->kind == FRAME_START_SEQ || json_string_is(&name, "time")) &&
+           json_to_u64(&value, MAX_INT, &start->number);
+}
 
 const struct grammar *grammar_of(const struct json_value *type)
 {
@@ -206,9 +277,11 @@ bool grammar_read_id(const struct json_value *v, struct frame_id *id)
     return id->kind != FRAME_ID_NONE;
 }
 
-const char *grammar_check_id(const struct grammar *g, enum frame_id_kind kind)
+const char *grammar_check_id(const struct grammar *g, enum frame_id_kind kind, bool said)
 {
     bool number = kind == FRAME_ID_NUMBER;
+    if (g->ids == ID_WORKERS_OR_NONE && !said)
+        return NULL;
     switch (g->ids) {
     case ID_OURS:
         return number ? NULL : "id must be the number that came with the request";
@@ -216,6 +289,7 @@ const char *grammar_check_id(const struct grammar *g, enum frame_id_kind kind)
         return number || kind == FRAME_ID_NULL ? NULL
                                                : "id must be a number that came, or null";
     case ID_WORKERS:
+    case ID_WORKERS_OR_NONE:
         return number || kind == FRAME_ID_STRING
                    ? NULL
                    : "id must be a whole number or a string of at most 64 bytes";
@@ -238,14 +312,20 @@ static bool is_header_value(const struct json_value *v)
     return true;
 }
 
-static bool is_headers(const struct json_value *v)
+static bool is_string(const struct json_value *v)
+{
+    return v->type == JSON_STRING;
+}
+
+/* An object all of whose members are such values. */
+static bool is_object_of(const struct json_value *v, bool (*is)(const struct json_value *))
 {
     if (v->type != JSON_OBJECT)
         return false;
     struct json_scan it = json_iter(v);
     struct json_value name, value;
     while (json_next_member(&it, &name, &value)) {
-        if (!is_header_value(&value))
+        if (!is(&value))
             return false;
     }
     return true;
@@ -306,6 +386,8 @@ static bool apply(const struct rule *rule, const struct json_value *v, struct fr
         return v->type == JSON_TRUE || v->type == JSON_FALSE;
     case AS_ID:
         return grammar_read_id(v, into);
+    case AS_START:
+        return frame_read_start(v, into);
     default:
         *(struct json_value *)into = *v;
     }
@@ -319,13 +401,21 @@ static bool apply(const struct rule *rule, const struct json_value *v, struct fr
     case AS_TOKEN:
         return is_token(v);
     case AS_HEADERS:
-        return is_headers(v);
+        return is_object_of(v, is_header_value);
+    case AS_TEXTS:
+        return is_object_of(v, is_string);
+    case AS_KEY:
+        return v->type == JSON_STRING || v->type == JSON_NULL;
+    case AS_ARRAY:
+        return v->type == JSON_ARRAY;
+    case AS_OBJECT:
+        return v->type == JSON_OBJECT;
     default:
         return true;
     }
 }
 
-static enum frame_body body_kind(unsigned seen)
+static enum frame_body body_kind(uint64_t seen)
 {
     if (seen & BIT(M_BODY))
         return FRAME_BODY_TEXT;
@@ -335,9 +425,9 @@ static enum frame_body body_kind(unsigned seen)
 }
 
 /* Which bodies a frame may have together, and with what else. */
-static const char *check_bodies(enum frame_kind kind, unsigned seen)
+static const char *check_bodies(enum frame_kind kind, uint64_t seen)
 {
-    unsigned bodies = seen & BODIES;
+    uint64_t bodies = seen & BODIES;
     if (bodies & (bodies - 1))
         return "only one of body, body64 and json may be there";
     if (kind == FRAME_RESPONSE)
@@ -347,6 +437,15 @@ static const char *check_bodies(enum frame_kind kind, unsigned seen)
     if (bodies & BIT(M_JSON))
         return "a piece of a body goes as body or body64";
     return bodies || kind == FRAME_END ? NULL : "body or body64 must be there";
+}
+
+static const char *check_publish(uint64_t seen)
+{
+    if (!(seen & BIT(M_TOPIC)) == !(seen & BIT(M_QUEUE)))
+        return seen & BIT(M_TOPIC) ? "only one of topic and queue may be there"
+                                   : "topic or queue must be there";
+    return (seen & BIT(M_AT)) && (seen & BIT(M_DELAY)) ? "only one of at and delay may be there"
+                                                       : NULL;
 }
 
 static bool has_body(enum frame_kind kind)
@@ -369,6 +468,14 @@ const char *grammar_apply(const struct grammar *g, const struct members *m, stru
             return fault;
         f->body_kind = body_kind(m->seen);
     }
+    if (g->kind == FRAME_PUBLISH) {
+        const char *fault = check_publish(m->seen);
+        if (fault)
+            return fault;
+    }
+    f->has_at = g->kind == FRAME_PUBLISH && (m->seen & BIT(M_AT));
+    f->has_delay =
+        (g->kind == FRAME_PUBLISH || g->kind == FRAME_NACK) && (m->seen & BIT(M_DELAY));
     f->has_timeout = g->kind == FRAME_ASK && (m->seen & BIT(M_TIMEOUT));
     f->has_length = g->kind == FRAME_RESPONSE && (m->seen & BIT(M_LENGTH));
     return NULL;

@@ -7,7 +7,7 @@
 
 #include "protocol/c/frame.h"
 
-#define BIT(n) (1u << (n))
+#define BIT(n) (UINT64_C(1) << (n))
 
 enum member {
     M_ID,
@@ -38,24 +38,34 @@ enum member {
     M_INFLIGHT,
     M_RSS,
     M_GRACE,
+    M_TOPIC,
+    M_QUEUE,
+    M_KEY,
+    M_MSGID,
+    M_AT,
+    M_DELAY,
+    M_PUBLISH,
+    M_DEAD,
+    M_ERROR,
+    M_GROUP,
+    M_TO,
     MEMBERS,
 };
 
-enum {
-    BODIES = BIT(M_BODY) | BIT(M_BODY64) | BIT(M_JSON),
-    /* An object with an id and any of these is a response, and otherwise a log object. */
-    RESPONSE_SIGNS = BODIES | BIT(M_STATUS) | BIT(M_HEADERS) | BIT(M_FILE) | BIT(M_MORE),
-};
+#define BODIES (BIT(M_BODY) | BIT(M_BODY64) | BIT(M_JSON))
+
+/* An object with an id and any of these is a response, and otherwise a log object. */
+#define RESPONSE_SIGNS (BODIES | BIT(M_STATUS) | BIT(M_HEADERS) | BIT(M_FILE) | BIT(M_MORE))
 
 /* A frame's known members, before it is known what kind of frame it is. */
 struct members {
-    unsigned seen; /* BIT(enum member); only those of `at` are set */
-    unsigned twice;
+    uint64_t seen; /* BIT(enum member); only those of `at` are set */
+    uint64_t twice;
     struct json_value at[MEMBERS];
 };
 
 /* Whose id a kind of frame carries. */
-enum id_space { ID_OURS, ID_OURS_OR_NULL, ID_WORKERS, ID_OPTIONAL };
+enum id_space { ID_OURS, ID_OURS_OR_NULL, ID_WORKERS, ID_WORKERS_OR_NONE, ID_OPTIONAL };
 
 struct rule;
 
@@ -79,8 +89,14 @@ int grammar_member(const struct json_value *key);
 /* False, and an id of the kind NONE, for a value that is none. */
 bool grammar_read_id(const struct json_value *, struct frame_id *);
 
-/* NULL, or a static sentence: what this kind of frame needs for an id. */
-const char *grammar_check_id(const struct grammar *, enum frame_id_kind);
+/*
+ * NULL, or a static sentence: what this kind of frame needs for an id.  said: it has a member
+ * `id`, be it one that is none.
+ */
+const char *grammar_check_id(const struct grammar *, enum frame_id_kind, bool said);
+
+/* That of what an ack publishes. */
+extern const struct grammar grammar_of_output;
 
 /* Fills the frame in; NULL, or a static sentence: what is wrong. */
 const char *grammar_apply(const struct grammar *, const struct members *, struct frame *);

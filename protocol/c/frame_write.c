@@ -281,6 +281,82 @@ void frame_write_error(struct buf *b, struct slice id_raw, const char *code,
     ADD(b, "}\n");
 }
 
+static void add_text_member(struct buf *b, const char *lead, struct slice utf8)
+{
+    if (utf8.len)
+        add_string_member(b, lead, utf8);
+}
+
+static void add_count_member(struct buf *b, const char *lead, uint64_t n)
+{
+    buf_adds(b, lead);
+    buf_addu(b, n);
+}
+
+/* What is stored may have come as a file, of many lines. */
+static void add_raw_member(struct buf *b, const char *lead, struct slice json)
+{
+    buf_adds(b, lead);
+    if (memchr(json.ptr, '\n', json.len) || memchr(json.ptr, '\r', json.len))
+        add_json_on_one_line(b, json);
+    else
+        buf_add(b, json);
+}
+
+static void add_event_data(struct buf *b, const struct frame_event *e)
+{
+    if (e->file.len) {
+        add_string_member(b, ",\"file\":", e->file);
+        add_count_member(b, ",\"size\":", e->size);
+    } else {
+        add_raw_member(b, ",\"data\":", e->data.len ? e->data : SLICE("null"));
+    }
+}
+
+void frame_write_event(struct buf *b, const struct frame_event *e)
+{
+    buf_reserve(b, e->data.len + 512);
+    ADD(b, "{\"type\":\"event\"");
+    if (e->id)
+        add_count_member(b, ",\"id\":", e->id);
+    add_string_member(b, e->job ? ",\"queue\":" : ",\"topic\":", e->topic);
+    add_string_member(b, ",\"group\":", e->group);
+    add_count_member(b, ",\"seq\":", e->seq);
+    add_text_member(b, ",\"msgid\":", e->msgid);
+    add_text_member(b, ",\"key\":", e->key);
+    add_count_member(b, ",\"time\":", (uint64_t)MAX(e->time_ms, (int64_t)0));
+    add_count_member(b, ",\"attempt\":", e->attempt);
+    if (e->last)
+        ADD(b, ",\"last\":true");
+    if (e->timeout_ms)
+        add_count_member(b, ",\"timeout\":", e->timeout_ms);
+    add_text_member(b, ",\"cause\":", e->cause);
+    add_text_member(b, ",\"correlation\":", e->correlation);
+    add_text_member(b, ",\"traceparent\":", e->traceparent);
+    if (e->headers.len)
+        add_raw_member(b, ",\"headers\":", e->headers);
+    add_event_data(b, e);
+    ADD(b, "}\n");
+}
+
+void frame_write_published(struct buf *b, struct slice id_raw, uint64_t seq, bool duplicate)
+{
+    ADD(b, "{\"type\":\"ack\",\"id\":");
+    buf_add(b, id_raw);
+    add_count_member(b, ",\"seq\":", seq);
+    if (duplicate)
+        ADD(b, ",\"duplicate\":true");
+    ADD(b, "}\n");
+}
+
+void frame_write_gap(struct buf *b, struct slice group, uint64_t from, uint64_t to)
+{
+    add_string_member(b, "{\"type\":\"gap\",\"group\":", group);
+    add_count_member(b, ",\"from\":", from);
+    add_count_member(b, ",\"to\":", to);
+    ADD(b, "}\n");
+}
+
 void frame_write_cancel(struct buf *b, uint64_t id, const char *reason)
 {
     add_head(b, "cancel", id);

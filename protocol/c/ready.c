@@ -2,7 +2,17 @@
 
 #include <ctype.h>
 
+#include "base/topic.h"
+
 enum { TOKEN_MAX = 128, CONCURRENCY_MAX = 100000, PREFETCH_MAX = 1024, SHOWN_BYTES = 60 };
+
+enum {
+    GROUP_MAX = 128,
+    UNSETTLED_MAX = 100000,
+    ATTEMPTS_MAX = 1000,
+    BACKOFFS_MAX = 64,
+    SUBSCRIPTIONS_MAX = 1000,
+};
 
 enum { WINDOW_MIN = 1 << 10, WINDOW_MAX = 1 << 26, WINDOW_USUAL = 1 << 18 };
 
@@ -242,6 +252,164 @@ static bool read_routes(struct ready *r, const struct json_value *v, struct err 
     return true;
 }
 
+/* ------------------------------------------------------------- subscriptions */
+
+static bool read_text(struct ready *r, const struct json_value *v, size_t max,
+                      struct slice *text)
+{
+    if (v->type != JSON_STRING)
+        return false;
+    *text = keep_text(&r->arena, v);
+    return text->len > 0 && text->len <= max;
+}
+
+static bool read_topic(struct ready *r, struct ready_subscription *s,
+                       const struct json_value *v)
+{
+    return read_text(r, v, TOPIC_MAX, &s->topic) && !topic_pattern_check(s->topic);
+}
+
+static bool read_queue(struct ready *r, struct ready_subscription *s,
+                       const struct json_value *v)
+{
+    return read_text(r, v, TOPIC_MAX, &s->topic) && !topic_check(s->topic);
+}
+
+static bool read_group(struct ready *r, struct ready_subscription *s,
+                       const struct json_value *v)
+{
+    return read_text(r, v, GROUP_MAX, &s->group);
+}
+
+static bool read_from(struct ready *r, struct ready_subscription *s, const struct json_value *v)
+{
+    (void)r;
+    return frame_read_start(v, &s->from);
+}
+
+static bool read_each(struct ready *r, struct ready_subscription *s, const struct json_value *v)
+{
+    (void)r;
+    s->each = v->type == JSON_TRUE;
+    return v->type == JSON_TRUE || v->type == JSON_FALSE;
+}
+
+static bool read_max(struct ready *r, struct ready_subscription *s, const struct json_value *v)
+{
+    (void)r;
+    return json_to_u64(v, UNSETTLED_MAX, &s->max) && s->max > 0;
+}
+
+static bool read_attempts(struct ready *r, struct ready_subscription *s,
+                          const struct json_value *v)
+{
+    (void)r;
+    return json_to_u64(v, ATTEMPTS_MAX, &s->attempts) && s->attempts > 0;
+}
+
+static bool read_backoff(struct ready *r, struct ready_subscription *s,
+                         const struct json_value *v)
+{
+    size_t count = v->type == JSON_ARRAY ? count_items(v) : 0;
+    if (count == 0 || count > BACKOFFS_MAX)
+        return false;
+    s->backoff = arena_alloc(&r->arena, count * sizeof(*s->backoff));
+    s->backoff_count = 0;
+    struct json_scan it = json_iter(v);
+    struct json_value item;
+    while (json_next_item(&it, &item))
+        if (!json_to_u64(&item, TIMEOUT_MAX, &s->backoff[s->backoff_count++]))
+            return false;
+    return true;
+}
+
+static bool read_handling_timeout(struct ready *r, struct ready_subscription *s,
+                                  const struct json_value *v)
+{
+    (void)r;
+    s->has_timeout = true;
+    return json_to_u64(v, TIMEOUT_MAX, &s->timeout_ms);
+}
+
+enum { OF_EVENTS = 1, OF_JOBS = 2 };
+
+static const struct {
+    const char *name;
+    unsigned of;
+    bool (*read)(struct ready *, struct ready_subscription *, const struct json_value *);
+    const char *rule;
+} subscription_members[] = {
+    {"topic", OF_EVENTS, read_topic,
+     "a topic such as \"comment.created\", in which \"*\" stands for one word and a last \">\" "
+     "for the rest"},
+    {"queue", OF_JOBS, read_queue,
+     "a name of letters, digits, \"_\" and \"-\", with dots between"},
+    {"group", OF_EVENTS, read_group, "a string of 1 to 128 bytes"},
+    {"from", OF_EVENTS, read_from, "\"first\", \"new\", {\"seq\":n} or {\"time\":ms}"},
+    {"each", OF_EVENTS, read_each, "true or false"},
+    {"max", OF_EVENTS | OF_JOBS, read_max, "a whole number 1 to 100000"},
+    {"attempts", OF_EVENTS | OF_JOBS, read_attempts, "a whole number 1 to 1000"},
+    {"backoff", OF_EVENTS | OF_JOBS, read_backoff, "an array of 1 to 64 whole milliseconds"},
+    {"timeout", OF_EVENTS | OF_JOBS, read_handling_timeout,
+     "whole milliseconds, 0 for no limit"},
+};
+
+/* How its member is called in a sentence about it. */
+static const char *label_of(struct ready *r, bool job, const char *member)
+{
+    struct buf text = {0};
+    buf_addf(&text, "a %s's %s", job ? "job" : "subscription", member);
+    const char *label = arena_strdup(&r->arena, buf_slice(&text));
+    buf_deinit(&text);
+    return label;
+}
+
+static bool read_subscription(struct ready *r, const struct json_value *v,
+                              struct ready_subscription *s, struct err *err)
+{
+    struct json_scan it = json_iter(v);
+    struct json_value key, value;
+    unsigned kind = s->job ? OF_JOBS : OF_EVENTS;
+    while (json_next_member(&it, &key, &value)) {
+        for (size_t i = 0; i < ARRAY_LEN(subscription_members); i++)
+            if ((subscription_members[i].of & kind) &&
+                json_string_is(&key, subscription_members[i].name) &&
+                !subscription_members[i].read(r, s, &value))
+                return unusable(err, label_of(r, s->job, subscription_members[i].name), &value,
+                                subscription_members[i].rule);
+    }
+    if (s->topic.len)
+        return true;
+    const struct json_value missing = {.raw = SLICE("missing")};
+    return unusable(err, label_of(r, s->job, s->job ? "queue" : "topic"), &missing,
+                    subscription_members[s->job].rule);
+}
+
+/* `subscribe` or `jobs`: both go into one list. */
+static bool read_subscriptions(struct ready *r, const char *name, bool jobs,
+                               const struct json_value *v, struct err *err)
+{
+    size_t count = v->type == JSON_ARRAY ? count_items(v) : 0;
+    if (v->type != JSON_ARRAY || r->subscription_count + count > SUBSCRIPTIONS_MAX)
+        return unusable(err, name, v, "an array of objects, with the others at most 1000");
+    struct ready_subscription *all =
+        arena_alloc(&r->arena, (r->subscription_count + count) * sizeof(*all));
+    if (r->subscription_count)
+        memcpy(all, r->subscriptions, r->subscription_count * sizeof(*all));
+    r->subscriptions = all;
+    struct json_scan it = json_iter(v);
+    struct json_value item;
+    while (json_next_item(&it, &item)) {
+        struct ready_subscription *s = &all[r->subscription_count++];
+        *s = (struct ready_subscription){.job = jobs};
+        if (item.type != JSON_OBJECT)
+            return unusable(err, name, v, "an array of objects");
+        if (!read_subscription(r, &item, s, err))
+            return false;
+    }
+    return true;
+}
+
 static const struct {
     const char *name;
     bool (*read)(struct ready *, const struct json_value *);
@@ -264,6 +432,10 @@ static bool read_member(struct ready *r, const struct json_value *key,
 {
     if (json_string_is(key, "routes"))
         return read_routes(r, value, err);
+    if (json_string_is(key, "subscribe"))
+        return read_subscriptions(r, "subscribe", false, value, err);
+    if (json_string_is(key, "jobs"))
+        return read_subscriptions(r, "jobs", true, value, err);
     for (size_t i = 0; i < ARRAY_LEN(members); i++) {
         if (!json_string_is(key, members[i].name))
             continue;

@@ -34,15 +34,13 @@ struct ready_route {
 struct ready_subscription {
     struct slice topic; /* a checked pattern, or a queue's name */
     bool job;
-    struct slice group;   /* empty = the pool's name; of a job: the queue's */
-    bool each;            /* every instance gets it, from now on, without an answer */
-    bool has_from;        /* else "new" */
-    uint64_t from_seq;    /* "first": 0 */
-    int64_t from_time_ms; /* from_seq UINT64_MAX: by this */
-    uint64_t max;         /* unsettled at a time and instance: 1..100000; 0 = not said */
-    uint64_t attempts;    /* 1..1000; 0 = not said */
-    uint64_t *backoff;    /* ms; NULL = not said */
-    size_t backoff_count; /* at most 64 */
+    struct slice group;      /* empty = the pool's name; of a job: the queue's */
+    bool each;               /* every instance gets it, from now on, without an answer */
+    struct frame_start from; /* of a group that does not exist yet */
+    uint64_t max;            /* unsettled at a time and instance: 1..100000; 0 = not said */
+    uint64_t attempts;       /* 1..1000; 0 = not said */
+    uint64_t *backoff;       /* ms; NULL = not said */
+    size_t backoff_count;    /* at most 64 */
     bool has_timeout;
     uint64_t timeout_ms; /* 0 = none */
 };

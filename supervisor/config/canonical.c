@@ -307,6 +307,33 @@ static json_t *routes_json(const struct writing *w)
     return all;
 }
 
+/* Sections of one kind by their names, with which their structs begin. */
+static void add_named(const struct writing *w, json_t *all, const char *key,
+                      const struct section *section, const void *items, size_t count,
+                      size_t size)
+{
+    json_t *tables = json_object();
+    for (size_t i = 0; i < count; i++) {
+        const void *item = (const char *)items + i * size;
+        json_object_set_new(tables, *(const char *const *)item, section_json(w, section, item));
+    }
+    if (count)
+        json_object_set_new(all, key, tables);
+    else
+        json_decref(tables);
+}
+
+static void add_bus(const struct writing *w, json_t *all)
+{
+    const struct config *c = w->config;
+    json_object_set_new(all, "bus", section_json(w, &section_bus, &c->bus));
+    add_named(w, all, "streams", &section_stream, c->streams, c->stream_count,
+              sizeof(*c->streams));
+    add_named(w, all, "queues", &section_queue, c->queues, c->queue_count, sizeof(*c->queues));
+    add_named(w, all, "schedule", &section_schedule, c->schedules, c->schedule_count,
+              sizeof(*c->schedules));
+}
+
 static void begin(struct writing *w, const struct config *config, unsigned flags)
 {
     *w = (struct writing){.config = config, .flags = flags};
@@ -336,7 +363,10 @@ json_t *config_canonical(const struct config *config, unsigned flags)
     }
     json_t *server = section_json(&w, &section_server, &config->server),
            *routes = routes_json(&w);
+    json_t *all = json_pack("{s:o, s:o, s:o, s:o}", "server", server, "workers", workers,
+                            "services", services, "routes", routes);
+    if (config->bus.configured)
+        add_bus(&w, all);
     secrets_deinit(&w.secrets);
-    return json_pack("{s:o, s:o, s:o, s:o}", "server", server, "workers", workers, "services",
-                     services, "routes", routes);
+    return all;
 }

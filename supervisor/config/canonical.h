@@ -15,9 +15,10 @@ enum {
 };
 
 /*
- * {"server": {...}, "workers": {NAME: {...}}, "services": {NAME: {...}}, "routes": [...]}, the
- * keys and the values as they are written in a nodey.toml.  Routes of a routes.json have
- * "listed": true, which is no setting.  The caller releases it.
+ * {"server": {...}, "workers": {NAME: {...}}, "services": {NAME: {...}}, "routes": [...]}, and
+ * where events and jobs are configured "bus", "streams", "queues" and "schedule": the keys and
+ * the values as they are written in a nodey.toml.  Routes of a routes.json have "listed": true,
+ * which is no setting.  The caller releases it.
  */
 json_t *config_canonical(const struct config *, unsigned flags);
 

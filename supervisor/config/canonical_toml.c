@@ -133,6 +133,11 @@ void config_canonical_toml(const json_t *tree, struct buf *out)
         add_table(out, "[server]", json_object_get(tree, "server"));
     add_programs(out, "workers", json_object_get(tree, "workers"));
     add_programs(out, "services", json_object_get(tree, "services"));
+    if (json_object_get(tree, "bus"))
+        add_table(out, "[bus]", json_object_get(tree, "bus"));
+    add_programs(out, "streams", json_object_get(tree, "streams"));
+    add_programs(out, "queues", json_object_get(tree, "queues"));
+    add_programs(out, "schedule", json_object_get(tree, "schedule"));
     json_array_foreach(json_object_get(tree, "routes"), i,
                        route) if (json_is_true(json_object_get(route, "listed")))
         add_listed(out, route);

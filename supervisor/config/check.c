@@ -7,6 +7,7 @@
 #include <sys/stat.h>
 
 #include "base/account.h"
+#include "config/bus.h"
 #include "config/proxied.h"
 #include "config/pyapp.h"
 #include "config/value.h"
@@ -454,10 +455,16 @@ int check_route(const struct reader *r, const struct toml_node *table, const str
     const struct toml_node *to = toml_get(table, "to"), *root = toml_get(table, "root");
     if (!route->path)
         return reader_fail(r, table->at, "[[routes]] needs a path");
-    if (!to && !root)
+    bool of_bus = toml_get(table, "publish") || toml_get(table, "events");
+    if (!to && !root && !of_bus)
         return reader_fail(r, table->at,
                            "[[routes]] needs a to (a worker) or a root (a folder "
                            "of files)");
+    if ((to || root) && of_bus)
+        return reader_fail(r, (to ? to : root)->key_at,
+                           "a route with publish or events is served by nodey itself: %s must "
+                           "go",
+                           to ? "to" : "root");
     if (to && root)
         return reader_fail(r, root->key_at,
                            "a route has a worker (to) or files (root), not both: one must go");
@@ -466,7 +473,9 @@ int check_route(const struct reader *r, const struct toml_node *table, const str
                            value_quote(r->arena, slice_of(route->path)));
     if (check_methods(r, table, route) < 0)
         return r->err->code;
-    int rc = root ? check_root(r, table, route) : check_to(r, table, c, route);
+    int rc = of_bus ? bus_check_route(r, table, route)
+             : root ? check_root(r, table, route)
+                    : check_to(r, table, c, route);
     return rc < 0 ? rc : proxied_check(r, table, route, is_proxied(c, route));
 }
 
@@ -489,13 +498,28 @@ static const char *common_method(const struct route_config *a, const struct rout
     return NULL;
 }
 
+/* Parameters are the same whatever their names. */
+static bool is_same_path(const char *a, const char *b)
+{
+    while (*a && *a == *b) {
+        bool param = *a == '/' && a[1] == ':' && b[1] == ':';
+        a++, b++;
+        if (param) {
+            a += strcspn(a, "/");
+            b += strcspn(b, "/");
+        }
+    }
+    return *a == *b;
+}
+
 int check_route_is_new(const struct route_origin *origins, const struct config *c, size_t index)
 {
     const struct route_origin *new = &origins[index];
     const struct route_config *route = &c->routes[index];
     for (size_t i = 0; i < index; i++) {
         const struct route_config *old = &c->routes[i];
-        const char *method = strcmp(old->path, route->path) ? NULL : common_method(old, route);
+        const char *method =
+            is_same_path(old->path, route->path) ? common_method(old, route) : NULL;
         if (!method)
             continue;
         const struct reader *r = new->reader, *first = origins[i].reader;

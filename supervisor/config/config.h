@@ -205,15 +205,17 @@ struct route_config {
     uint64_t retries;       /* other addresses that are tried, see app/proxy.h */
     uint64_t try_duration;  /* ms that a request waits for an address that works */
     uint64_t connect_timeout;
-    uint64_t idle_timeout; /* between two pieces of an answer */
-    uint64_t max_fails;    /* in a row: left out for fail_duration */
+    uint64_t idle_timeout;   /* between two pieces of an answer */
+    uint64_t tunnel_timeout; /* after a 101, silence both ways; 0: any */
+    uint64_t max_fails;      /* in a row: left out for fail_duration */
     uint64_t fail_duration;
     const char *description; /* for people */
     bool listed; /* of routes.json, which lists all paths of the workers that it names */
 };
 
-/* Events and jobs; names of enum durability in bus/engine.h: "fsync", "os", "memory". */
+/* Events and jobs.  `durability` is of enum durability in bus/engine.h. */
 struct bus_config {
+    bool configured;            /* [bus] or one of the sections below is there */
     int durability;             /* enum durability, of streams that say nothing else */
     uint64_t max_bytes;         /* of each stream */
     uint64_t max_age;           /* ms; 0 = any */
@@ -221,6 +223,7 @@ struct bus_config {
     uint64_t min_free;          /* bytes of the disk: below it publishes are refused */
     uint64_t attempts;          /* what subscriptions say nothing about */
     struct string_list backoff; /* durations as written, checked */
+    const char *dir; /* no setting: where the store is, of a run of its own; or NULL */
 };
 
 /* [streams.NAME]: its own limits for some topics.  The rest goes to the stream "events". */

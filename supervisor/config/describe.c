@@ -4,11 +4,13 @@
 #include "config/value.h"
 
 static const struct section *const sections[] = {
-    &section_server, &section_worker, &section_service, &section_healthcheck, &section_route};
+    &section_server, &section_worker, &section_service, &section_healthcheck, &section_route,
+    &section_bus,    &section_stream, &section_queue,   &section_schedule};
 
 /* How the sections are called in "server.listen". */
-static const char *const section_names[] = {"server", "workers", "services", "healthcheck",
-                                            "routes"};
+static const char *const section_names[] = {"server",      "workers", "services",
+                                            "healthcheck", "routes",  "bus",
+                                            "streams",     "queues",  "schedule"};
 
 /* What stands at the top of a file and is no setting of a section. */
 static const struct top {
@@ -415,6 +417,44 @@ static void add_addresses(struct buf *out, const struct config *c)
     }
 }
 
+static void add_patterns(struct buf *out, const char *lead, const struct string_list *patterns)
+{
+    for (size_t i = 0; i < patterns->count; i++)
+        buf_addf(out, "%s%s", i ? ", " : lead, patterns->items[i]);
+}
+
+/* What is said about events and jobs. */
+static void add_events(struct buf *out, const struct config *c)
+{
+    for (size_t i = 0; i < c->route_count; i++) {
+        const struct route_config *route = &c->routes[i];
+        if (!route->publish.count && !route->events.count)
+            continue;
+        add_patterns(out, "publishes ", &route->publish);
+        add_patterns(out, "events ", &route->events);
+        buf_adds(out, ": route ");
+        add_path(out, route);
+        buf_addc(out, '\n');
+    }
+    for (size_t i = 0; i < c->stream_count; i++) {
+        buf_addf(out, "stream %s: ", c->streams[i].name);
+        add_patterns(out, "", &c->streams[i].topics);
+        buf_addc(out, '\n');
+    }
+    for (size_t i = 0; i < c->queue_count; i++)
+        buf_addf(out, "queue %s\n", c->queues[i].name);
+    for (size_t i = 0; i < c->schedule_count; i++) {
+        const struct schedule_config *s = &c->schedules[i];
+        buf_addf(out, "schedule %s: ", s->name);
+        if (s->cron)
+            buf_adds(out, s->cron);
+        else
+            value_add_duration(out, s->every * 1000);
+        buf_addf(out, " -> %s %s\n", s->topic ? "publish" : "enqueue",
+                 s->topic ? s->topic : s->queue);
+    }
+}
+
 void config_summary(const struct config *c, struct buf *out)
 {
     for (size_t i = 0; i < c->notes.count; i++)
@@ -429,4 +469,5 @@ void config_summary(const struct config *c, struct buf *out)
     }
     add_roots(out, c);
     add_addresses(out, c);
+    add_events(out, c);
 }

@@ -155,11 +155,40 @@ static int compare_servers(struct arena *a, const struct server_config *before,
     return (int)out->restart.count;
 }
 
+/* Sections of one kind, in their order; each struct begins with its name. */
+static bool same_sections(const struct section *section, size_t size, const void *before,
+                          size_t count_before, const void *after, size_t count_after)
+{
+    if (count_before != count_after)
+        return false;
+    for (size_t i = 0; i < count_after; i++) {
+        const char *a = (const char *)before + i * size, *b = (const char *)after + i * size;
+        if (!same_text(*(const char *const *)(const void *)a,
+                       *(const char *const *)(const void *)b) ||
+            !same_table(section, a, b))
+            return false;
+    }
+    return true;
+}
+
+static bool same_bus(const struct config *a, const struct config *b)
+{
+    return a->bus.configured == b->bus.configured &&
+           same_table(&section_bus, &a->bus, &b->bus) &&
+           same_sections(&section_stream, sizeof(*a->streams), a->streams, a->stream_count,
+                         b->streams, b->stream_count) &&
+           same_sections(&section_queue, sizeof(*a->queues), a->queues, a->queue_count,
+                         b->queues, b->queue_count) &&
+           same_sections(&section_schedule, sizeof(*a->schedules), a->schedules,
+                         a->schedule_count, b->schedules, b->schedule_count);
+}
+
 int config_diff(struct arena *a, const struct config *before, const struct config *after,
                 struct config_diff *out)
 {
-    *out = (struct config_diff){.routes = !same_routes(before, after)};
+    *out = (struct config_diff){.routes = !same_routes(before, after),
+                                .bus = !same_bus(before, after)};
     int changes = compare_all_workers(a, before, after, out);
     changes += compare_servers(a, &before->server, &after->server, out);
-    return changes + out->routes + out->server;
+    return changes + out->routes + out->server + out->bus;
 }

@@ -25,13 +25,15 @@ struct config_diff {
     size_t count;
     bool routes;                /* [[routes]] and routes.json: also when only their order */
     bool server;                /* settings of [server] that apply at once */
+    bool bus;                   /* those of events and jobs */
     struct string_list restart; /* keys of [server] whose change needs a restart: "listen" */
 };
 
 /*
  * Workers are the same when their names are.  Everything is in the arena or borrows
  * from the two configurations.  Returns how many things differ: workers, the routes,
- * the settings that apply at once, and each setting that needs a restart; 0: nothing.
+ * the settings that apply at once, those of the bus, and each setting that needs a restart; 0:
+ * nothing.
  */
 int config_diff(struct arena *, const struct config *before, const struct config *after,
                 struct config_diff *out);

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "config/bus.h"
 #include "config/check.h"
 #include "config/config.h"
 #include "config/document.h"
@@ -34,10 +35,11 @@ static bool has_key(const struct section *section, struct slice key)
 /* A key of the root that is none of ours: a section, or a key before the first one. */
 static int fail_unknown(const struct reader *r, const struct toml_node *node)
 {
-    static const char *const names[] = {"server", "workers",  "services",
-                                        "routes", "defaults", "include"};
-    static const char *const shown[] = {"[server]",   "[workers.NAME]", "[services.NAME]",
-                                        "[[routes]]", "[defaults]",     "include"};
+    static const char *const names[] = {"server",  "workers", "services", "routes", "defaults",
+                                        "include", "bus",     "streams",  "queues", "schedule"};
+    static const char *const shown[] = {
+        "[server]", "[workers.NAME]", "[services.NAME]", "[[routes]]",    "[defaults]",
+        "include",  "[bus]",          "[streams.NAME]",  "[queues.NAME]", "[schedule.NAME]"};
     const char *key = value_quote(r->arena, node->key);
     bool list = node->type == TOML_ARRAY && node->items.first;
     bool section = node->type == TOML_TABLE || (list && node->items.first->type == TOML_TABLE);
@@ -66,6 +68,19 @@ static int fail_unknown(const struct reader *r, const struct toml_node *node)
                        section ? "" : " outside of a section");
 }
 
+static int check_bus(const struct document *doc, const struct toml_node *node)
+{
+    const struct reader *r = &doc->reader;
+    if (node->type != TOML_TABLE)
+        return reader_fail(r, node->key_at, "bus must be a section: write [bus]");
+    if (doc->parent)
+        return reader_fail(r, node->key_at,
+                           "[bus] belongs in the first file alone, and this one is included "
+                           "by %s",
+                           document_place(doc->parent, doc->included_at));
+    return 0;
+}
+
 static int check_member(const struct document *doc, const struct toml_node *node)
 {
     const struct reader *r = &doc->reader;
@@ -85,6 +100,13 @@ static int check_member(const struct document *doc, const struct toml_node *node
         if (node->type != TOML_TABLE)
             return reader_fail(r, node->key_at,
                                "services must be sections: write [services.NAME] for each");
+    } else if (slice_is(node->key, "bus")) {
+        return check_bus(doc, node);
+    } else if (slice_is(node->key, "streams") || slice_is(node->key, "queues") ||
+               slice_is(node->key, "schedule")) {
+        if (node->type != TOML_TABLE)
+            return reader_fail(r, node->key_at, "%s must be sections: write [%s.NAME] for each",
+                               node->key.ptr, node->key.ptr);
     } else if (slice_is(node->key, "routes")) {
         if (node->type != TOML_ARRAY)
             return reader_fail(r, node->key_at,
@@ -252,7 +274,7 @@ static int load_all(struct loading *l)
     c->dir = l->docs.items[0]->reader.dir;
     look_for(l, slash ? slash + 1 : c->file ? c->file : default_file);
     look_for(l, "routes.json");
-    if (check_members(l) < 0 || load_server(l) < 0 ||
+    if (check_members(l) < 0 || load_server(l) < 0 || bus_load(c, &l->docs, l->err) < 0 ||
         workers_load(c, &l->docs, &l->journal, l->err) < 0 || load_routes(l) < 0)
         return l->err->code;
     return routesjson_load(c, &l->journal, l->err);

@@ -244,17 +244,10 @@ static int check_host(const struct reader *r, const struct toml_node *table,
 int proxied_check(const struct reader *r, const struct toml_node *table,
                   struct route_config *route, bool proxied)
 {
-    static const char *const ours[] = {"strip_prefix",
-                                       "rewrite",
-                                       "policy",
-                                       "host",
-                                       "retries",
-                                       "try_duration",
-                                       "connect_timeout",
-                                       "idle_timeout",
-                                       "max_fails",
-                                       "fail_duration",
-                                       NULL};
+    static const char *const ours[] = {
+        "strip_prefix",   "rewrite",      "policy",          "host",
+        "retries",        "try_duration", "connect_timeout", "idle_timeout",
+        "tunnel_timeout", "max_fails",    "fail_duration",   NULL};
     static const char *const kept[] = {"cache", "cache_headers", NULL};
     if (!proxied)
         return refuse_keys(r, table, ours,

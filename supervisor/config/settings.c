@@ -312,6 +312,9 @@ static const struct setting service_rows[] = {
     {SCALE(instances), SETTING_SCALE, "1", 1, 1024,
      .help = "processes to run; more than one need port = \"auto\" or none",
      .example = "instances = 2"},
+    {WORKER(quarantine), SETTING_INT, "3", 0, 1000,
+     .help = "a request like one that ended so many instances in a row is answered 500 and goes to none; 0: never",
+     .example = "quarantine = 0"},
     {WORKER(start_timeout), SETTING_DURATION, "30s", 1 * MS, 1 * D,
      .help = "until it must be well for the first time",
      .example = "start_timeout = \"2m\""},
@@ -373,6 +376,12 @@ static const struct setting route_rows[] = {
     {ROUTE(cache_control), SETTING_STRING, "(none)", 0, 0,
      .help = "of root: the Cache-Control field of its answers",
      .example = "cache_control = \"public, max-age=3600\""},
+    {ROUTE(publish), SETTING_LIST, "(none)", 0, 0,
+     .help = "instead of to: topics that a POST to the path, whose * is the topic, publishes; * is one word, a last > the rest",
+     .example = "publish = [\"order.*\"]"},
+    {ROUTE(events), SETTING_LIST, "(none)", 0, 0,
+     .help = "instead of to: topics whose events a GET streams, as server-sent events",
+     .example = "events = [\"comment.>\"]"},
     {ROUTE(timeout), SETTING_DURATION, "(the worker's)", 1 * MS, 1 * D,
      .help = "of one request",
      .example = "timeout = \"5s\""},
@@ -406,6 +415,9 @@ static const struct setting route_rows[] = {
     {ROUTE(idle_timeout), SETTING_DURATION, "1m", 1 * MS, 1 * D,
      .help = "between two pieces of a body; not of event streams and WebSockets",
      .example = "idle_timeout = \"5m\""},
+    {ROUTE(tunnel_timeout), SETTING_DURATION, "off", 0, 1 * D,
+     .help = "a WebSocket, or another upgraded connection, that is silent both ways for so long is closed",
+     .example = "tunnel_timeout = \"1h\""},
     {ROUTE(max_fails), SETTING_INT, "1", 0, 1000,
      .help = "so many failures in a row, and an address gets nothing for fail_duration; 0: never",
      .example = "max_fails = 3"},
@@ -497,3 +509,5 @@ const struct section section_service = {"[services.NAME]", service_rows,
                                         ARRAY_LEN(service_rows), service_habits};
 const struct section section_route = {"[[routes]]", route_rows, ARRAY_LEN(route_rows),
                                       route_habits};
+
+#include "config/settings_bus.inc"

@@ -13,3 +13,7 @@ extern const struct section section_worker;      /* struct worker_config */
 extern const struct section section_service;     /* struct worker_config, of a service */
 extern const struct section section_healthcheck; /* struct healthcheck_config */
 extern const struct section section_route;       /* struct route_config */
+extern const struct section section_bus;         /* struct bus_config */
+extern const struct section section_stream;      /* struct stream_config */
+extern const struct section section_queue;       /* struct queue_config */
+extern const struct section section_schedule;    /* struct schedule_config */

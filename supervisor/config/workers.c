@@ -13,8 +13,10 @@
 #include "config/ports.h"
 #include "config/program.h"
 #include "config/pyapp.h"
+#include "config/samefile.h"
 #include "config/script.h"
 #include "config/settings.h"
+#include "config/shellwords.h"
 #include "config/value.h"
 
 enum { MIN_INSTANCES = 2, MAX_INSTANCES = 8 };
@@ -234,6 +236,7 @@ static int load_section(struct building *b, const struct base *base, bool is_ser
     const struct toml_node *command = toml_get(table, "command");
     if (command && w->command.count)
         w->command_place = document_place(base->doc, check_item_place(command, 0));
+    shellwords_note(b->journal, base->doc, table);
     b->config->worker_count++;
     return 0;
 }
@@ -273,36 +276,12 @@ static int search(struct building *b)
     return 0;
 }
 
-static bool same_file(const char *a, const char *b)
-{
-    struct stat left, right;
-    return lstat(a, &left) == 0 && lstat(b, &right) == 0 && left.st_dev == right.st_dev &&
-           left.st_ino == right.st_ino;
-}
-
-/* Of a program that is a folder, a section may name any file. */
-static bool is_inside(const char *path, const char *root)
-{
-    char *folder = root ? realpath(root, NULL) : NULL;
-    char *file = folder ? realpath(path, NULL) : NULL;
-    size_t len = folder ? strlen(folder) : 0;
-    bool inside = file && strncmp(file, folder, len) == 0 && file[len] == '/';
-    xfree(folder);
-    xfree(file);
-    return inside;
-}
-
-static bool is_same(const char *path, const char *known, const char *root)
-{
-    return strcmp(path, known) == 0 || same_file(path, known) || is_inside(path, root);
-}
-
 /* A note about what a section names, or what its script loads, would be wrong. */
 static void drop_notes(struct building *b, const char *path)
 {
     for (size_t i = 0; i < b->found.notes.count; i++) {
         const char *about = b->found.paths[i];
-        if (about && (is_same(path, about, about) || imports_file(path, about)))
+        if (about && (is_program_file(path, about, about) || imports_file(path, about)))
             b->found.notes.items[i] = NULL;
     }
 }
@@ -311,7 +290,7 @@ static void take_path(struct building *b, const char *path)
 {
     for (size_t i = 0; i < b->found.count; i++) {
         const struct discovered *d = &b->found.scripts[i];
-        b->taken[i] |= is_same(path, d->path, d->root) || imports_file(path, d->path);
+        b->taken[i] |= is_program_file(path, d->path, d->root) || imports_file(path, d->path);
     }
     drop_notes(b, path);
 }
@@ -626,7 +605,8 @@ static bool serves_files(const struct documents *docs)
         const struct toml_node *route = all ? all->items.first : NULL;
         for (; route; route = route->next)
             if (route->type == TOML_TABLE &&
-                (toml_get(route, "root") || check_names_address(toml_get(route, "to"))))
+                (toml_get(route, "root") || toml_get(route, "publish") ||
+                 toml_get(route, "events") || check_names_address(toml_get(route, "to"))))
                 return true;
     }
     return false;

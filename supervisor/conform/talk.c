@@ -248,6 +248,15 @@ static bool take_ask(struct talk *t, const struct frame *frame)
     return true;
 }
 
+/* As if it were stored: nothing is, and nobody gets it. */
+static bool take_publish(struct talk *t, const struct frame *frame)
+{
+    if (frame->id.kind >= FRAME_ID_NUMBER)
+        talk_send(t, "{\"type\":\"ack\",\"id\":%.*s,\"seq\":%llu}", SLICE_ARG(frame->id.raw),
+                  (unsigned long long)++t->published);
+    return true;
+}
+
 /* True when the frame has been dealt with, and nobody else wants it. */
 static bool take_frame(struct talk *t, const struct frame *frame)
 {
@@ -258,6 +267,11 @@ static bool take_frame(struct talk *t, const struct frame *frame)
     case FRAME_READY:  /* again: what is declared was kept from the first */
     case FRAME_DRAIN:
         return true;
+    case FRAME_PROGRESS:
+        return true;
+    case FRAME_PUBLISH:
+    case FRAME_SEEK:
+        return take_publish(t, frame);
     case FRAME_ASK:
         return take_ask(t, frame);
     case FRAME_RESPONSE:
@@ -270,6 +284,8 @@ static bool take_frame(struct talk *t, const struct frame *frame)
         return take_piece(t, frame);
     case FRAME_ERROR:
     case FRAME_ANSWER:
+    case FRAME_ACK:
+    case FRAME_NACK:
         return close_item(t, frame);
     case FRAME_PONG:
     case FRAME_MESSAGE: /* nobody asked for a WebSocket */

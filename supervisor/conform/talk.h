@@ -50,6 +50,7 @@ struct talk {
     bool in_pieces;    /* an answer has come in pieces */
     enum talk_asks asks;
     unsigned asked;     /* asks that came */
+    uint64_t published; /* and so many messages */
     char *held;         /* the id of an ask that waits for its answer, as it was written */
     char stray[200];    /* the first line that was no frame */
     struct arena arena; /* what the report borrows */

@@ -225,7 +225,7 @@ static void on_write(struct call *call, const struct worker *w, uint64_t id, uin
 static void on_describe(const struct call *call, struct call_about *about)
 {
     const struct ask *a = container_of(call, struct ask, call);
-    if (a->for_slot)
+    if (a->for_slot && a->for_slot->call)
         call_describe(a->for_slot->call, about);
     snprintf(about->what, sizeof(about->what), "ask %s", a->token);
 }

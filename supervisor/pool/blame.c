@@ -32,6 +32,13 @@ static bool may_be_blamed(const struct pool *pool, const struct call *call, stru
 
 /* ---------------------------------------------------------------- what it was */
 
+static void write_route(const struct call_identity *identity, char *route, size_t size)
+{
+    if (identity->route.len)
+        snprintf(route, size, SLICE_FMT " " SLICE_FMT, SLICE_ARG(identity->method),
+                 SLICE_ARG(identity->route));
+}
+
 static void describe_call(const struct call *call, char *what, char *route, char *id,
                           size_t id_size)
 {
@@ -42,9 +49,8 @@ static void describe_call(const struct call *call, char *what, char *route, char
     call_describe(call, &about);
     snprintf(what, SIZE, "%s", about.what);
     snprintf(id, id_size, SLICE_FMT, SLICE_ARG(about.request_id));
-    if (identify(call, &identity) && identity.route.len)
-        snprintf(route, SIZE, SLICE_FMT " " SLICE_FMT, SLICE_ARG(identity.method),
-                 SLICE_ARG(identity.route));
+    if (identify(call, &identity))
+        write_route(&identity, route, SIZE);
 }
 
 void blame_remember(struct slot *slot, const struct call *call)
@@ -72,6 +78,22 @@ void blame_describe(const struct slot *slot, struct blamed *out)
     }
 }
 
+void blame_describe_use(const struct use *use, struct blamed *out)
+{
+    struct call_about about = {0};
+    struct call_identity identity = {0};
+    *out = (struct blamed){.begun = use->sent_ns != 0};
+    if (use->sent_ns)
+        out->ms = (loop_clock_ns() - use->sent_ns) / 1000000;
+    if (!use->ops)
+        return;
+    use->ops->describe(use, &about);
+    use->ops->identify(use, &identity);
+    snprintf(out->what, sizeof(out->what), "%s", about.what);
+    snprintf(out->request_id, sizeof(out->request_id), SLICE_FMT, SLICE_ARG(about.request_id));
+    write_route(&identity, out->route, sizeof(out->route));
+}
+
 /* --------------------------------------------------------------------- blaming */
 
 /* Ends that what it worked on may have brought about: not those that somebody asked for. */
@@ -93,40 +115,33 @@ static bool may_be_their_fault(const struct worker *w)
     }
 }
 
+static const char *victims(const struct pool *pool)
+{
+    return pool->config->is_service ? "processes" : "workers";
+}
+
 static void tell(const struct worker *w, const struct quarantined *e)
 {
     const char *incident = e->incident[0] ? ", incident " : "";
     if (e->is_route)
         pool_tell(w->pool, w, LOG_ERROR,
-                  "requests like %s ended more than %d workers within %d s: refused for as "
+                  "requests like %s ended more than %d %s within %d s: refused for as "
                   "long%s%s",
-                  e->what, CIRCUIT_DEATHS, CIRCUIT_MS / 1000, incident, e->incident);
+                  e->what, CIRCUIT_DEATHS, victims(w->pool), CIRCUIT_MS / 1000, incident,
+                  e->incident);
     else
         pool_tell(w->pool, w, LOG_ERROR,
-                  "%s ended %u workers in a row: refused for %d minutes, or until the program "
+                  "%s ended %u %s in a row: refused for %d minutes, or until the program "
                   "changes%s%s",
-                  e->what, e->deaths, QUARANTINE_MS / 60000, incident, e->incident);
+                  e->what, e->deaths, victims(w->pool), QUARANTINE_MS / 60000, incident,
+                  e->incident);
 }
 
-static void count(struct worker *w, const struct slot *slot)
+static void note(struct worker *w, const struct suspect *suspect, const char *what)
 {
     struct pool *pool = w->pool;
-    struct suspect suspect;
-    struct call_about about;
-    const char *what;
-    if (slot->call) {
-        if (!may_be_blamed(pool, slot->call, &suspect))
-            return;
-        call_describe(slot->call, &about);
-        what = about.what;
-    } else {
-        if (!slot->past || !slot->past->known)
-            return;
-        suspect = slot->past->suspect;
-        what = slot->past->what;
-    }
     const struct quarantined *e =
-        quarantine_note(&pool->quarantine, &suspect,
+        quarantine_note(&pool->quarantine, suspect,
                         &(struct death){.life = w->life,
                                         .what = what,
                                         .incident = w->incident,
@@ -134,6 +149,38 @@ static void count(struct worker *w, const struct slot *slot)
                         loop_now(pool->pools->loop));
     if (e)
         tell(w, e);
+}
+
+static void count(struct worker *w, const struct slot *slot)
+{
+    struct suspect suspect;
+    struct call_about about;
+    if (!slot->call) {
+        if (slot->past && slot->past->known)
+            note(w, &slot->past->suspect, slot->past->what);
+        return;
+    }
+    if (!may_be_blamed(w->pool, slot->call, &suspect))
+        return;
+    call_describe(slot->call, &about);
+    note(w, &suspect, about.what);
+}
+
+static struct suspect suspect_of_use(const struct pool *pool, const struct use *use)
+{
+    struct call_identity id = {0};
+    use->ops->identify(use, &id);
+    return quarantine_suspect(&pool->quarantine, &id);
+}
+
+static void count_use(struct worker *w, const struct use *use)
+{
+    struct call_about about = {0};
+    if (!use->ops || !use->sent_ns || use->answering)
+        return;
+    struct suspect suspect = suspect_of_use(w->pool, use);
+    use->ops->describe(use, &about);
+    note(w, &suspect, about.what);
 }
 
 void blame_ended(struct worker *w)
@@ -148,32 +195,49 @@ void blame_ended(struct worker *w)
         if (slot_started(slot))
             count(w, slot);
     }
+    list_each (at, &w->used)
+        count_use(w, container_of(at, struct use, node));
 }
 
 /* -------------------------------------------------------------------- refusing */
 
-const struct call_failure *blame_look_up(struct pool *pool, const struct call *call)
+static const struct call_failure *look_up(struct pool *pool, const struct suspect *suspect)
 {
-    struct suspect suspect;
-    if (!suspect_of(pool, call, &suspect))
-        return NULL;
     const struct quarantined *e =
-        quarantine_find(&pool->quarantine, &suspect, loop_now(pool->pools->loop));
+        quarantine_find(&pool->quarantine, suspect, loop_now(pool->pools->loop));
     if (!e)
         return NULL;
     if (e->is_route)
         snprintf(pool->refusal_text, sizeof(pool->refusal_text),
-                 "requests like this one ended more than %d workers within %d s, and are "
+                 "requests like this one ended more than %d %s within %d s, and are "
                  "refused for a moment%s%s",
-                 CIRCUIT_DEATHS, CIRCUIT_MS / 1000, e->incident[0] ? ": incident " : "",
-                 e->incident);
+                 CIRCUIT_DEATHS, victims(pool), CIRCUIT_MS / 1000,
+                 e->incident[0] ? ": incident " : "", e->incident);
     else
         snprintf(pool->refusal_text, sizeof(pool->refusal_text),
-                 "this request ended %u workers in a row, and is not given to another%s%s",
-                 e->deaths, e->incident[0] ? ": incident " : "", e->incident);
+                 "this request ended %u %s in a row, and is not given to another%s%s",
+                 e->deaths, victims(pool), e->incident[0] ? ": incident " : "", e->incident);
     pool->refusal = (struct call_failure){
         .code = "internal", .status = 500, .text = pool->refusal_text, .incident = e->incident};
     return &pool->refusal;
+}
+
+const struct call_failure *blame_look_up(struct pool *pool, const struct call *call)
+{
+    struct suspect suspect;
+    return suspect_of(pool, call, &suspect) ? look_up(pool, &suspect) : NULL;
+}
+
+const struct call_failure *blame_look_up_use(struct pool *pool, const struct use *use)
+{
+    struct suspect suspect = suspect_of_use(pool, use);
+    return look_up(pool, &suspect);
+}
+
+void blame_forget_use(struct pool *pool, const struct use *use)
+{
+    struct suspect suspect = suspect_of_use(pool, use);
+    quarantine_clear(&pool->quarantine, &suspect);
 }
 
 void blame_forget(struct pool *pool, const struct call *call)

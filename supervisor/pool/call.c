@@ -15,7 +15,7 @@ void call_init(struct call *c, enum call_kind kind, const struct call_ops *ops)
 
 void call_describe(const struct call *c, struct call_about *about)
 {
-    *about = (struct call_about){0};
+    *about = (struct call_about){.origin = c};
     if (c && c->ops->describe)
         c->ops->describe(c, about);
 }

@@ -1,5 +1,5 @@
 /*
- * call: one piece of work for a pool, a request or an ask.
+ * call: one piece of work for a pool, a request, an ask or a message of the bus.
  *
  * A call lives in its owner's memory from call_init() until `done`, which comes
  * exactly once: answered, failed, timed out, or never when the owner cancelled it
@@ -22,7 +22,7 @@ struct pool;
 struct slot;
 struct worker;
 
-enum call_kind { CALL_REQUEST, CALL_ASK };
+enum call_kind { CALL_REQUEST, CALL_ASK, CALL_EVENT };
 
 /* Why there is no answer.  The text is for a person; borrowed. */
 struct call_failure {
@@ -31,6 +31,9 @@ struct call_failure {
     unsigned retry_after_s; /* 0 = do not say */
     const char *text;
     const char *incident; /* the report of what led to it; NULL or "" = none */
+    bool ended;           /* the worker ended with it */
+    bool begun;           /* ... and may have begun it */
+    bool planned;         /* ... because it was told to */
 };
 
 /* Exactly one of the two; both end when `done` returns. */
@@ -42,8 +45,10 @@ struct call_reply {
 
 /* What a call is about, for the log: "GET /fib?num=10", and the request that it is for. */
 struct call_about {
-    char what[160];          /* cut to fit; "" = not known */
-    struct slice request_id; /* borrowed from the call; empty = none */
+    char what[160];            /* cut to fit; "" = not known */
+    struct slice request_id;   /* borrowed from the call; empty = none */
+    struct slice traceparent;  /* of the request; likewise */
+    const struct call *origin; /* the first of those that led to it, or itself; NULL: none */
 };
 
 /* What a call asks for, to know it again.  Borrowed from the call. */

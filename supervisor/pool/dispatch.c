@@ -191,6 +191,13 @@ static bool dispatch_request(struct pool *pool)
     return true;
 }
 
+static void tell_of_room(struct pool *pool)
+{
+    struct pool_observer *observer = pool->pools->observer;
+    if (observer->room)
+        observer->room(observer, pool);
+}
+
 void pool_dispatch(struct pool *pool)
 {
     while (!list_empty(&pool->asks) && dispatch_ask(pool))
@@ -199,6 +206,8 @@ void pool_dispatch(struct pool *pool)
         continue;
     if (pool->leaving)
         pool_check_leaving(pool);
+    if (pool->takes_events)
+        tell_of_room(pool);
     scale_wake(pool);
 }
 
@@ -251,8 +260,27 @@ static bool may_try_again(struct pool *pool, struct call *c, bool begun)
     return true;
 }
 
+/* The bus decides: it only wants to know what is known. */
+static void event_lost(const struct worker *w, struct call *c, bool begun, const char *how)
+{
+    char text[384];
+    snprintf(text, sizeof(text), "worker %s ended while it handled this: %s", w->name, how);
+    call_fail(c, &(struct call_failure){.code = "internal",
+                                        .status = 502,
+                                        .text = text,
+                                        .incident = w->incident,
+                                        .ended = true,
+                                        .begun = begun,
+                                        .planned =
+                                            w->end == END_PLANNED || w->pool->pools->stopping});
+}
+
 void pool_call_lost(struct worker *w, struct call *c, bool begun, const char *how)
 {
+    if (c->kind == CALL_EVENT) {
+        event_lost(w, c, begun, how);
+        return;
+    }
     c->starts += begun;
     if (begun) /* that was no waiting */
         c->queued_ms = loop_now(w->pool->pools->loop);

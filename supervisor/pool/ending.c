@@ -2,8 +2,10 @@
  * What follows the end of a process, or makes place for another: the part of pool.h that
  * restarts and replaces.
  */
+#include <stdio.h>
 #include <stdlib.h>
 
+#include "pool/event.h"
 #include "pool/order.h"
 #include "pool/pool.h"
 #include "pool/rest.h"
@@ -108,6 +110,9 @@ static struct worker *after_crash(struct worker *w, const char *how)
         restart_after_crash(restart, &pool->policy, ready_for(w), arc4random());
     const char *cause = w->explained ? how : cause_of(w, how);
     const char *extra = cause == how ? "" : how;
+    char when[40] = "now";
+    if (verdict.delay_ms)
+        snprintf(when, sizeof(when), "in %llu ms", (unsigned long long)verdict.delay_ms);
     note_crash(pool, w, how);
     if (verdict.failed)
         pool_tell(pool, w, LOG_ERROR,
@@ -115,8 +120,7 @@ static struct worker *after_crash(struct worker *w, const char *how)
                   restart->unready, cause, (unsigned long long)verdict.delay_ms / 1000);
     else /* what it said of itself needs no repetition */
         pool_tell(pool, w, w->explained && restart->unready > 1 ? LOG_DEBUG : LOG_ERROR,
-                  "%s%s%s; restarting in %llu ms", cause, *extra ? ": " : "", extra,
-                  (unsigned long long)verdict.delay_ms);
+                  "%s%s%s; restarting %s", cause, *extra ? ": " : "", extra, when);
     return worker_new(pool, w->instance, verdict.delay_ms, verdict.failed);
 }
 
@@ -190,6 +194,7 @@ void pool_worker_ended(struct worker *w, const char *how, bool was_draining)
 {
     struct pool *pool = w->pool;
     struct instance *instance = &pool->instances[w->instance];
+    event_forget(w);
     /* One that died just before it was told to drain has a successor as well. */
     bool replaced = instance->current != w && instance->next != w;
     if (w->spawned && w->proc.pid) {

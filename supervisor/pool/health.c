@@ -21,6 +21,8 @@ static void send_ping(struct worker *w)
 static void judge(struct worker *w)
 {
     const struct worker_config *config = w->pool->config;
+    if (w->held)
+        return;
     uint64_t silent = loop_now(loop_of(w)) - w->ping_sent_ms;
     if (silent >= config->ping_kill) {
         w->end = END_FROZEN;

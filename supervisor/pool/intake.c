@@ -4,6 +4,7 @@
 
 #include "base/logline.h"
 #include "pool/ask.h"
+#include "pool/event.h"
 #include "pool/health.h"
 #include "pool/pool.h"
 
@@ -165,7 +166,9 @@ static unsigned take_broken(struct worker *w, const struct frame *f, struct slic
         snprintf(why, sizeof(why), "sent a broken frame: %s", what);
         fail_slot(w, slot, why);
     }
-    if (f && f->kind == FRAME_ASK && f->id.kind >= FRAME_ID_NUMBER) /* somebody waits for it */
+    bool wants_answer =
+        f && (f->kind == FRAME_ASK || f->kind == FRAME_PUBLISH || f->kind == FRAME_SEEK);
+    if (wants_answer && f->id.kind >= FRAME_ID_NUMBER) /* somebody waits for it */
         frame_write_error(worker_out(w), f->id.raw, "invalid_argument", slice_of(what),
                           (struct slice){0});
     bad_line(w, what, line);
@@ -180,6 +183,9 @@ static const char *unusable(const struct worker *w, const struct call *call,
 {
     if (f->kind == FRAME_ERROR)
         return NULL;
+    bool settles = f->kind == FRAME_ACK || f->kind == FRAME_NACK;
+    if (call->kind == CALL_EVENT)
+        return settles ? NULL : "answered an event with another kind of frame";
     if (call->kind == CALL_ASK)
         return f->kind == FRAME_ANSWER || (w->level0 && f->kind == FRAME_RESPONSE)
                    ? NULL
@@ -194,6 +200,8 @@ static const char *unusable(const struct worker *w, const struct call *call,
 static unsigned take_answer(struct worker *w, const struct frame *f, struct slice line)
 {
     struct slot *slot = slot_of(w, &f->id);
+    if (!slot && (f->kind == FRAME_ACK || f->kind == FRAME_NACK))
+        return 0; /* to an attempt that is over */
     if (!slot) {
         bad_line(w, "an answer to nothing that is open", line);
         return 0;
@@ -358,6 +366,8 @@ static unsigned take_frame(struct worker *w, const struct frame *f, struct slice
     case FRAME_RESPONSE:
         return f->more ? take_piece(w, f, line) : take_answer(w, f, line);
     case FRAME_ANSWER:
+    case FRAME_ACK:
+    case FRAME_NACK:
         return take_answer(w, f, line);
     case FRAME_CHUNK:
     case FRAME_END:
@@ -385,6 +395,11 @@ static unsigned take_frame(struct worker *w, const struct frame *f, struct slice
         break;
     case FRAME_DRAIN:
         pool_replace_later(w, "it asked to be replaced");
+        break;
+    case FRAME_PUBLISH:
+    case FRAME_PROGRESS:
+    case FRAME_SEEK:
+        event_from_worker(w, f);
         break;
     case FRAME_UNKNOWN:
         break;

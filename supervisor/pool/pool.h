@@ -77,8 +77,11 @@ struct pool {
     struct list requests;              /* struct call.node */
     size_t waiting;                    /* length of `requests` */
     uint64_t waiting_bytes;
-    double retry_budget; /* started calls that may be tried again */
-    bool settled;        /* it was ready, or failed to start, several times or for long */
+    bool takes_events;      /* messages of the bus: the observer hears of room */
+    double event_instances; /* see event_need() */
+    uint64_t event_backlog; /* likewise */
+    double retry_budget;    /* started calls that may be tried again */
+    bool settled;           /* it was ready, or failed to start, several times or for long */
     struct call_failure refusal;  /* what pool_submit() returned last */
     char refusal_text[256];       /* of it, when it is about the request itself */
     struct quarantine quarantine; /* requests that end workers */
@@ -126,6 +129,12 @@ struct pool_observer {
 
     /* The pool is ready for the first time, or has failed to start often or long enough. */
     void (*settled)(struct pool_observer *, struct pool *);
+
+    /* There may be room for messages of the bus again.  Optional. */
+    void (*room)(struct pool_observer *, struct pool *);
+
+    /* A frame for the bus: a publish or a seek.  Optional. */
+    void (*framed)(struct pool_observer *, struct worker *, const struct frame *);
 
     /* No process of any pool is left (after pools_stop). */
     void (*stopped)(struct pool_observer *);

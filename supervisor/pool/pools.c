@@ -56,10 +56,14 @@ static void kill_worker(struct worker *w, uint64_t unused)
 {
     (void)unused;
     w->end = w->end == END_ITSELF ? END_PLANNED : w->end;
-    if (!w->spawned)
+    if (!w->spawned) {
         worker_stopped(w, "nodey is shutting down");
-    else
+    } else {
+        if (worker_alive(w))
+            pool_tell(w->pool, w, LOG_WARN,
+                      "did not end within the time that was left: killed");
         worker_kill(w, "nodey is shutting down");
+    }
 }
 
 static void begin_stop(struct pools *pools)

@@ -36,8 +36,8 @@ static void note_need(struct scale *s, const struct scale_view *v)
     double forgets = MAX((double)v->idle_ms / FORGETS_IN, 1.0);
     s->used += (v->used - s->used) * span / (span + forgets);
     s->looked_ms = v->now_ms;
-    bool spare =
-        v->wanted > v->min && v->waiting == 0 && s->used <= BEARABLE * (double)(v->wanted - 1);
+    bool spare = v->wanted > v->min && v->waiting == 0 && v->needed < v->wanted &&
+                 s->used <= BEARABLE * (double)(v->wanted - 1);
     if (!spare)
         s->spare_ms = 0;
     else if (!s->spare_ms)
@@ -53,6 +53,13 @@ static size_t needed_for_queue(const struct scale_view *v)
     return whole + ((double)whole < needed || whole == 0);
 }
 
+/* What the bus needs beyond those that there are to be. */
+static size_t needed_for_backlog(const struct scale_view *v)
+{
+    size_t needed = MIN(v->needed, v->max);
+    return needed > v->wanted ? needed - v->wanted : 0;
+}
+
 static size_t more(struct scale *s, const struct scale_view *v, enum scale_reason *reason)
 {
     size_t coming = v->wanted > v->serving ? v->wanted - v->serving : 0, needed = 0;
@@ -65,7 +72,12 @@ static size_t more(struct scale *s, const struct scale_view *v, enum scale_reaso
         *reason = SCALE_COMPUTES;
         needed = 1;
     }
-    return MIN(needed > coming ? needed - coming : 0, v->max - v->wanted);
+    needed = MIN(needed > coming ? needed - coming : 0, v->max - v->wanted);
+    if (needed_for_backlog(v) > needed) {
+        *reason = SCALE_BACKLOG;
+        needed = needed_for_backlog(v);
+    }
+    return needed;
 }
 
 size_t scale_decide(struct scale *s, const struct scale_view *v, enum scale_reason *reason)
@@ -189,6 +201,13 @@ static void view_worker(struct worker *w, struct scale_view *v)
     v->service_ms = MAX(v->service_ms, w->pace.mean_us / 1000);
 }
 
+/* As many as the bus needs, but no more than there may be. */
+static size_t instances_for_events(const struct pool *pool)
+{
+    double needed = MIN(pool->event_instances, (double)pool->config->instances);
+    return (size_t)needed + ((double)(size_t)needed < needed);
+}
+
 static struct scale_view view_of(const struct pool *pool)
 {
     struct machine machine = {0};
@@ -199,6 +218,8 @@ static struct scale_view view_of(const struct pool *pool)
         .max = (size_t)pool->config->instances,
         .slots = 1,
         .idle_ms = pool->config->scale_idle,
+        .needed = instances_for_events(pool),
+        .backlog = pool->event_backlog,
     };
     for (int state = WORKER_READY; state <= WORKER_BUSY; state++)
         list_each (at, &pool->states[state])
@@ -219,6 +240,9 @@ static const char *in_words(char *text, size_t size, enum scale_reason reason,
     switch (reason) {
     case SCALE_WAITED:
         snprintf(text, size, "requests waited %llu ms", (unsigned long long)v->waited_ms);
+        break;
+    case SCALE_BACKLOG:
+        snprintf(text, size, "%llu messages wait", (unsigned long long)v->backlog);
         break;
     case SCALE_COMPUTES:
         snprintf(text, size, "each computes %.0f %% of the time", MIN(v->load, 1.0) * 100);
@@ -275,7 +299,7 @@ static void step(struct pool *pool, size_t wanted, const char *why)
 /* When it is looked at again; 0: there is nothing to decide until something happens. */
 static uint64_t next_look(const struct scale_view *v)
 {
-    if (v->waiting && v->wanted < v->max)
+    if ((v->waiting || v->needed > v->wanted) && v->wanted < v->max)
         return LOOK_MS;
     if (v->load != 0 && v->wanted < v->max) /* below 0: known when it is looked at again */
         return LOOK_HOT_MS;
@@ -316,7 +340,7 @@ static void on_look(struct timer *timer)
 static bool has_something_to_decide(const struct pool *pool)
 {
     if (pool->wanted > pool->config->instances_min || !list_empty(&pool->requests) ||
-        !list_empty(&pool->asks))
+        !list_empty(&pool->asks) || instances_for_events(pool) > pool->wanted)
         return true;
     for (int state = WORKER_READY; state <= WORKER_BUSY; state++)
         list_each (at, &pool->states[state])

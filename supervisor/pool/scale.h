@@ -2,7 +2,8 @@
  * scale: how many instances a pool needs, if its configuration gives it a range.
  *
  * More, as many as the queue needs, when calls have waited for a while although all instances
- * work, or when those that take many calls at a time (an event loop) do nothing but compute.
+ * work, when those that take many calls at a time (an event loop) do nothing but compute, or
+ * when more waits in the bus than they will handle in a while.
  * Never so many that the machine's memory might run out.  One less, each time that the
  * others would have done for scale_idle.
  *
@@ -26,12 +27,14 @@ struct scale_view {
     uint64_t waited_ms;      /* by the one of them that has waited longest */
     double service_ms;       /* that one call takes, as far as that is known */
     size_t slots;            /* calls that one instance takes at a time, at least 1 */
+    size_t needed;           /* instances, for what waits in the bus and its like under way */
+    uint64_t backlog;        /* so much waits there */
     double used;             /* instances' worth of calls, or of computing, under way */
     double load;             /* 0..1: how much of its time the least busy one computes */
     uint64_t idle_ms;        /* scale_idle */
 };
 
-enum scale_reason { SCALE_STAYS, SCALE_WAITED, SCALE_COMPUTES, SCALE_IDLE };
+enum scale_reason { SCALE_STAYS, SCALE_WAITED, SCALE_COMPUTES, SCALE_BACKLOG, SCALE_IDLE };
 
 struct scale {
     struct timer timer;

@@ -174,6 +174,32 @@ void service_stop(struct worker *w)
 
 /* -------------------------------------------------------------------- verdicts */
 
+/* "listens on 5173, not on its port 3001: ..."; false: it is not that. */
+static bool describe_wrong_port(const struct worker *w, char *text, size_t size)
+{
+    unsigned ports[4];
+    char list[64] = "";
+    size_t count = w->port ? holder_ports(w->proc.pid, ports, ARRAY_LEN(ports)) : 0;
+    for (size_t i = 0, len = 0; i < count; i++) {
+        if (ports[i] == w->port)
+            return false;
+        len +=
+            (size_t)snprintf(list + len, sizeof(list) - len, "%s%u", i ? ", " : "", ports[i]);
+    }
+    if (count)
+        snprintf(text, size,
+                 "it listens on %s, not on its port %u: let it take the port from the variable "
+                 "PORT, or say port = %u",
+                 list, (unsigned)w->port, ports[0]);
+    return count > 0;
+}
+
+void service_why_unwell(const struct worker *w, char *why, size_t size)
+{
+    if (!describe_wrong_port(w, why, size))
+        snprintf(why, size, "%s", w->unwell);
+}
+
 static void well_again(struct worker *w)
 {
     if (w->state != WORKER_UNHEALTHY)
@@ -188,8 +214,9 @@ static void replace(struct worker *w)
 {
     struct pool *pool = w->pool;
     const struct instance *instance = &pool->instances[w->instance];
-    char why[256];
-    snprintf(why, sizeof(why), "it is unhealthy: %s", w->unwell);
+    char why[320], reason[256];
+    service_why_unwell(w, reason, sizeof(reason));
+    snprintf(why, sizeof(why), "it is unhealthy: %s", reason);
     if (pool->config->restart.when == RESTART_NO || instance->next)
         return;
     w->end = END_FROZEN;

@@ -20,6 +20,12 @@ void service_started(struct worker *);
 /* Until when it must be ready, in ms from its start. */
 uint64_t service_start_limit(const struct worker_config *);
 
+/*
+ * Why it is not well, as its last check said; and, if its processes listen elsewhere than they
+ * were told to, that, and what to do.  Empty: nothing is known.
+ */
+void service_why_unwell(const struct worker *, char *why, size_t size);
+
 /* It is ready and takes requests: from now on it is looked after. */
 void service_watch(struct worker *);
 

@@ -43,9 +43,11 @@ static void name_suspect(const struct worker *w, const struct call *call, const 
 {
     struct call_about about;
     call_describe(call, &about);
-    if (about.what[0])
+    if (about.what[0] && about.request_id.len)
         pool_tell(w->pool, w, LOG_WARN, "%s while it worked on %s (request " SLICE_FMT ")", how,
                   about.what, SLICE_ARG(about.request_id));
+    else if (about.what[0])
+        pool_tell(w->pool, w, LOG_WARN, "%s while it worked on %s", how, about.what);
 }
 
 /* From the newest: each goes to the head of the queue, and which is oldest stays true. */
@@ -55,7 +57,8 @@ static void take_down_calls(struct worker *w, const char *how)
     while (!list_empty(&w->slots)) {
         struct slot *slot = list_last(&w->slots, struct slot, node);
         bool begun = slot->call && slot_started(slot) &&
-                     !(slot->call->idempotent && slot_is_behind_freeze(slot));
+                     !((slot->call->idempotent || slot->call->kind == CALL_EVENT) &&
+                       slot_is_behind_freeze(slot));
         if (begun && suspects++ < SUSPECTS_NAMED)
             name_suspect(w, slot->call, how);
         struct call *call = slot_release(slot);
@@ -173,10 +176,11 @@ static const struct proc_ops proc_ops = {
 
 static void on_not_well(struct worker *w)
 {
-    char why[320];
+    char why[320], reason[256];
+    service_why_unwell(w, reason, sizeof(reason));
     snprintf(why, sizeof(why), "it was not well within %llu ms%s%s",
-             (unsigned long long)service_start_limit(w->pool->config), *w->unwell ? ": " : "",
-             w->unwell);
+             (unsigned long long)service_start_limit(w->pool->config), *reason ? ": " : "",
+             reason);
     worker_terminate(w, why);
 }
 
@@ -284,6 +288,7 @@ struct worker *worker_new(struct pool *pool, unsigned instance, uint64_t delay_m
     snprintf(w->name, sizeof(w->name), "%s#%u", pool->config->name, instance);
     list_init(&w->slots);
     list_init(&w->asks);
+    list_init(&w->used);
     list_init(&w->wants);
     list_init(&w->node);
     list_init(&w->gate);
@@ -364,22 +369,9 @@ static void on_drain_limit(struct timer *timer)
 
 void worker_check_drained(struct worker *w)
 {
-    if (w->state == WORKER_DRAINING && w->slot_count == 0 && list_empty(&w->asks) && !w->uses)
+    if (w->state == WORKER_DRAINING && w->slot_count == 0 && list_empty(&w->asks) && !w->uses &&
+        !w->publishing)
         end(w, w->pool->config->is_service ? 0 : END_OF_INPUT_MS);
-}
-
-void worker_use(struct worker *w)
-{
-    w->uses++;
-}
-
-void worker_unuse(struct worker *w)
-{
-    w->uses--;
-    if (!w->gone)
-        worker_check_drained(w);
-    else if (w->uses == 0)
-        xfree(w);
 }
 
 void worker_drain(struct worker *w, uint64_t limit_ms, const char *why)

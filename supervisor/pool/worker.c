@@ -6,6 +6,7 @@
 #include "pool/ask.h"
 #include "pool/balance.h"
 #include "pool/blame.h"
+#include "pool/event.h"
 #include "pool/health.h"
 #include "pool/pool.h"
 
@@ -50,7 +51,7 @@ bool worker_alive(const struct worker *w)
     return w->spawned && !w->proc.reaped && w->state != WORKER_STOPPED;
 }
 
-static bool pipe_has_room(const struct worker *w)
+bool worker_pipe_has_room(const struct worker *w)
 {
     return stream_queued(&w->proc.in) < PIPE_HIGH;
 }
@@ -69,13 +70,14 @@ static bool below_limit(const struct worker *w)
 /* `ending` in a state that serves: it has been killed and is not reaped yet. */
 bool worker_has_room(const struct worker *w)
 {
-    return w->state == WORKER_READY && !w->ending && pipe_has_room(w);
+    return w->state == WORKER_READY && !w->ending && worker_pipe_has_room(w);
 }
 
 unsigned worker_ahead(const struct worker *w)
 {
     if (w->state != WORKER_BUSY || w->ready.concurrency != 1 || w->stalled || w->ending ||
-        w->nested_count || first_slot(w)->asking || !pipe_has_room(w))
+        w->nested_count || first_slot(w)->asking || first_slot(w)->seat ||
+        !worker_pipe_has_room(w))
         return 0;
     unsigned declared = (unsigned)MIN(w->ready.prefetch, w->pool->config->prefetch);
     unsigned ahead = balance_prefetch(&w->pace, declared);
@@ -87,7 +89,8 @@ void worker_update_load(struct worker *w)
 {
     if (!serves(w))
         return;
-    enum worker_state to = below_limit(w) && pipe_has_room(w) ? WORKER_READY : WORKER_BUSY;
+    enum worker_state to =
+        below_limit(w) && worker_pipe_has_room(w) ? WORKER_READY : WORKER_BUSY;
     if (w->state != to)
         worker_set_state(w, to);
 }
@@ -144,7 +147,7 @@ struct slot *worker_newest(const struct worker *w)
  */
 bool worker_waits_in_ask(const struct worker *w)
 {
-    if (!serves(w) || w->ending || !worker_has(w, FEATURE_NESTED) || !pipe_has_room(w) ||
+    if (!serves(w) || w->ending || !worker_has(w, FEATURE_NESTED) || !worker_pipe_has_room(w) ||
         list_empty(&w->slots))
         return false;
     if (w->ready.concurrency == 1)
@@ -207,6 +210,8 @@ void slot_close(struct slot *slot)
     struct worker *w = slot->worker;
     assert(!slot->call);
     ask_orphan_of(slot);
+    if (slot->seat)
+        event_left(slot);
     idmap_remove(&w->open, slot->id);
     list_del(&slot->node);
     w->slot_count--;
@@ -284,6 +289,8 @@ void slot_abandon(struct slot *slot, const char *reason)
     if (call->answering) /* it may be in the middle of something long: as much time as to begin
                           */
         slot->deadline_ms = loop_now(w->pool->pools->loop) + call->timeout_ms;
+    if (slot->deadline_ms == EVENT_NO_DEADLINE)
+        slot->deadline_ms = loop_now(w->pool->pools->loop) + w->pool->config->timeout;
     ask_cancel_for(slot);
     if (reason && !slot->cancelled && worker_alive(w) && !w->ending &&
         worker_has(w, FEATURE_CANCEL)) {

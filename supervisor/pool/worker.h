@@ -28,6 +28,7 @@
 #include "os/usage.h"
 #include "pool/call.h"
 #include "pool/postmortem.h"
+#include "pool/use.h"
 #include "protocol/c/ready.h"
 
 enum worker_state {
@@ -67,6 +68,7 @@ struct slot {
     bool cancelled;
     uint64_t drained;       /* without a call: bytes of its answer that were thrown away */
     struct past_call *past; /* without a call: what it was, see blame.h; or NULL */
+    struct seat *seat;      /* of a message, see event.h; else NULL */
 };
 
 /* An output that is lines for the log. */
@@ -137,12 +139,17 @@ struct worker {
     uint64_t worked_ns;         /* by its main thread, see pool/scale.h */
     uint64_t worked_at_ns;      /* when that was found out; 0 = never */
     uint64_t port;              /* of a service: where this instance listens; 0 = nowhere */
-    unsigned uses;              /* of a service: requests that a proxy has under way at it */
+    struct list used;           /* of a service, struct use.node: what a proxy has at it */
+    unsigned uses;              /* length of `used` */
     struct probe *probe;        /* of a service: the check that is under way */
     bool silent;                /* the last check that ended had no answer in its time */
     unsigned failures;          /* checks in a row that failed */
     uint64_t check_pause;       /* ms to the next one, until it was well for the first time */
     char unwell[200];           /* why the last one failed; "" = it did not */
+    struct seat *seats;         /* what it takes of the bus, see event.h */
+    unsigned publishing;        /* of the observer: it waits for so many to be stored */
+    void *hearing;              /* of the observer: what it is told of the bus */
+    bool held;                  /* what it writes is not read for now, see event.h */
     bool gone;                  /* only what uses it still knows it */
     char cause[512];            /* why it could not start, or why it is to go */
     bool explained;             /* it has said itself why it could not start: that is logged */
@@ -151,19 +158,14 @@ struct worker {
     char incident[24];             /* that report, set by the observer's `ended`; "" = none */
 };
 
-/*
- * A request of a proxy is on its way to this instance of a service, or is done with it.  What
- * drains ends when nobody uses it any more.  Whoever uses it may keep the pointer until then:
- * when its process has ended before, `gone` is set and there is no pool any more.
- */
-void worker_use(struct worker *);
-void worker_unuse(struct worker *);
-
 /* Appends the line of this call to the worker's input; takes a slot. */
 void worker_give(struct worker *, struct call *, bool nested);
 
 /* May be written to, has room in its pipe, and works below its limit. */
 bool worker_has_room(const struct worker *);
+
+/* Little enough waits to be read by it. */
+bool worker_pipe_has_room(const struct worker *);
 
 /* Calls that may wait in its pipe now, beyond its limit. */
 unsigned worker_ahead(const struct worker *);
