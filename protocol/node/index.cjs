@@ -5,13 +5,14 @@ require('./lib/stdio.cjs'); // first: from here on nothing else can write into t
 
 const { ask, serving } = require('./lib/ask.cjs');
 const { Reply, toJson } = require('./lib/encode.cjs');
-const { NodeyError, HTTPError, inspect } = require('./lib/errors.cjs');
+const { NodeyError, HTTPError, Retry, Dead, inspect } = require('./lib/errors.cjs');
 const { addHints, NODEY } = require('./lib/hints.cjs');
 const life = require('./lib/life.cjs');
 const { logger } = require('./lib/log.cjs');
 const registry = require('./lib/registry.cjs');
 
 const METHODS = ['get', 'post', 'put', 'patch', 'delete', 'head', 'options'];
+const VERBS = ['all', 'route', 'ws', 'set', 'token', 'ask', 'publish', 'enqueue', 'seek', 'on', 'job', 'start', 'serve'];
 const REDIRECTS = [301, 302, 303, 307, 308];
 
 /** All instances speak for the one worker that this process is. */
@@ -53,6 +54,28 @@ class Nodey {
 
     ask(token, args, options) {
         return ask(token, args, options);
+    }
+
+    publish(topic, data, options) {
+        return require('./lib/publish.cjs').publish(topic, data, options);
+    }
+
+    enqueue(queue, data, options) {
+        return require('./lib/publish.cjs').enqueue(queue, data, options);
+    }
+
+    seek(group, to) {
+        return require('./lib/publish.cjs').seek(group, to);
+    }
+
+    on(pattern, handler, options) {
+        registry.addEvents(pattern, handler, options);
+        return this;
+    }
+
+    job(queue, handler, options) {
+        registry.addJob(queue, handler, options);
+        return this;
     }
 
     start(options) {
@@ -126,7 +149,7 @@ function sse(source, init) {
 const nodey = new Nodey();
 
 // Own, bound properties: `const { get, ask } = require('nodey')` works.
-for (const name of [...METHODS, ...registry.HOOKS, 'all', 'route', 'ws', 'set', 'token', 'ask', 'start', 'serve']) {
+for (const name of [...METHODS, ...registry.HOOKS, ...VERBS]) {
     nodey[name] = nodey[name].bind(nodey);
 }
 
@@ -135,6 +158,8 @@ module.exports = Object.assign(nodey, {
     NodeyError,
     HTTPError,
     Error: NodeyError,
+    Retry,
+    Dead,
     response,
     text,
     html,

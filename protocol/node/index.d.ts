@@ -34,6 +34,163 @@ export type TokenHandler<Args = any, Value = unknown> = (args: Args, ctx: Contex
 
 type TokenHandlers = { [K in keyof Tokens]?: TokenHandler<TokenArgs<K>, TokenValue<K>> } & Record<string, TokenHandler>;
 
+/**
+ * The topics that exist, for `publish` and `on` to be checked against. Augment it:
+ *
+ * ```ts
+ * declare module 'nodey' {
+ *     interface Topics { 'comment.created': { id: string; text: string } }
+ *     interface Queues { thumb: { path: string } }
+ * }
+ * ```
+ */
+export interface Topics {}
+
+/** The same for the queues of `enqueue` and `job`. */
+export interface Queues {}
+
+/** Milliseconds, or a text: `'300ms'`, `'1.5s'`, `'10m'`, `'2h'`, `'7d'`, `'1m30s'`. */
+export type Duration = number | string;
+
+/** A time: milliseconds since 1970, a Date, or ISO text. */
+export type Instant = number | Date | string;
+
+export interface PublishOptions {
+    /**
+     * Messages of one key are handled one at a time and in order, within each group; at most 200
+     * bytes. Default: the key of the message that is handled; null is none.
+     */
+    key?: string | number | bigint | null;
+    /** The same one is stored once, within the dedupe window; at most 200 bytes. */
+    id?: string | number | bigint | null;
+    /** Not before. */
+    at?: Instant;
+    /** Not before so long from now. */
+    delay?: Duration;
+    headers?: Record<string, string>;
+    /** At once, also from a handler of events or jobs, whatever becomes of that. */
+    now?: boolean;
+}
+
+/** What came of a publish. */
+export interface Published {
+    /** The message's number; undefined when it is `buffered`, 0 while it is delayed. */
+    readonly seq: number | undefined;
+    /** A message with this id was there already: that one's `seq`. */
+    readonly duplicate?: boolean;
+    /** It is stored with the ack of the handler that published it, or dropped when that throws. */
+    readonly buffered?: true;
+}
+
+/** A message, as one attempt of a handler sees it. */
+export interface Event<Data = any> {
+    /** The same for each attempt: what the publisher gave, else the `seq`. */
+    readonly id: string;
+    /** Of an event. */
+    readonly topic: string;
+    /** Of a job. */
+    readonly queue?: string;
+    readonly data: Data;
+    readonly key: string | undefined;
+    readonly seq: number;
+    /** When it was stored: milliseconds since 1970. */
+    readonly time: number;
+    /** 1, 2, ... */
+    readonly attempt: number;
+    /** No attempt follows this one. */
+    readonly last: boolean;
+    readonly group: string;
+    /** The id of the message whose handler published it. */
+    readonly cause: string | undefined;
+    /** The id of the message that all of it began with. */
+    readonly correlation: string;
+    /** W3C trace context. */
+    readonly traceparent: string | undefined;
+    readonly headers: Readonly<Record<string, string>>;
+}
+
+/** The same of a queue. */
+export interface Job<Data = any> extends Omit<Event<Data>, 'topic' | 'queue'> {
+    readonly queue: string;
+}
+
+/** What a handler of events and jobs is given beside the message. */
+export interface EventContext extends Omit<Context, 'info'> {
+    readonly attempt: number;
+    readonly last: boolean;
+    /** The handler is alive: its `timeout` begins anew. */
+    readonly progress: () => void;
+}
+
+/**
+ * Handles a message. When it returns, the message is done, and what it has published is stored with
+ * that; when it throws, it is tried again (`Retry` says when), up to its `attempts` (`Dead`: never).
+ */
+export type EventHandler<Data = any> = (event: Event<Data>, ctx: EventContext) => unknown;
+export type JobHandler<Data = any> = (job: Job<Data>, ctx: EventContext) => unknown;
+
+/** Where a group begins, or goes on. */
+export type Start = 'first' | 'new' | { seq: number } | { time: Instant };
+
+export interface HandlerOptions {
+    /** How many one process handles at a time, 1 to 100000. Default 16. */
+    max?: number;
+    /** Then it is a dead letter, 1 to 1000. Default 10. */
+    attempts?: number;
+    /** What the second, third, ... attempt waits; the last repeats. Default 1s, 5s, 30s, 2m, 10m, 1h. */
+    backoff?: Duration | readonly Duration[];
+    /** Of one attempt; 0 is none. Default: 30s for events, none for jobs. */
+    timeout?: Duration;
+}
+
+export interface GroupOptions extends HandlerOptions {
+    /** Each group gets a message once; its workers share the work. Default: the worker's name. */
+    group?: string;
+    /** Where a group begins that is new. Default `'new'`. */
+    from?: Start;
+    each?: false;
+}
+
+/** Every worker gets it, from now on; what it misses, or fails at, is lost to it. */
+export interface EachOptions {
+    each: true;
+    max?: number;
+}
+
+export interface JobOptions extends HandlerOptions {
+    /** The same as `max`. */
+    concurrency?: number;
+}
+
+export interface Publish {
+    /**
+     * States a fact: each group that wants it gets it once. Resolves when it is durable; within a
+     * handler of events or jobs at once, for there it is stored with the ack. Rejects with a
+     * `NodeyError`: `invalid_argument`, `resource_exhausted`, `unavailable`.
+     */
+    <K extends keyof Topics & string>(topic: K, data: Topics[K], options?: PublishOptions): Promise<Published>;
+    <S extends string>(topic: S extends keyof Topics ? never : S, data?: unknown, options?: PublishOptions): Promise<Published>;
+}
+
+export interface Enqueue {
+    /** Gives an order: exactly one worker gets it. All else is as with `publish`. */
+    <K extends keyof Queues & string>(queue: K, data: Queues[K], options?: PublishOptions): Promise<Published>;
+    <S extends string>(queue: S extends keyof Queues ? never : S, data?: unknown, options?: PublishOptions): Promise<Published>;
+}
+
+export interface On {
+    /** Handles events. In a pattern `*` is one token and a last `>` the rest: `comment.*`, `comment.>`. */
+    <K extends keyof Topics & string>(
+        topic: K | readonly K[], handler: EventHandler<Topics[K]>, options?: GroupOptions | EachOptions): Nodey;
+    (pattern: string | readonly string[], handler: EventHandler, options?: GroupOptions | EachOptions): Nodey;
+}
+
+export interface OnJob {
+    /** Handles the orders of a queue. */
+    <K extends keyof Queues & string>(queue: K, handler: JobHandler<Queues[K]>, options?: JobOptions): Nodey;
+    <S extends string>(queue: S extends keyof Queues ? never : S, handler: JobHandler, options?: JobOptions): Nodey;
+}
+
 /** A header value; an array is a field that came, or is to be sent, more than once. */
 export type HeaderValue = string | string[];
 
@@ -394,6 +551,18 @@ export class HTTPError extends NodeyError {
     readonly headers?: HeadersInput;
 }
 
+/** Thrown by a handler of events or jobs: again after `delay`, or when it would be anyway. */
+export class Retry extends Error {
+    constructor(delay?: Duration | { delay?: Duration }, message?: string, options?: { cause?: unknown });
+    /** In milliseconds. */
+    readonly delay?: number;
+}
+
+/** Thrown by a handler of events or jobs: no attempt will help, it is a dead letter at once. */
+export class Dead extends Error {
+    constructor(message?: string, options?: { cause?: unknown });
+}
+
 export { NodeyError as Error };
 
 export interface Verb {
@@ -450,6 +619,12 @@ export class Nodey {
     token<K extends keyof Tokens & string>(name: K, handler: TokenHandler<TokenArgs<K>, TokenValue<K>>): this;
     token(name: string, handler: TokenHandler): this;
     ask: Ask;
+    publish: Publish;
+    enqueue: Enqueue;
+    on: On;
+    job: OnJob;
+    /** Has a group go on elsewhere in the stream. */
+    seek(group: string, to: Start): Promise<void>;
     /** Runs before every request's handler, in the order of registration. */
     before(hook: BeforeHook): this;
     /** Runs after every request's handler that returned, the last registered first. Not for errors. */
@@ -482,6 +657,11 @@ export const ws: SocketVerb;
 export const set: Nodey['set'];
 export const token: Nodey['token'];
 export const ask: Ask;
+export const publish: Publish;
+export const enqueue: Enqueue;
+export const on: On;
+export const job: OnJob;
+export const seek: Nodey['seek'];
 export const start: Nodey['start'];
 export const before: Nodey['before'];
 export const after: Nodey['after'];
@@ -520,6 +700,8 @@ export interface NodeyModule extends Nodey {
     HTTPError: typeof HTTPError;
     /** The same as `NodeyError`. */
     Error: typeof NodeyError;
+    Retry: typeof Retry;
+    Dead: typeof Dead;
     response: typeof response;
     text: typeof text;
     html: typeof html;

@@ -22,6 +22,9 @@ const wire = require('./lib/wire.cjs');
 const { encodeBody } = require('./lib/testbody.cjs');
 const { TestExchange, TestResponse, StreamResponse } = require('./lib/testanswer.cjs');
 const { isPieces, Upload, TestSocket } = require('./lib/testpieces.cjs');
+const outbox = require('./lib/outbox.cjs');
+const testbus = require('./lib/testbus.cjs');
+const { TestBus, nameOf } = testbus;
 
 const VERBS = ['get', 'post', 'put', 'patch', 'delete', 'head', 'options'];
 
@@ -34,6 +37,7 @@ let nextId = 1;
 
 function take(line) {
     const frame = JSON.parse(line);
+    if (testbus.take(frame)) return;
     const entry = frame.type === 'log' ? undefined : waiting.get(frame.id);
     if (entry?.take(frame)) waiting.delete(frame.id);
 }
@@ -67,6 +71,14 @@ const transport = {
             (value) => asks.answer(id, value), (error) => asks.fail(id, error));
     },
     giveUp() {},
+    publish({ id, call, line }) {
+        try {
+            const members = testbus.accept(JSON.parse(line), call);
+            setImmediate(() => outbox.acknowledge({ id, ...members }));
+        } catch (error) {
+            setImmediate(() => outbox.refuse({ id, code: error.code, message: error.message }));
+        }
+    },
 };
 
 /* ---- the client */
@@ -114,8 +126,10 @@ class Client {
                 latest = this;
                 return load(this.#target, this.#home);
             });
+            this.#home.name = nameOf(this.#target);
             loading = mine.catch(() => {});
             await mine;
+            if (this.#home.subscriptions) testbus.current()?.attach(this.#home);
         }
         await hooks.runStart(this.#home);
     }
@@ -209,11 +223,30 @@ if (Symbol.asyncDispose) {
     };
 }
 
-/** See testing.d.ts. */
-function client(target, options) {
+function begin() {
     wire.redirect(take);
     asks.setTransport(transport);
+}
+
+/** See testing.d.ts. */
+function client(target, options) {
+    begin();
     return new Client(target, options);
 }
 
-module.exports = { client, Client, TestResponse, StreamResponse, TestSocket };
+const busServices = {
+    newId: () => nextId++,
+    load(target, home) {
+        const mine = loading.then(() => load(target, home)).then(() => hooks.runStart(home));
+        loading = mine.catch(() => {});
+        return mine;
+    },
+};
+
+/** See testing.d.ts. */
+function testBus(scripts, options) {
+    begin();
+    return new TestBus(scripts, options, busServices);
+}
+
+module.exports = { client, testBus, Client, TestBus, TestResponse, StreamResponse, TestSocket };

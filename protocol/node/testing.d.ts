@@ -7,7 +7,7 @@
  * assert.deepEqual((await worker.get('/fib?num=10')).json(), { fib: 55 });
  * ```
  */
-import type { HeadersInput, NodeyError, RequestHeaders } from './index';
+import type { Duration, Enqueue, Event, HeadersInput, Job, NodeyError, Publish, RequestHeaders } from './index';
 
 export interface ClientOptions {
     /**
@@ -112,10 +112,50 @@ export class Client {
  */
 export function client(worker?: string | URL, options?: ClientOptions): Client;
 
+export interface BusOptions {
+    /** Real milliseconds that `idle()` waits for handlers. Default 5000. */
+    patience?: number;
+}
+
+/** What was given up. */
+export interface DeadLetter {
+    readonly event: Event;
+    readonly group: string;
+    readonly error: { name: string; message: string; stack?: string };
+    readonly attempts: number;
+}
+
+/** Events and jobs without nodey, with a clock that only `tick` moves. */
+export class TestBus {
+    publish: Publish;
+    enqueue: Enqueue;
+    /** Loads the scripts; the first of the others does it by itself. */
+    start(): Promise<this>;
+    /** Resolves when no handler runs and nothing is due now; rejects, with what still runs, after a while. */
+    idle(): Promise<void>;
+    /** Lets time pass: delays, back-offs and timeouts happen, in order. */
+    tick(duration: Duration): Promise<void>;
+    /** The bus' time: milliseconds since 1970. */
+    now(): number;
+    /** What was published, the newest last. */
+    published(pattern?: string): Event[];
+    /** What was enqueued. */
+    enqueued(queue?: string): Job[];
+    dead(): DeadLetter[];
+}
+
+/**
+ * scripts: one, or several that work together, each a worker named like its file. Without any: what
+ * the test itself registers. Clients that are started later publish into it as well.
+ */
+export function testBus(scripts?: string | URL | ReadonlyArray<string | URL>, options?: BusOptions): TestBus;
+
 /** What `require('nodey/testing')` gives. */
 export interface TestingModule {
     client: typeof client;
+    testBus: typeof testBus;
     Client: typeof Client;
+    TestBus: typeof TestBus;
     TestResponse: typeof TestResponse;
     StreamResponse: typeof StreamResponse;
     TestSocket: typeof TestSocket;

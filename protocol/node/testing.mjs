@@ -2,4 +2,4 @@
 import testing from './testing.cjs';
 
 export default testing;
-export const { client, Client, TestResponse, StreamResponse, TestSocket } = testing;
+export const { client, testBus, Client, TestBus, TestResponse, StreamResponse, TestSocket } = testing;

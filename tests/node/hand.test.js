@@ -128,6 +128,23 @@ test('a terminal has a prompt, and shows answers as a person wants to see them',
     assert.doesNotMatch(seen, /"json":/); // no frames
 });
 
+test('a terminal takes events and jobs, and shows what comes of them', async (t) => {
+    const file = script(`${HEAD}
+        nodey.on(['post.*', 'x'], (e) => nodey.publish('seen', [e.topic, e.data, e.group], { key: 'k' }), { group: 'g' });
+        nodey.job('thumb', (e) => { throw e.data ? new nodey.Dead('bad image') : new RangeError('no'); });
+        nodey.get('/', () => nodey.enqueue('thumb', 1));
+    `);
+    const name = path.parse(file).name;
+    const seen = await atTerminal(t, [file], [
+        [`${name}> `, 'routes\n'], [`${name}> `, 'event post.created {"id":1}\n'], [`${name}> `, 'job thumb 1\n'],
+        [`${name}> `, 'job thumb\n'], [`${name}> `, 'GET /\n'], ['"seq"', 'event none\n'], [`${name}> `, '\x04'],
+    ]);
+    for (const part of ['event   post.*, x\njob     thumb\n', 'done\npublish seen ["post.created",{"id":1},"g"] (key k)\n',
+        'dead: Dead: bad image\n', 'failed: RangeError: no\n', 'enqueue thumb 1\n', '501 unimplemented: this worker has no handler for event none']) {
+        assert.ok(seen.includes(part), `${JSON.stringify(part)} is missing in ${JSON.stringify(seen)}`);
+    }
+});
+
 test("Node's own prompt keeps its stdout, and no worker starts there", async (t) => {
     const seen = await atTerminal(t, [], [
         ['> ', "const nodey = require('nodey'); nodey.set({ Twice: (n) => n * 2 }); console.log('print' + 'ed')\n"],

@@ -9,3 +9,4 @@ nodey.default.post('/c', (req) => req.body.length);
 new Nodey().set({ C: (n: number) => n + 1 });
 void serve((_req: unknown, res: { end(): void }) => res.end());
 void client().get('/b');
+nodey.on('a', (event) => nodey.publish('b', event.data)).job('q', () => { throw new nodey.Retry('1s'); });

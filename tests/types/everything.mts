@@ -6,18 +6,26 @@ import { createServer } from 'node:http';
 import { pipeline } from 'node:stream/promises';
 import { createWriteStream } from 'node:fs';
 import nodey, {
-    HTTPError, Nodey, NodeyError, after, all, ask, before, delete as remove, file, get, head, html, json, log, onStart,
-    onStop, options, patch, post, put, redirect, response, route, serve, set, sse, start, text, token, ws,
+    Dead, HTTPError, Nodey, NodeyError, Retry, after, all, ask, before, delete as remove, enqueue, file, get, head, html, job, json,
+    log, on, onStart, onStop, options, patch, post, publish, put, redirect, response, route, seek, serve, set, sse, start, text,
+    token, ws,
 } from 'nodey';
 import type {
-    AskOptions, Context, ErrorCode, FetchApp, Form, Handler, Listed, Logger, NodeyRequest, NodeyResponse, RouteOptions,
-    ServerEvent, Socket, SocketClose, StreamRequest, UploadedFile,
+    AskOptions, Context, ErrorCode, Event, EventContext, EventHandler, FetchApp, Form, GroupOptions, Handler, Job, Listed, Logger,
+    NodeyRequest, NodeyResponse, Published, PublishOptions, RouteOptions, ServerEvent, Socket, SocketClose, StreamRequest, UploadedFile,
 } from 'nodey';
-import testing, { Client, StreamResponse, TestResponse, TestSocket, client } from 'nodey/testing';
+import testing, { Client, StreamResponse, TestBus, TestResponse, TestSocket, client, testBus } from 'nodey/testing';
+import type { DeadLetter } from 'nodey/testing';
 
 declare module 'nodey' {
     interface Tokens {
         Price(args: { sku: number }): { sku: number; price: number };
+    }
+    interface Topics {
+        'comment.created': { id: string; text: string };
+    }
+    interface Queues {
+        thumb: { path: string };
     }
 }
 
@@ -104,6 +112,37 @@ ask('Price', { sku: 'seven' }).catch(() => {});
 // @ts-expect-error: and so is what it gives
 set({ Price: () => 'nothing' });
 
+/* ---- events and jobs */
+
+const care: GroupOptions = { group: 'query', from: { time: new Date() }, max: 4, attempts: 3, backoff: ['1s', 5000], timeout: '1m' };
+const show: EventHandler = (event: Event, { signal, attempt, last, log: logger, ask: question }) => {
+    logger.info(event.topic, { id: event.id, key: event.key, attempt, last, aborted: signal.aborted });
+    return question('Price', { sku: 1 });
+};
+on(['post.*', 'user.>'], show, care).on('post.liked', show, { each: true, max: 1 });
+on('comment.created', async (event, ctx: EventContext) => {
+    const text: string = event.data.text;
+    ctx.progress();
+    const found: Published = await publish('comment.moderated', { text }, { key: null, headers: { a: 'b' } });
+    const soon: PublishOptions = { delay: '10m', id: 7, now: true };
+    await enqueue('thumb', { path: text }, soon);
+    if (found.buffered) throw new Retry({ delay: '1m' }, 'later', { cause: ctx.deadline });
+});
+job('thumb', (order: Job<{ path: string }>) => {
+    if (order.data.path === '') throw new nodey.Dead(`${order.queue}: no path`);
+    throw new Dead(String(new Retry(7).delay));
+}, { concurrency: 4 });
+nodey.job('free', (order) => order.data.anything, { timeout: 0 });
+await seek('query', 'first');
+const { seq, duplicate }: Published = await nodey.publish('free', [1], { at: '2030-01-01' });
+log.info('stored', { seq, duplicate });
+// @ts-expect-error: the data of a declared topic is checked
+publish('comment.created', { id: 1 }).catch(() => {});
+// @ts-expect-error: and that of a declared queue
+enqueue('thumb', 'path').catch(() => {});
+// @ts-expect-error: with each there is no group
+on('a', show, { each: true, group: 'g' });
+
 /* ---- hooks, errors, the log */
 
 onStart(async () => {});
@@ -151,4 +190,12 @@ export async function everythingOfTesting(): Promise<void> {
     await worker.put('/f', { form: { a: [1, 2] }, files: { photo: { filename: 'x', content: message ?? '' } } });
     await testing.client().ask<number>('Half', 10);
     await worker.close();
+    const bus: TestBus = testBus(['workers/x.js', new URL('file:///y.js')], { patience: 100 });
+    await bus.publish('comment.created', { id: '1', text: 'x' });
+    await bus.enqueue('thumb', { path: 'x' }, { delay: 5 });
+    await bus.tick('10m');
+    await bus.idle();
+    const letters: DeadLetter[] = bus.dead();
+    const ids: string[] = [...bus.published('comment.*'), ...bus.enqueued('thumb'), ...letters.map(({ event }) => event)].map(({ id }) => id);
+    await testing.testBus().publish('free', [ids, bus.now(), letters[0]?.error.message]);
 }

@@ -6,11 +6,12 @@ It is never run: that mypy accepts it, strictly, is the test; see ../system/test
 from __future__ import annotations
 
 import asyncio
+from datetime import datetime, timedelta, timezone
 from typing import Any, AsyncIterator, Dict, Iterator, List, Optional, Tuple, Union
 
 import nodey
 from nodey import PyNodey
-from nodey.testing import Client, Result
+from nodey.testing import Bus, Client, DeadLetter, Result
 
 
 # ---------------------------------------------------------------------- routes
@@ -171,6 +172,47 @@ def fail(status: int) -> None:
 hello(nodey.testing.request("GET", "/hello/you", params={"name": "you"}))
 misused: int = hello(nodey.testing.request("GET", "/"))  # type: ignore[assignment]
 
+# -------------------------------------------------------------- events and jobs
+
+
+@nodey.post("/comments")
+def comment(req: nodey.Request) -> Optional[int]:
+    stored: nodey.Published = nodey.publish(
+        "comment.created", req.json(), key="p1", id="c1", headers={"a": "b"}, now=True
+    )
+    nodey.enqueue("mail", {"to": "Ann"}, delay=timedelta(minutes=1))
+    nodey.enqueue("mail", at=datetime.now(timezone.utc))
+    nodey.seek("query", {"time": datetime.now(timezone.utc)})
+    return None if stored.duplicate else stored.seq
+
+
+@nodey.on(["comment.*", "post.>"], group="query", from_="first", max=4, attempts=5,
+          backoff=["1s", 5000, timedelta(minutes=1)], timeout="1m")
+async def moderate(event: nodey.Event, ctx: nodey.Context) -> None:
+    left: Optional[float] = ctx.timeout
+    ctx.progress()
+    ctx.log.info("moderating", id=event.id, left=left, gone=ctx.cancelled(), time=event.time)
+    await nodey.publish("comment.moderated", {**event.data, "key": event.key}, key=None)
+    at_once: nodey.Published = await nodey.publish_async("seen", now=True)
+    await nodey.enqueue_async("mail", at_once.buffered)
+    await nodey.seek_async("query", "first")
+    raise nodey.Retry("1m", "not yet") if not event.last else nodey.Dead("never")
+
+
+@nodey.job("mail", concurrency=4, attempts=3, backoff="1s", timeout=0)
+def mail(job: nodey.Event) -> None:
+    headers: Dict[str, str] = job.headers
+    nodey.publish("mailed", [job.queue, job.seq, headers, job.correlation, job.cause])
+    misused: str = job.seq  # type: ignore[assignment]
+    job.data = misused  # type: ignore[misc]
+    nodey.publish("mailed", ky=1)  # type: ignore[arg-type]
+
+
+@nodey.on("live.*", each=True)
+def live() -> None:
+    nodey.publish("a", delay="10m")
+
+
 # ---------------------------------------------------------------- the other ways
 
 
@@ -203,3 +245,16 @@ def test_everything() -> None:
         with client.websocket("/echo", protocols=["echo"]) as socket:
             socket.send("hello")
             assert socket.receive() == "hello"
+
+
+def test_events() -> None:
+    with Bus("workers/x.py", "workers/y.py", tokens={"Rate": lambda code: 2}) as bus:
+        stored: nodey.Published = bus.publish("comment.created", {"a": 1}, key="p", id="i")
+        bus.enqueue("mail", delay="10m")
+        bus.idle(timeout=5)
+        bus.tick("10m")
+        bus.tick(timedelta(hours=1))
+        events: List[nodey.Event] = bus.published("comment.*") + bus.enqueued("mail")
+        letters: List[DeadLetter] = bus.dead() + bus.failed()
+        assert stored.seq and events and bus.now() and bus.client.get("/x").ok
+        assert letters[0].error.name and letters[0].attempts and letters[0].event.id

@@ -14,6 +14,7 @@
 const { AsyncLocalStorage } = require('node:async_hooks');
 const { NodeyError, inspect, hasOwnFrames } = require('./errors.cjs');
 const { toJson } = require('./encode.cjs');
+const { mode } = require('./stdio.cjs');
 
 const MAX_LISTED = 20;
 const MAX_TIMEOUT_MS = 2 ** 31 - 1;
@@ -26,14 +27,27 @@ const placeless = new WeakSet(); // errors that were made here, for what came th
 let nextId = 1;
 let known = []; // the tokens that the supervisor told of
 
-/* deliver({ id, call, token, json, line }) takes an ask away; giveUp(id) takes it back. */
+/*
+ * deliver({ id, call, token, json, line }) takes an ask away; giveUp(id) takes it back.
+ * publish({ id, type, line, call, ... }) takes an entry of the outbox away.
+ */
 let transport = {
     deliver({ id }) {
         const why = 'this thread or process is not a worker: only the main thread can ask';
         fail(id, new NodeyError('unavailable', why));
     },
     giveUp() {},
+    publish({ id }) {
+        const message = mode === 'alone' ? "nothing takes it in this process; in a test say first  testBus()  of 'nodey/testing'"
+            : 'this thread or process is not a worker: only the main thread can publish';
+        setImmediate(() => require('./outbox.cjs').refuse({ id, code: 'unavailable', message }));
+    },
 };
+
+/** For whatever this worker starts and expects an answer to. */
+function newId() {
+    return nextId++;
+}
 
 function setTransport(other) {
     transport = other;
@@ -125,7 +139,7 @@ function askLine(id, call, token, json, timeout) {
 function send(call, token, args, options) {
     checkOptions(token, options);
     const json = args === undefined ? undefined : toJson(args, `ask ${token}`);
-    const id = nextId++;
+    const id = newId();
     return new Promise((resolve, reject) => {
         const entry = { token, resolve, reject };
         waiting.set(id, entry);
@@ -150,7 +164,7 @@ async function askFor(call, token, args, options = {}) {
         return await send(call, token, args, options);
     } catch (error) {
         giveStack(error, site);
-        require('./unawaited.cjs').note(error, token, call);
+        require('./unawaited.cjs').note(error, `an ask of "${token}"`, call);
         throw error;
     }
 }
@@ -159,4 +173,7 @@ function ask(token, args, options) {
     return askFor(serving.getStore(), token, args, options);
 }
 
-module.exports = { ask, askFor, answer, refuse, fail, failAll, setKnown, serving, setTransport };
+module.exports = {
+    ask, askFor, answer, refuse, fail, failAll, setKnown, serving, setTransport, newId,
+    transport: () => transport,
+};

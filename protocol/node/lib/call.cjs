@@ -26,6 +26,7 @@ class Call {
         this.deadline = frame.timeout === undefined ? Infinity : nowMs + frame.timeout;
         this.cancelled = false;
         this.isOpen = false;
+        this.isSilent = false; // nobody waits for an answer
         this.key = null; // in the table of open calls
         this.ended = false;
         this.controller = null;

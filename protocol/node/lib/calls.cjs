@@ -58,7 +58,7 @@ function newRequest(call, params) {
 function end(call, line) {
     if (call.ended) return;
     if (call.exchange) call.exchange.answer(line);
-    else wire.send(line);
+    else if (!call.isSilent) wire.send(line);
     close(call);
 }
 
@@ -396,5 +396,5 @@ function failAll(code, message) {
 }
 
 module.exports = {
-    open, serveRequest, serveAsk, serveOwnAsk, cancel, cancelAll, failAll, setMaxLine, whenIdle,
+    open, serveRequest, serveAsk, serveOwnAsk, cancel, cancelAll, failAll, setMaxLine, whenIdle, hold, end, services,
 };

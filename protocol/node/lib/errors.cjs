@@ -60,7 +60,27 @@ class HTTPError extends NodeyError {
     }
 }
 
-for (const type of [NodeyError, HTTPError]) {
+/** A handler of an event or a job throws it to be tried again after `delay`, or after the usual time. */
+class Retry extends Error {
+    constructor(delay, message = 'to be tried again', options = undefined) {
+        const isObject = typeof delay === 'object' && delay !== null;
+        super(message, options);
+        const given = isObject ? delay.delay : delay;
+        if (given === undefined) return;
+        const { milliseconds, DURATION_ADVICE } = require('./topics.cjs');
+        this.delay = milliseconds(given);
+        if (Number.isNaN(this.delay)) throw new RangeError(`Retry: the delay is ${inspect(given)}; ${DURATION_ADVICE}`);
+    }
+}
+
+/** A handler throws it when no other attempt can help: a dead letter at once. */
+class Dead extends Error {
+    constructor(message = 'given up', options = undefined) {
+        super(message, options);
+    }
+}
+
+for (const type of [NodeyError, HTTPError, Retry, Dead]) {
     Object.defineProperty(type.prototype, 'name', { value: type.name });
 }
 
@@ -138,6 +158,6 @@ function messageOf(error) {
 }
 
 module.exports = {
-    NodeyError, HTTPError, STATUS_OF_CODE, codeOfStatus, isFinalStatus, inspect, hasOwnFrames, isInnerFault, refusal, stackOf,
+    NodeyError, HTTPError, Retry, Dead, STATUS_OF_CODE, codeOfStatus, isFinalStatus, inspect, hasOwnFrames, isInnerFault, refusal, stackOf,
     messageOf, clientStatusOf,
 };

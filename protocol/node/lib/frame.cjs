@@ -139,6 +139,31 @@ function checkCredit(frame) {
     return needId(frame);
 }
 
+function eventFault({ topic, queue, group, seq, time, attempt, key, msgid, file, headers, timeout }) {
+    if (!(isText(topic) && queue === undefined) && !(isText(queue) && topic === undefined)) {
+        return 'event needs a topic or a queue';
+    }
+    if (!(Number.isSafeInteger(seq) && seq >= 0)) return 'seq must be a number from 0 to 2^53-1';
+    if (!isOptionalText(group) || !isOptionalText(key) || !isOptionalText(msgid) || !isOptionalText(file)) {
+        return 'group, key, msgid and file must be strings';
+    }
+    if (time !== undefined && typeof time !== 'number') return 'time must be a number of milliseconds';
+    if (attempt !== undefined && !(Number.isSafeInteger(attempt) && attempt >= 1)) return 'attempt must be a number from 1';
+    if (headers !== undefined && !areTexts(headers)) return 'headers must be an object of strings';
+    if (timeout !== undefined && !(typeof timeout === 'number' && timeout >= 0)) {
+        return 'timeout must be a number of milliseconds';
+    }
+    return null;
+}
+
+/* Without an id it is one that nobody waits for. */
+function checkEvent(frame) {
+    if (frame.id !== undefined) needId(frame);
+    const fault = eventFault(frame);
+    if (fault) throw new BadLine(null, fault);
+    return frame;
+}
+
 const CHECKS = {
     __proto__: null,
     hello: (frame) => frame,
@@ -153,6 +178,9 @@ const CHECKS = {
     end: checkEnd,
     message: checkPiece,
     credit: checkCredit,
+    event: checkEvent,
+    ack: needId,
+    gap: (frame) => frame,
 };
 
 function parse(line) {

@@ -3,22 +3,25 @@
  *
  * From a pipe or a file come the lines that the supervisor would write, and frames go
  * out.  At a terminal there is a prompt that takes `GET /fib?num=10`, `POST /shout some
- * text` and `ask Fib {"num":10}`, and answers are shown as a person wants to see them.
+ * text`, `ask Fib {"num":10}` and `event post.created {"id":1}`, and answers are shown as a person wants to see them.
  */
 'use strict';
 
 const { STATUS_OF_CODE } = require('./errors.cjs');
 const registry = require('./registry.cjs');
+const { matches } = require('./topics.cjs');
 const { output } = require('./stdio.cjs');
 const wire = require('./wire.cjs');
 
 const REQUEST = /^([A-Z]+) (\/[^ ?]*)(?:\?(\S*))?(?: (.*))?$/;
 const ASK = /^ask (\S+)(?: (.*))?$/;
+const EVENT = /^(event|job) (\S+)(?: (.*))?$/;
 const MAX_SHOWN = 65536;
 
 const HELP = `GET /path?a=1            a request; so POST, PUT, DELETE ...
 POST /path {"a":1}       with a body: JSON, or any other text
 ask Token {"a":1}        asks a token of this worker
+event topic {"a":1}      gives it an event; so job
 {"id":1,"method":...}    a line as nodey writes it
 routes                   what there is
 Ctrl-D                   ends
@@ -33,6 +36,16 @@ function isJson(text) {
     }
 }
 
+/* The first attempt of the first group that wants it. */
+function expandEvent([, kind, name, data = 'null'], id) {
+    const { subscriptions, name: own } = registry.current;
+    const wanting = subscriptions?.events.find(({ each, patterns }) => !each && patterns.some((pattern) => matches(pattern, name)));
+    const noun = kind === 'event' ? 'topic' : 'queue';
+    const group = kind === 'event' ? wanting?.group ?? own : name;
+    const head = JSON.stringify({ type: 'event', id, [noun]: name, group, seq: id, time: Date.now(), attempt: 1 });
+    return `${head.slice(0, -1)},"data":${data}}`;
+}
+
 /** A typed line to a frame's line; one that is no shorthand stays as it is. */
 function expand(line, id) {
     const request = REQUEST.exec(line);
@@ -41,6 +54,8 @@ function expand(line, id) {
         const headers = body !== undefined && isJson(body) ? { 'content-type': 'application/json' } : undefined;
         return JSON.stringify({ id, method, path, query, headers, body });
     }
+    const event = EVENT.exec(line);
+    if (event) return expandEvent(event, id);
     const ask = ASK.exec(line);
     if (!ask) return line;
     const [, token, args = 'null'] = ask;
@@ -48,10 +63,12 @@ function expand(line, id) {
 }
 
 function listRoutes() {
-    const { routes, tokens } = registry.current;
+    const { routes, tokens, subscriptions } = registry.current;
     const lines = routes.map(({ method = 'any', path, description }) =>
         `${method.padEnd(7)} ${path}${description ? `  ${description}` : ''}`);
     for (const token of tokens.keys()) lines.push(`ask     ${token}`);
+    for (const { patterns } of subscriptions?.events ?? []) lines.push(`event   ${patterns.join(', ')}`);
+    for (const queue of subscriptions?.jobs.keys() ?? []) lines.push(`job     ${queue}`);
     return `${lines.join('\n')}\n`;
 }
 
@@ -73,12 +90,24 @@ function showResponse({ status = 200, headers = {}, body, body64, json }) {
     return text + (json === undefined ? showBody({ body, body64 }) : showValue(json));
 }
 
+function showMessage({ topic, queue, key, data }) {
+    const name = topic === undefined ? `enqueue ${queue}` : `publish ${topic}`;
+    return `${name} ${JSON.stringify(data)}${key == null ? '' : ` (key ${key})`}`;
+}
+
 /** A line that the worker answers with, for a person to read. */
 function show(line) {
     const frame = JSON.parse(line);
     let text = line;
     if (frame.type === undefined) {
         text = showResponse(frame);
+    } else if (frame.type === 'ack') {
+        text = ['done', ...(frame.publish ?? []).map(showMessage)].join('\n');
+    } else if (frame.type === 'nack') {
+        const { name, message } = frame.error;
+        text = `${frame.dead ? 'dead' : 'failed'}: ${name}: ${message}`;
+    } else if (frame.type === 'publish') {
+        text = showMessage(frame);
     } else if (frame.type === 'answer') {
         text = showValue(frame.value);
     } else if (frame.type === 'chunk' || frame.type === 'message') {

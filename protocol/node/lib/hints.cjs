@@ -33,6 +33,12 @@ const HTTP_ERROR = 'write nodey.HTTPError, as in  throw new nodey.HTTPError(404,
 const ITSELF = "nodey is the app: write nodey.get('/path', (req) => value)";
 const NO_LISTEN = 'nodey serves by itself, no port and no server are needed: leave it out';
 
+const ON = "write nodey.on('comment.*', async (event) => { ... })";
+const PUBLISH = "write await nodey.publish('comment.created', data)";
+const ENQUEUE = "write await nodey.enqueue('thumb', data)";
+const JOB = "write nodey.job('thumb', async (event) => { ... })";
+const SCHEDULE = 'write it into [schedule] of nodey.toml';
+
 const NODEY = {
     HttpError: HTTP_ERROR,
     httpError: HTTP_ERROR,
@@ -55,6 +61,31 @@ const NODEY = {
     websocket: "write nodey.ws('/path', async (socket) => { for await (const message of socket) ... })",
     stream: 'return a generator or a stream from the handler',
     events: 'write  return nodey.sse(generator)',
+    subscribe: ON,
+    onEvent: ON,
+    onMessage: ON,
+    consume: ON,
+    addListener: ON,
+    addEventListener: ON,
+    once: ON,
+    off: 'a handler stays as long as its worker',
+    emit: PUBLISH,
+    dispatch: PUBLISH,
+    trigger: PUBLISH,
+    produce: PUBLISH,
+    notify: PUBLISH,
+    Queue: ENQUEUE,
+    queue: ENQUEUE,
+    add: ENQUEUE,
+    addJob: ENQUEUE,
+    Worker: JOB,
+    process: JOB,
+    task: JOB,
+    UnrecoverableError: "write nodey.Dead, as in  throw new nodey.Dead('bad image')",
+    DelayedError: "write nodey.Retry, as in  throw new nodey.Retry('1m')",
+    cron: SCHEDULE,
+    schedule: SCHEDULE,
+    every: SCHEDULE,
     call: "write await nodey.ask('Token', args)",
     register: 'write nodey.set({ Token: (args) => value })',
 };
@@ -82,6 +113,47 @@ const CONTEXT = {
     sendFile: 'a handler returns its answer: write  return nodey.file(path)',
     download: 'a handler returns its answer: write  return nodey.file(path, { download: true })',
     cookie: 'a handler returns its answer: write  return nodey.text(value).setCookie(name, text)',
+};
+
+const RETURNS = 'a handler that returns has handled it, and one that throws has not: leave it out';
+const DATA = 'write event.data';
+const PROGRESS = 'write ctx.progress(), with ctx as the second argument of the handler';
+
+const EVENT = {
+    ack: RETURNS,
+    acknowledge: RETURNS,
+    nack: RETURNS,
+    done: RETURNS,
+    complete: RETURNS,
+    moveToCompleted: RETURNS,
+    moveToFailed: "write  throw new nodey.Dead('why')",
+    retry: "write  throw new nodey.Retry('1m')",
+    discard: "write  throw new nodey.Dead('why')",
+    progress: PROGRESS,
+    updateProgress: PROGRESS,
+    attemptsMade: 'write event.attempt',
+    attempts: 'write event.attempt',
+    opts: 'write event.attempt, event.last, event.key',
+    payload: DATA,
+    body: DATA,
+    value: DATA,
+    detail: DATA,
+    json: 'event.data is parsed already',
+    type: 'write event.topic',
+    name: 'write event.topic, of a job event.queue',
+    timestamp: 'write event.time',
+    offset: 'write event.seq',
+};
+
+const DELIVERY = {
+    ack: RETURNS,
+    nack: RETURNS,
+    done: RETURNS,
+    next: RETURNS,
+    info: 'an event has no answer',
+    retry: "write  throw new nodey.Retry('1m')",
+    publish: "write nodey.publish(topic, data): what it publishes is stored with this message's end",
+    enqueue: "write nodey.enqueue(queue, data): it is stored with this message's end",
 };
 
 const FORM = 'write req.form(), which gives { fields, files }';
@@ -126,4 +198,4 @@ const SOCKET = {
     readyState: 'write socket.isOpen',
 };
 
-module.exports = { addHints, NODEY, CONTEXT, REQUEST, UPLOAD, SOCKET };
+module.exports = { addHints, NODEY, CONTEXT, REQUEST, UPLOAD, SOCKET, EVENT, DELIVERY };

@@ -16,6 +16,7 @@ const { NodeyError, inspect } = require('./errors.cjs');
 const { errorLine } = require('./encode.cjs');
 const exchanges = require('./exchanges.cjs');
 const log = require('./log.cjs');
+const outbox = require('./outbox.cjs');
 const registry = require('./registry.cjs');
 const { mode } = require('./stdio.cjs');
 const wire = require('./wire.cjs');
@@ -30,16 +31,18 @@ const LAG_RESOLUTION_MS = 100; // a finer one would wake up an idle worker more 
 const BATCH_MS = 2; // answers wait at most about this long for other handlers
 const FILES_CHECK_MS = 1000;
 const EXIT_TERMINATED = 143;
+const CLOSED = 'the supervisor has closed the pipe';
 
 const isWatched = process.env.NODEY_DEV === '1' || process.env.NODEY_WATCH === '1';
 const options = { concurrency: 1000 };
-const unsent = []; // asks from before `ready`, which must be the first frame
+const unsent = []; // asks and publishes from before `ready`, which must be the first frame
 
 let scheduled = false; // the main module is awaited
 let startPromise = null; // start() was called
 let launching = null; // the onStart hooks run, and then it begins
 let held = null; // requests that came while they ran
-let expected = null; // loaded by a worker with tokens whose server is yet to listen
+let expected = null; // loaded by a worker with tokens or events whose server is yet to listen
+let deliver = null; // loaded with the first event
 let started = false;
 let draining = false;
 let leaving = false; // the onStop hooks run
@@ -78,17 +81,19 @@ async function mainModule() {
 /* ---- frames */
 
 function declare() {
-    const { routes, tokens, app } = registry.current;
+    const { routes, tokens, app, subscriptions } = registry.current;
+    const features = [...FEATURES, ...(subscriptions ? ['events'] : []), ...(app ? app.features : [])];
     const ready = {
         type: 'ready',
         protocol: PROTOCOL,
         sdk: `nodey-node/${VERSION}`,
         pid: process.pid,
         concurrency: options.concurrency,
-        features: app ? [...new Set([...FEATURES, ...app.features])] : FEATURES,
+        features: [...new Set(features)],
         window: exchanges.WINDOW,
         routes: app || expected?.isAwaited() ? [...routes, { path: '/*' }] : routes,
         tokens: [...tokens.keys()],
+        ...subscriptions?.declared(),
         files: require('./sources.cjs').sourceFiles(),
     };
     wire.send(`${JSON.stringify(ready)}\n`);
@@ -115,13 +120,20 @@ function pong(id) {
     wire.send(`${JSON.stringify(frame)}\n`);
 }
 
+function loadDeliver() {
+    return (deliver ??= require('./deliver.cjs'));
+}
+
 const RECEIVERS = {
     ...exchanges.receivers,
     __proto__: null,
     hello,
     ask: (frame) => calls.serveAsk(frame, nowMs),
     answer: ({ id, value }) => asks.answer(id, value ?? null),
-    error: (frame) => asks.refuse(frame),
+    error: (frame) => outbox.refuse(frame) || asks.refuse(frame),
+    ack: outbox.acknowledge,
+    event: (frame) => loadDeliver().serveEvent(frame, nowMs, registry.current),
+    gap: (frame) => loadDeliver().tellGap(frame),
     cancel({ id, reason }) {
         calls.cancel(id, reason);
         exchanges.cancel(id, reason);
@@ -131,8 +143,13 @@ const RECEIVERS = {
     shutdown: ({ grace }) => shutdown(grace),
 };
 
+/* What is held until the onStart hooks are done. */
+function isWork({ type }) {
+    return type === undefined || type === 'event' || type in exchanges.receivers;
+}
+
 function receive(frame) {
-    if (held && (frame.type === undefined || frame.type in exchanges.receivers)) held.push(frame);
+    if (held && isWork(frame)) held.push(frame);
     else if (frame.type !== undefined) RECEIVERS[frame.type](frame);
     else calls.serveRequest(frame, nowMs);
 }
@@ -192,7 +209,7 @@ function failAll(code, message) {
 }
 
 function isIdle() {
-    return draining && calls.open.size === 0 && exchanges.size === 0 && !held;
+    return draining && calls.open.size === 0 && exchanges.size === 0 && outbox.size === 0 && !held;
 }
 
 function exitWhenIdle() {
@@ -223,7 +240,8 @@ function shutdown(grace = DEFAULT_GRACE_MS) {
 
 function onEnd() {
     ended = true;
-    asks.failAll('the supervisor has closed the pipe');
+    asks.failAll(CLOSED);
+    outbox.failAll(CLOSED);
     drain();
 }
 
@@ -330,8 +348,7 @@ async function runStartHooks() {
 
 /* When the script goes on to start a server, that is the last of the onStart hooks. */
 function expectServer() {
-    const { tokens, routes, app } = registry.current;
-    if (mode !== 'supervised' || launching || app || routes.length > 0 || tokens.size === 0) return;
+    if (mode !== 'supervised' || launching || !registry.current.isBesideServer) return;
     const found = require('./serve/expected.cjs');
     if (!found.isExpected(registry.current)) return;
     expected = found;
@@ -392,23 +409,30 @@ function start(given = {}) {
     }));
 }
 
-/* ---- asks */
+/* ---- asks and publishes */
+
+/* False when nobody is left to read it. */
+function post(line) {
+    if (ended) return false;
+    if (started) {
+        wire.send(line);
+        return true;
+    }
+    unsent.push(line);
+    if (held) setImmediate(begin); // an onStart hook asks
+    else start();
+    return true;
+}
 
 const overPipe = {
     deliver({ id, line }) {
-        if (ended) {
-            const why = 'the supervisor has closed the pipe';
-            asks.fail(id, new NodeyError('unavailable', why));
-        } else if (started) {
-            wire.send(line);
-        } else {
-            unsent.push(line);
-            if (held) setImmediate(begin); // an onStart hook asks
-            else start();
-        }
+        if (!post(line)) asks.fail(id, new NodeyError('unavailable', CLOSED));
     },
     giveUp(id) {
         if (!ended) wire.send(`{"type":"cancel","id":${id}}\n`);
+    },
+    publish({ id, line }) {
+        if (!post(line)) outbox.refuse({ id, code: 'unavailable', message: CLOSED });
     },
 };
 
@@ -418,12 +442,17 @@ const byHand = {
             (value) => asks.answer(id, value), (error) => asks.fail(id, error));
     },
     giveUp() {},
+    publish({ id, line }) {
+        wire.send(line); // for the person to see; nobody is there to store it
+        setImmediate(() => outbox.acknowledge({ id, seq: id }));
+    },
 };
 
 if (mode !== 'detached') asks.setTransport(mode === 'supervised' ? overPipe : byHand);
 if (mode === 'supervised' || mode === 'hand') {
     calls.whenIdle(exitWhenIdle);
     exchanges.whenIdle(exitWhenIdle);
+    outbox.whenIdle(exitWhenIdle);
     registry.whenChanged(schedule);
     process.on('uncaughtExceptionMonitor', onCrash);
 }

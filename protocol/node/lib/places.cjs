@@ -21,6 +21,7 @@ function noteSite(handler) {
 /** The handler that serves a call, or undefined.  Looked up again: most calls never need it. */
 function handlerOf({ frame, home }) {
     if (frame.token !== undefined) return home.tokens.get(frame.token);
+    if (frame.type === 'event') return home.subscriptions?.find(frame)[0]?.handler;
     return findRoute(home.router, frame)?.target?.handler;
 }
 

@@ -1,4 +1,4 @@
-/* registry: the routes, tokens and hooks of a worker. */
+/* registry: the routes, tokens, subscriptions and hooks of a worker. */
 'use strict';
 
 const { inspect } = require('./errors.cjs');
@@ -39,6 +39,8 @@ class Registry {
         this.router = new Router();
         this.routes = []; // as `ready` declares them
         this.tokens = new Map();
+        this.subscriptions = null; // Subscriptions, when it handles events or jobs
+        this.name = process.env.NODEY_WORKER || 'test'; // the group of handlers that name none
         this.before = [];
         this.after = [];
         this.onStart = [];
@@ -48,7 +50,12 @@ class Registry {
     }
 
     get isEmpty() {
-        return this.routes.length === 0 && this.tokens.size === 0 && !this.app;
+        return this.routes.length === 0 && this.tokens.size === 0 && !this.subscriptions && !this.app;
+    }
+
+    /** Whether a server may come that takes the requests: it serves something, but none of them. */
+    get isBesideServer() {
+        return this.routes.length === 0 && !this.app && !this.isEmpty;
     }
 
     /** Whether a request must go through hooks. */
@@ -121,6 +128,27 @@ function addToken(name, handler) {
     onChange();
 }
 
+function subscriptionsOfCurrent() {
+    const { Subscriptions } = require('./subscriptions.cjs');
+    return current.subscriptions ?? new Subscriptions(current.name);
+}
+
+/** See index.d.ts. */
+function addEvents(pattern, handler, options) {
+    const subscriptions = subscriptionsOfCurrent();
+    noteSite(subscriptions.on(pattern, handler, options));
+    current.subscriptions = subscriptions; // not before: what was refused is nothing to serve
+    onChange();
+}
+
+/** See index.d.ts. */
+function addJob(queue, handler, options) {
+    const subscriptions = subscriptionsOfCurrent();
+    noteSite(subscriptions.job(queue, handler, options));
+    current.subscriptions = subscriptions;
+    onChange();
+}
+
 /** kind: one of HOOKS.  `before` and `onStart` run in this order, the others in the reverse. */
 function addHook(kind, hook) {
     checkFunction(kind, hook);
@@ -141,7 +169,7 @@ function setApp(app) {
 }
 
 module.exports = {
-    Registry, HOOKS, addRoute, addSocket, addToken, addHook, setApp, whenChanged, closeStart, swap,
+    Registry, HOOKS, addRoute, addSocket, addToken, addEvents, addJob, addHook, setApp, whenChanged, closeStart, swap,
     get current() {
         return current;
     },

@@ -1,11 +1,11 @@
 /*
- * unawaited: an ask that failed, and nobody was there to be told.
+ * unawaited: an ask or a publish that failed, and nobody was there to be told.
  *
  * Node ends a process for a rejection that nobody handles.  One forgotten `await` would
  * so fail the requests of everybody else; it is logged instead.  What was not rejected by
- * an ask stays Node's affair, and so does a script that fails before it serves anything, or
+ * one of these stays Node's affair, and so does a script that fails before it serves anything, or
  * before the server that it goes on to start.
- * Loaded with the first ask that fails.
+ * Loaded with the first one that fails.
  */
 'use strict';
 
@@ -16,15 +16,14 @@ const registry = require('./registry.cjs');
 const { isAwaited } = require('./serve/expected.cjs');
 const { mode } = require('./stdio.cjs');
 
-const failed = new WeakMap(); // error -> { token, call }
+const failed = new WeakMap(); // error -> { what, call }
 
 function onRejection(reason) {
     if (process.listenerCount('unhandledRejection') > 1) return; // the script decides
-    const ask = typeof reason === 'object' && reason !== null ? failed.get(reason) : undefined;
-    if (ask && !registry.current.isEmpty && !isAwaited()) {
-        if (ask.call) giveStack(ask.call, reason);
-        const text = `an ask of "${ask.token}" failed and nobody awaited it: ${stackOf(reason)}`;
-        log.write('error', text, undefined, ask.call);
+    const found = typeof reason === 'object' && reason !== null ? failed.get(reason) : undefined;
+    if (found && !registry.current.isEmpty && !isAwaited()) {
+        if (found.call) giveStack(found.call, reason);
+        log.write('error', `${found.what} failed and nobody awaited it: ${stackOf(reason)}`, undefined, found.call);
         return;
     }
     // Once more without us: then Node does as it does, whatever it was started with.
@@ -37,11 +36,11 @@ function listen() {
     if (!process.listeners('unhandledRejection').includes(onRejection)) process.on('unhandledRejection', onRejection);
 }
 
-/** call: the one that it was asked for, or undefined. */
-function note(error, token, call) {
+/** what: how to call it.  call: the one that it was for, or undefined. */
+function note(error, what, call) {
     if (typeof error !== 'object' || error === null) return;
     if (mode === 'supervised' || mode === 'hand') listen();
-    failed.set(error, { token, call });
+    failed.set(error, { what, call });
 }
 
 module.exports = { note };

@@ -16,6 +16,7 @@ const RETRY_MS = 1;
 const CHUNK_TAIL = '"}\n';
 const SMALL_CHUNK = 4096; // below this, lines are collected as any others
 const BIG_LINE = 16384; // of characters; from here on a line is not collected, either
+const MOST_WAITING = 1048576; // of characters, in one turn
 const SCRATCH_BYTES = 98304; // the line of a chunk of 64 KiB
 const TEXT_AT = 64; // where the text of a message begins in it: heads are shorter
 
@@ -118,7 +119,7 @@ function send(line) {
         return;
     }
     waiting += line;
-    if (line.length >= BIG_LINE) putWaiting();
+    if (line.length >= BIG_LINE || waiting.length >= MOST_WAITING) putWaiting();
     if (exiting) flushAll();
     else if (waiting !== '' || stuck.length > 0) schedule();
 }

@@ -1,5 +1,5 @@
 /*
- * expected: a script that answers tokens and starts a server of its own, sooner or later.
+ * expected: a script that answers tokens or handles events, and starts a server of its own, sooner or later.
  *
  *     nodey.set({ Users: () => users });
  *     nodey.start();
@@ -28,8 +28,8 @@ function mentionsListen(file) {
 }
 
 /** Whether to wait for a server.  registry: what is registered now. */
-function isExpected({ routes, tokens, app }) {
-    if (app || routes.length > 0 || tokens.size === 0) return false;
+function isExpected(registry) {
+    if (!registry.isBesideServer) return false;
     // Without run.cjs nobody would take the server.
     return process.env.NODEY_RUNNER === String(process.pid) && sourceFiles().some(mentionsListen);
 }
@@ -46,7 +46,7 @@ function wait() {
 }
 
 function giveUp() {
-    log.complain(`the script has not come to its listen() in ${WAIT_MS / 1000} s: until it does, only its tokens are served`);
+    log.complain(`the script has not come to its listen() in ${WAIT_MS / 1000} s: until it does, only its tokens and events are served`);
     hasCome();
 }
 
