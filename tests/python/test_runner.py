@@ -237,6 +237,7 @@ def test_a_script_without_a_handler_is_told_how_to_have_one(write, runner) -> No
     worker = write("import nodey\ndef root(req): return 1\n", name="hello.py", runner=runner)
     assert worker.next()["message"] == (
         'hello.py registered no handler: add @nodey.get("/path") above a function, '
+        '@nodey.on("topic") above one that handles events, '
         'or @nodey.token("Name") above one that other workers ask'
     )
     assert stop(worker) == ""

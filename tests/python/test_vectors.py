@@ -8,6 +8,7 @@ from typing import Any, Callable, Dict
 
 import pytest
 from nodey.codec import Malformed, decode_lines
+from nodey.delivery import Event
 from nodey.frames import checked
 from nodey.request import Request, request_fault
 from process import ROOT, Worker
@@ -101,6 +102,20 @@ def test_a_request_shows_the_members(vector: Any) -> None:
         assert json.loads(req.body) == expected["json"]
     elif "60 levels" not in vector["name"]:
         assert req.body == body_of(expected)
+
+
+@by_verdict("ok")
+def test_an_event_shows_the_members(vector: Any) -> None:
+    if vector["kind"] != "event":
+        return
+    expected = vector["expect"]
+    event = Event(decoded(vector))
+    for name in ("topic", "queue", "group", "seq", "time", "attempt", "key", "cause"):
+        assert getattr(event, name) == expected.get(name), name
+    assert event.id == expected.get("msgid", str(expected["seq"]))
+    assert event.headers == expected.get("headers", {})
+    if "file" not in expected:
+        assert event.data == expected.get("data")
 
 
 def test_a_worker_answers_every_line_as_it_must(run: Callable[..., Worker]) -> None:

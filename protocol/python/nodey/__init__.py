@@ -66,10 +66,13 @@ if TYPE_CHECKING or not _is_for_runner():
 if TYPE_CHECKING:
     from . import testing as testing
     from .bodies import BodyStream
+    from .bus import enqueue, enqueue_async, job, on, publish, publish_async, seek, seek_async
+    from .delivery import Context, Dead, Event, Retry
     from .events import sse
     from .exchange import Cancelled
     from .files import file
     from .forms import Form, Upload
+    from .message import Published
     from .sockets import AsyncSocket, Closed, Socket
 
 
@@ -78,13 +81,18 @@ __all__ = [
     "BodyStream",
     "Cancelled",
     "Closed",
+    "Context",
+    "Dead",
     "Error",
+    "Event",
     "Form",
     "HTTPError",
     "Headers",
+    "Published",
     "PyNodey",
     "Request",
     "Response",
+    "Retry",
     "Socket",
     "Upload",
     "__version__",
@@ -93,20 +101,28 @@ __all__ = [
     "ask_async",
     "before",
     "delete",
+    "enqueue",
+    "enqueue_async",
     "file",
     "get",
     "head",
     "html",
+    "job",
     "json",
     "log",
+    "on",
     "on_start",
     "on_stop",
     "options",
     "patch",
     "post",
+    "publish",
+    "publish_async",
     "put",
     "redirect",
     "route",
+    "seek",
+    "seek_async",
     "serve",
     "set",
     "sse",
@@ -120,10 +136,23 @@ _LATER = {
     "BodyStream": "bodies",
     "Cancelled": "exchange",
     "Closed": "sockets",
+    "Context": "delivery",
+    "Dead": "delivery",
+    "Event": "delivery",
     "Form": "forms",
+    "Published": "message",
+    "Retry": "delivery",
     "Socket": "sockets",
     "Upload": "forms",
+    "enqueue": "bus",
+    "enqueue_async": "bus",
     "file": "files",
+    "job": "bus",
+    "on": "bus",
+    "publish": "bus",
+    "publish_async": "bus",
+    "seek": "bus",
+    "seek_async": "bus",
     "sse": "events",
     "testing": "testing",
 }

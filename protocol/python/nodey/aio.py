@@ -22,7 +22,16 @@ if TYPE_CHECKING:
     from .worker import Worker
 
 from . import hand
-from .codec import Malformed, Piece, ask_line, cancel_line, decode, encode, error_line
+from .codec import (
+    Malformed,
+    Piece,
+    ask_line,
+    cancel_line,
+    decode,
+    encode,
+    error_line,
+    request_line,
+)
 from .errors import Error, error_of, failure_line, last_words, log_text, one_line
 from .frames import (
     PIECES,
@@ -30,11 +39,13 @@ from .frames import (
     checked,
     chunk_size,
     closed_frame,
+    gap_text,
     learn,
     line_size,
     pong_line,
     within_limit,
 )
+from .log import write_log
 from .sync import SyncEngine
 
 _CONCURRENCY = 1000
@@ -191,7 +202,8 @@ class AsyncEngine:
                 self.send(error_line(frame.id, "invalid_argument", frame.message))
                 continue
             kind = frame.get("type")
-            if kind is None or kind == "ask":
+            is_event = kind == "event" and self.worker.registry.events is not None
+            if kind is None or kind == "ask" or is_event:
                 assert self.loop is not None
                 task = self.loop.create_task(self._serve(frame))
                 self._tasks[task] = frame
@@ -205,11 +217,12 @@ class AsyncEngine:
         if exchange is not None and exchange.frame is frame:
             del self.exchanges[exchange.id]
         # Here, because a task that is cancelled before its first step runs no code.
-        if task.cancelled() and not (exchange is not None and exchange.closed):
+        is_broadcast = frame.get("type") == "event" and frame.get("id") is None
+        if task.cancelled() and not is_broadcast and not (exchange is not None and exchange.closed):
             self.send(error_line(frame.get("id"), "cancelled", "cancelled"))
 
     def _control(self, kind: str, frame: dict[str, Any]) -> None:
-        if kind == "answer" or kind == "error":
+        if kind == "answer" or kind == "error" or kind == "ack":
             self._answer(frame.get("id"), frame)
         elif kind in PIECES:
             exchange = self.exchanges.get(frame["id"]) or self._expected(frame["id"])
@@ -227,6 +240,8 @@ class AsyncEngine:
             self._go_away()
         elif kind == "hello":
             learn(self, frame)
+        elif kind == "gap" and self.worker.registry.events is not None:
+            write_log("warn", gap_text(frame), {})
         elif kind not in self._unknown:
             self._unknown.add(kind)
             log_text(f"a frame of the unknown type {kind!r} is ignored")
@@ -395,12 +410,8 @@ class AsyncEngine:
             return await self._ask_here(token, args)
         id = next(self._ask_ids)
         line = ask_line(id, self.serving_id(), token, timeout, args)
-        if self.closed:
-            raise error_of(closed_frame(id))
-        future = self._asks[id] = asyncio.get_running_loop().create_future()
-        self._post(line)
         try:
-            frame = await asyncio.wait_for(future, timeout)
+            frame = await self._answer_to(id, line, timeout)
         except asyncio.TimeoutError:
             self._post(cancel_line(id, "timeout"))
             text = f"no answer to {token!r} within {timeout} s"
@@ -408,11 +419,36 @@ class AsyncEngine:
         except asyncio.CancelledError:
             self._post(cancel_line(id, "disconnect"))
             raise
+        return frame.get("value")
+
+    def tell(self, kind: str, serving: Any, members: str) -> dict[str, Any]:
+        """From a thread; see SyncEngine.tell()."""
+        if self.loop is None or not self.loop.is_running():
+            raise Error("unavailable", "the worker does not serve any more")
+        telling = self.tell_async(kind, serving, members)
+        return asyncio.run_coroutine_threadsafe(telling, self.loop).result()
+
+    async def tell_async(self, kind: str, serving: Any, members: str) -> dict[str, Any]:
+        if not self.channel.supervised:
+            return hand.tell(kind, members)
+        id = next(self._ask_ids)
+        line = request_line(kind, id, serving, members, self.channel.max_line)
+        return await self._answer_to(id, line, None)
+
+    async def _answer_to(self, id: int, line: str, timeout: float | None) -> dict[str, Any]:
+        """Sends a line and waits for the frame that answers it.  Raises Error when that is
+        an `error`, or nobody is there, and asyncio.TimeoutError."""
+        if self.closed:
+            raise error_of(closed_frame(id))
+        future = self._asks[id] = asyncio.get_running_loop().create_future()
+        self._post(line)
+        try:
+            frame: dict[str, Any] = await asyncio.wait_for(future, timeout)
         finally:
             del self._asks[id]
         if frame["type"] == "error":
             raise error_of(frame)
-        return frame.get("value")
+        return frame
 
     async def _ask_here(self, token: str, args: Any) -> Any:
         handler = hand.local_handler(self.worker, token)

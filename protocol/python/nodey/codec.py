@@ -236,6 +236,24 @@ def ask_line(id: int, serving: Any, token: str, timeout: float | None, args: Any
     return f'{head}"args":{encode(args, f"the args of ask({token!r})")}}}\n'
 
 
+def request_line(kind: str, id: int, serving: Any, members: str, max_line: int) -> str:
+    """A `publish` or `seek` that wants to be answered.  serving: see ask_line().
+
+    Raises ValueError for a line that the supervisor would throw away.
+    """
+    head = f'{{"type":"{kind}","id":{id},'
+    if serving is not None:
+        head += f'"for":{encode_id(serving)},'
+    line = f"{head}{members}}}\n"
+    if len(line) > max_line // 4 and len(line.encode("utf-8", "replace")) > max_line:
+        name = members.partition('"data":')[0][:300]
+        raise ValueError(
+            f"the message has {len(line)} characters as a line, over the limit of {max_line} "
+            f"bytes: put what is big into a file, and publish where it lies ({name})"
+        )
+    return line
+
+
 def cancel_line(id: int, reason: str) -> str:
     return f'{{"type":"cancel","id":{id},"reason":{quote(reason)}}}\n'
 

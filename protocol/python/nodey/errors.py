@@ -132,6 +132,10 @@ def failure_line(exc: BaseException, frame: dict[str, Any], where: str) -> str:
     where: the handler, for the log.  An Error is an answer like any other; everything
     else is a bug and is logged, once, with its traceback.
     """
+    if frame.get("type") == "event":
+        from .subscription import failed_line
+
+        return failed_line(exc, frame, where)
     id = frame.get("id")
     if isinstance(exc, Error):
         try:
@@ -144,13 +148,18 @@ def failure_line(exc: BaseException, frame: dict[str, Any], where: str) -> str:
         from .habits import explain_misuse
 
         explain_misuse(exc)
-    if observer is not None:
-        observer(exc)
-    else:
-        failed = f"{_asked_for(frame)} failed in {where.partition(' (')[0]}"
-        _log(failed, traceback_text(exc, brief=True), frame)
+    log_failure(exc, frame, where)
     stack = traceback_text(exc) if os.environ.get("NODEY_DEV") == "1" else None
     return error_line(id, "internal", one_line(exc), stack=stack)
+
+
+def log_failure(exc: BaseException, frame: dict[str, Any], where: str) -> None:
+    """Logs what a handler has raised, or tells the observer, if there is one."""
+    if observer is not None:
+        observer(exc)
+        return
+    failed = f"{_asked_for(frame)} failed in {where.partition(' (')[0]}"
+    _log(failed, traceback_text(exc, brief=True), frame)
 
 
 def last_words(exc: BaseException, frame: dict[str, Any]) -> str:
@@ -159,6 +168,8 @@ def last_words(exc: BaseException, frame: dict[str, Any]) -> str:
     sys.exit() is logged with its traceback: whoever calls it in a handler, or calls what
     does, would not find out why the worker is gone.  Ctrl-C is not: somebody knows.
     """
+    if frame.get("type") == "event" and frame.get("id") is None:
+        return ""  # A broadcast, which nobody waits for.
     if not isinstance(exc, SystemExit):
         return error_line(frame.get("id"), "internal", f"the handler ended: {one_line(exc)}")
     text = traceback_text(exc)
@@ -169,6 +180,9 @@ def last_words(exc: BaseException, frame: dict[str, Any]) -> str:
 
 
 def _asked_for(frame: dict[str, Any]) -> str:
+    if frame.get("type") == "event":
+        name = frame.get("topic") or f"job {frame.get('queue')}"
+        return f"{name} (seq {frame.get('seq')}, attempt {frame.get('attempt', 1)})"
     if "type" in frame:
         return f"ask {frame.get('token')}"
     return f"{frame.get('method')} {frame.get('path')}"

@@ -24,7 +24,9 @@ def closed_frame(id: int) -> dict[str, Any]:
     return {"type": "error", "id": id, "code": "unavailable", "message": message}
 
 
-_NEEDS_ID = frozenset(("ask", "answer", "cancel", "ping", "chunk", "end", "credit", "message"))
+_NEEDS_ID = frozenset(
+    ("ask", "answer", "cancel", "ping", "chunk", "end", "credit", "message", "ack")
+)
 PIECES = frozenset(("chunk", "end", "credit", "message"))
 """The types of frames that belong to an exchange."""
 
@@ -48,6 +50,10 @@ def checked(frame: Any) -> Any:
         return Malformed(None, f"{kind} needs an id")
     if kind == "ask" and type(frame.get("token")) is not str:
         return Malformed(id, "ask needs a token, a string")
+    if kind == "event":
+        fault = _event_fault(frame, id_valid)
+        if fault is not None:
+            return Malformed(id if id_valid else None, fault)
     if kind in PIECES:
         from .pieces import piece_fault
 
@@ -55,6 +61,31 @@ def checked(frame: Any) -> Any:
         if fault is not None:
             return Malformed(None, fault)
     return frame
+
+
+def _event_fault(frame: dict[str, Any], id_valid: bool) -> str | None:
+    """What keeps an event from being handled, or None."""
+    if not id_valid and frame.get("id") is not None:
+        return "the id of an event is an integer or a string"
+    if (type(frame.get("topic")) is str) == (type(frame.get("queue")) is str):
+        return "an event has a topic or a queue, a string"
+    for name in ("key", "msgid", "file", "cause", "correlation", "traceparent"):
+        if type(frame.get(name, "")) is not str:
+            return f"{name} of an event is a string"
+    for name in ("seq", "time", "attempt"):
+        if type(frame.get(name, 0)) is not int:
+            return f"{name} of an event is an integer"
+    if type(frame.get("headers", {})) is not dict:
+        return "headers of an event is an object"
+    return None
+
+
+def gap_text(frame: dict[str, Any]) -> str:
+    """A `gap` in words."""
+    return (
+        f"the group {frame.get('group')!r} has lost the events {frame.get('from')} to "
+        f"{frame.get('to')}: its stream was full, and discards the oldest"
+    )
 
 
 def chunk_size(max_line: int) -> int:

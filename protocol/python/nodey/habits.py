@@ -21,6 +21,12 @@ _IP = "write req.ip"
 _TYPE = 'write req.headers.get("content-type")'
 _ROOT = 'write f"{req.scheme}://{req.host}"'
 _SOCKET = 'write @nodey.ws("/path") above a function that is given a socket'
+_ON = 'write @nodey.on("topic") above a function that is given the event'
+_PUBLISH = 'write nodey.publish("topic", data)'
+_JOB = 'write @nodey.job("queue") above a function, and nodey.enqueue("queue", data)'
+_ACK = "returning from the handler is the ack: leave it out"
+_NACK = 'raise an exception, nodey.Retry("1m") for a time of your own, nodey.Dead("why") for never'
+_SCHEDULE = "schedules are configured: [schedule] in nodey.toml"
 _CACHE = "caching is configured: [[routes]] with path, to and cache in nodey.toml"
 
 _HABITS = {
@@ -51,7 +57,28 @@ _HABITS = {
         "listen": _NO_APP,
         "before_request": "write @nodey.before",
         "after_request": "write @nodey.after",
-        "on_event": "write @nodey.on_start or @nodey.on_stop",
+        "on_event": 'write @nodey.on("topic") for events, @nodey.on_start and @nodey.on_stop for '
+        "the worker's own life",
+        "subscribe": _ON,
+        "subscriber": _ON,
+        "consumer": _ON,
+        "consume": _ON,
+        "listener": _ON,
+        "event": _ON,
+        "emit": _PUBLISH,
+        "produce": _PUBLISH,
+        "dispatch": _PUBLISH,
+        "send": _PUBLISH,
+        "task": _JOB,
+        "shared_task": _JOB,
+        "actor": _JOB,
+        "delay": _JOB,
+        "apply_async": _JOB,
+        "send_task": _JOB,
+        "Celery": "no app object is needed: " + _JOB,
+        "cron": _SCHEDULE,
+        "schedule": _SCHEDULE,
+        "every": _SCHEDULE,
         "middleware": "write @nodey.before or @nodey.after",
         "cache": _CACHE,
         "call": 'write nodey.ask("Token", args)',
@@ -96,6 +123,36 @@ _HABITS = {
         "session": "keep what a client should bring again in a cookie: "
         "nodey.Response(...).set_cookie(name, value), and req.cookies",
     },
+    "the event": {
+        "ack": _ACK,
+        "done": _ACK,
+        "complete": _ACK,
+        "nack": _NACK,
+        "nak": _NACK,
+        "reject": _NACK,
+        "retry": _NACK,
+        "fail": _NACK,
+        "term": 'raise nodey.Dead("why")',
+        "body": "write event.data",
+        "json": "write event.data, which is the value",
+        "payload": "write event.data",
+        "message": "write event.data",
+        "value": "write event.data",
+        "args": "write event.data",
+        "get": "write event.data.get(...)",
+        "type": "write event.topic",
+        "name": "write event.topic, or event.queue",
+        "subject": "write event.topic",
+        "routing_key": "write event.topic",
+        "timestamp": "write event.time, in milliseconds",
+        "attempts": "write event.attempt",
+        "retries": "write event.attempt - 1",
+        "msgid": "write event.id",
+        "correlation_id": "write event.correlation",
+        "causation_id": "write event.cause",
+        "progress": "it is the context's: def handler(event, ctx), and ctx.progress()",
+        "cancelled": "it is the context's: def handler(event, ctx), and ctx.cancelled()",
+    },
     "the result": {
         "status_code": "write result.status",
         "content": "write result.body",
@@ -108,6 +165,28 @@ _HABITS = {
 }
 
 _OPTIONS = {
+    "retries": "write attempts=, which counts the first one too",
+    "max_retries": "write attempts=, which counts the first one too",
+    "max_attempts": "write attempts=",
+    "retry_backoff": 'write backoff=["1s", "5s", "30s"]',
+    "concurrency": "write max=",
+    "max": "write concurrency=",
+    "prefetch": "write max=",
+    "start": 'write from_="first" or from_="new"',
+    "from": 'write from_="first" or from_="new"',
+    "broadcast": "write each=True",
+    "ack": "returning is the ack, raising the nack: leave it out",
+    "auto_ack": "returning is the ack, raising the nack: leave it out",
+    "countdown": 'write delay="10m"',
+    "eta": "write at=",
+    "msgid": "write id=",
+    "message_id": "write id=",
+    "dedupe": "write id=",
+    "partition_key": "write key=",
+    "ordering_key": "write key=",
+    "routing_key": "the first argument is the topic",
+    "priority": "there are no priorities; give what is urgent a queue of its own",
+    "durable": "durability is configured: [streams.NAME] with durability in nodey.toml",
     "cache": _CACHE,
     "methods": '@nodey.route(path, methods=["GET", "POST"]) takes several methods',
     "summary": "write description=",
@@ -139,6 +218,8 @@ def refuse_options(what: str, options: Iterable[str], known: Iterable[str]) -> N
 # -------------------------------------------------------------- the request, misused
 
 _NOT_THERE = re.compile(r"'Request' object has no attribute '(\w+)'")
+# A function that was declared by @nodey.job is a plain function still.
+_NOT_A_TASK = re.compile(r"'function' object has no attribute '(delay|apply_async|s|send|si)'")
 # What Python says of req.json["a"], req.json.get("a"), "a" in req.json and the like.
 _NOT_CALLED = re.compile(r"'(method|function)' object (is not|has no|does not)|of type 'method'")
 
@@ -153,7 +234,11 @@ def explain_misuse(exc: BaseException) -> None:
         trace = trace.tb_next
     said = str(exc.args[0])
     absent = _NOT_THERE.fullmatch(said)
-    if absent:
+    job = _NOT_A_TASK.fullmatch(said)
+    if job:
+        exc.args = (f"{said}: write nodey.enqueue(\"queue\", data), with the queue's name",)
+        exc.name = None  # type: ignore[attr-defined]
+    elif absent:
         exc.args = (missing("the request", absent[1], _attributes(exc)),)
         exc.name = None  # type: ignore[attr-defined]  # Or Python would add its own guess.
     elif _NOT_CALLED.search(said):

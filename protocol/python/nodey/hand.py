@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from .worker import Worker
 
 from .codec import Malformed, decode, decode_lines, encode
-from .errors import Error
+from .errors import Error, log_text
 
 _METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 FORMS = 'GET /path?query, POST /path {"a":1}, ask Token {"a":1}'
@@ -139,6 +139,12 @@ def ask(worker: Worker, token: str, args: Any) -> Any:
     if handler.is_async:
         raise Error("unavailable", f"{token!r} is `async def`: use await nodey.ask_async(...)")
     return decode(encode(handler.call(copy_of(args, token)), handler))
+
+
+def tell(kind: str, members: str) -> dict[str, Any]:
+    """What the supervisor would be told.  There is none: people are shown what it is."""
+    log_text(f"{kind} {{{members}}}, which by hand goes nowhere: run the worker under nodey")
+    return {"type": "ack"}
 
 
 def local_handler(worker: Worker, token: str) -> Any:

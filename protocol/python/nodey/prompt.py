@@ -91,13 +91,16 @@ class Prompt:
     def _routes(self) -> list[str]:
         registry = self._worker.registry
         lines = [f"ask     {token}" for token in registry.tokens]
+        for one in registry.events.all if registry.events is not None else ():
+            lines.append(f"{'job' if one.job else 'on':7} {one.name}")
         for route in reversed(registry.routes):
             method = route.get("method", "any").upper()
             lines.insert(0, f"{method:7} {route['path']}  {route.get('description', '')}".rstrip())
         return lines
 
     def _complete(self, text: str, state: int) -> str | None:
-        known = [*self._routes(), "help", "routes"]
+        askable = [line for line in self._routes() if not line.startswith(("on ", "job "))]
+        known = [*askable, "help", "routes"]
         words = [" ".join(line.split()[:2]) for line in known]
         found = [word for word in words if word.startswith(text)]
         return found[state] if state < len(found) else None

@@ -9,6 +9,7 @@ if TYPE_CHECKING:
 
     from .hooks import Hooks
     from .request import Canceller
+    from .subscription import Subscription, Subscriptions
 
 from .errors import Error
 from .handler import Handler
@@ -24,6 +25,7 @@ class Registry:
         self.routes: list[dict[str, str]] = []
         self.tokens: dict[str, Handler] = {}
         self.hooks: Hooks | None = None
+        self.events: Subscriptions | None = None
         self.has_async = False
         self.has_sockets = False  # Something here speaks WebSocket.
         self.app: Handler | None = None  # Takes what no route takes; its argument is the frame.
@@ -35,7 +37,7 @@ class Registry:
     @property
     def empty(self) -> bool:
         """Whether nothing was declared that could be asked for."""
-        return not self.routes and not self.tokens
+        return not self.routes and not self.tokens and self.events is None
 
     def add_app(self, handler: Handler, is_async: bool) -> None:
         """Declares what takes all requests that no route takes.
@@ -100,6 +102,15 @@ class Registry:
         self.tokens[name] = handler
         self.has_async = self.has_async or handler.is_async
 
+    def add_subscription(self, subscription: Subscription) -> None:
+        """Declares who handles events or jobs.  Raises ValueError when somebody does already."""
+        if self.events is None:
+            from .subscription import Subscriptions
+
+            self.events = Subscriptions()
+        self.events.add(subscription, self.replaces)
+        self.has_async = self.has_async or subscription.handler.is_async
+
     def add_hook(self, kind: str, function: Callable[..., Any]) -> None:
         """kind: "before", "after", "on_start" or "on_stop"."""
         if self.hooks is None:
@@ -119,6 +130,8 @@ class Registry:
         canceller: tells requests whether they are cancelled.
         """
         self.canceller = canceller
+        if self.events is not None:
+            self.events.seal(canceller)
         if self.hooks is None or not self.hooks.around_requests:
             return
         self.hooks.canceller = canceller
@@ -128,7 +141,9 @@ class Registry:
     # ---------------------------------------------------------------- dispatch
 
     def find(self, frame: dict[str, Any]) -> tuple[Handler, Any]:
-        """The handler of a request or ask, and its argument.  Raises Error."""
+        """The handler of a request, an ask or an event, and its argument.  Raises Error."""
+        if frame.get("type") == "event" and self.events is not None:
+            return self.events.find(frame), frame
         if "type" in frame:
             return self.token_handler(frame["token"]), frame.get("args")
         fault = request_fault(frame)

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator
     from typing import Any
 
+    from .rehearsal import Bus
     from .sync import Waiter
 
 from . import errors
@@ -72,6 +73,7 @@ class StandIn:
         """tokens: fakes for what other workers answer; may be changed at any time."""
         self.tokens = tokens
         self.registry = Registry()
+        self.bus: Bus | None = None  # Takes what is published; None: the latest one there is.
         self.raised: BaseException | None = None
         self.draining = False
         self._serving: list[dict[str, Any]] = []
@@ -143,6 +145,11 @@ class StandIn:
     def run(self, awaitable: Awaitable[Any]) -> Any:
         """Runs something in the one event loop, which has a thread of its own, so that
         `async def` tests can use a client too."""
+        self.working = self.begin(awaitable)
+        return self.working.result()
+
+    def begin(self, awaitable: Awaitable[Any]) -> concurrent.futures.Future[Any]:
+        """run() that does not wait for the end."""
         import asyncio
         import threading
 
@@ -154,8 +161,7 @@ class StandIn:
         async def run() -> Any:
             return await awaitable
 
-        self.working = asyncio.run_coroutine_threadsafe(run(), self._loop)
-        return self.working.result()
+        return asyncio.run_coroutine_threadsafe(run(), self._loop)
 
     def close(self) -> None:
         """Ends the event loop."""
@@ -188,6 +194,20 @@ class StandIn:
         if handler.is_async:
             return copied(await handler.call(copied(args)), handler)
         return copied(await in_thread(lambda: handler.call(copied(args))), handler)
+
+    def tell(self, kind: str, serving: Any, members: str) -> dict[str, Any]:
+        from .rehearsal import latest_bus
+
+        bus = self.bus or latest_bus()
+        if bus is None:
+            raise Error(
+                "unavailable",
+                "nobody takes what is published; in a test, bus = nodey.testing.Bus() before does",
+            )
+        return bus.tell(kind, serving, members)
+
+    async def tell_async(self, kind: str, serving: Any, members: str) -> dict[str, Any]:
+        return self.tell(kind, serving, members)
 
     def _answerer(self, token: str) -> Handler:
         if token in self.tokens:

@@ -214,6 +214,7 @@ def _report_no_handler() -> int:
     """A script that is a worker and has nothing to serve."""
     text = (
         f'{script_name()} registered no handler: add @nodey.get("/path") above a function, '
+        '@nodey.on("topic") above one that handles events, '
         'or @nodey.token("Name") above one that other workers ask'
     )
     if channel.supervised:

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from .worker import Worker
 
 from . import hand
-from .codec import Malformed, Piece, ask_line, cancel_line, error_line
+from .codec import Malformed, Piece, ask_line, cancel_line, error_line, request_line
 from .errors import Error, error_of, failure_line, last_words, log_text
 from .frames import (
     MAX_ID,
@@ -37,10 +37,13 @@ from .frames import (
     checked,
     chunk_size,
     closed_frame,
+    gap_text,
     learn,
     pong_line,
     within_limit,
 )
+from .handling import current as handling
+from .log import write_log
 from .signals import Signals
 
 _QUICK = 0.0002  # Seconds that a finished answer may be kept from its client.
@@ -213,11 +216,15 @@ class SyncEngine:
             self.channel.write(failure_line(exc, frame, "the router"))
             return
         self.running.append(frame)
+        # What it publishes has nothing to do with the event whose handler waits below.
+        token = handling.set(None)
         try:
             line = handler.serve(frame, argument)
         except BaseException as exc:
             self.channel.write(last_words(exc, frame))
             raise
+        finally:
+            handling.reset(token)
         self.running.pop()
         self._forget(frame)
         if line:
@@ -324,11 +331,13 @@ class SyncEngine:
         kind = frame.get("type")
         if kind is None or (kind == "ask" and not frame.get("nested")):
             self.queue.append(frame)
+        elif kind == "event" and self.worker.registry.events is not None:
+            self.queue.append(frame)
         elif kind == "ask":
             self.nested.append(frame)
             for waiter in list(self._sleepers):
                 waiter.ring()
-        elif kind == "answer" or kind == "error":
+        elif kind == "answer" or kind == "error" or kind == "ack":
             self._answer(frame.get("id"), frame)
         elif kind in PIECES:
             exchange = self.exchanges.get(frame["id"]) or self._expected(frame["id"])
@@ -342,6 +351,8 @@ class SyncEngine:
             self._stop(kind == "shutdown")
         elif kind == "hello":
             learn(self, frame)
+        elif kind == "gap" and self.worker.registry.events is not None:
+            write_log("warn", gap_text(frame), {})
         elif kind not in self._unknown:
             self._unknown.add(kind)
             log_text(f"a frame of the unknown type {kind!r} is ignored")
@@ -434,7 +445,31 @@ class SyncEngine:
         if not self.channel.supervised:
             return hand.ask(self.worker, token, args)
         id = next(self._ask_ids)
-        line = ask_line(id, self.serving_id(), token, timeout, args)
+        answer = self._answer_to(id, ask_line(id, self.serving_id(), token, timeout, args), timeout)
+        if answer is None:
+            self.channel.write(cancel_line(id, "timeout"))
+            raise Error("deadline_exceeded", f"no answer to {token!r} within {timeout} s")
+        return answer.get("value")
+
+    def tell(self, kind: str, serving: Any, members: str) -> dict[str, Any]:
+        """Has the supervisor do something, and returns its `ack`.  Raises Error.
+
+        kind: "publish" or "seek".  serving: the id of what it is done for, or None.
+        members: of the frame.
+        """
+        if not self.channel.supervised:
+            return hand.tell(kind, members)
+        id = next(self._ask_ids)
+        line = request_line(kind, id, serving, members, self.channel.max_line)
+        answer = self._answer_to(id, line, None)
+        assert answer is not None
+        return answer
+
+    def _answer_to(self, id: int, line: str, timeout: float | None) -> dict[str, Any] | None:
+        """Sends a line and waits for the frame that answers it; None when time is over.
+
+        Raises Error when that is an `error`, or nobody is there.
+        """
         waiter = self.asks[id] = Waiter()
         try:
             if self.closed or self.channel.gone:
@@ -444,9 +479,6 @@ class SyncEngine:
             self.pump(waiter, lambda: waiter.answer is not None, deadline)
         finally:
             self.asks.pop(id, None)
-        if waiter.answer is None:
-            self.channel.write(cancel_line(id, "timeout"))
-            raise Error("deadline_exceeded", f"no answer to {token!r} within {timeout} s")
-        if waiter.answer["type"] == "error":
+        if waiter.answer is not None and waiter.answer["type"] == "error":
             raise error_of(waiter.answer)
-        return waiter.answer.get("value")
+        return waiter.answer

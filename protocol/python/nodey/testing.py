@@ -27,6 +27,8 @@ from .channel import channel
 from .codec import decode
 from .compose import body_of, cookie_header, problem_frame, request_frame, with_query
 from .errors import NoAttribute, error_of
+from .letters import DeadLetter as DeadLetter
+from .rehearsal import Bus as Bus
 from .request import Headers, Request, parse_cookies
 from .standin import StandIn, copied, in_thread, registry_of
 from .worker import worker
@@ -106,8 +108,8 @@ class Client:
     """Sends requests to handlers.
 
     target: a script or a folder, which is run afresh and apart from others, under a name
-        that is not "__main__"; a module that declared handlers when it was imported; None
-        for everything that was declared so far.
+        that is not "__main__"; a module that declared handlers when it was imported; a Bus,
+        for the same handlers as its own; None for everything that was declared so far.
     raise_errors: what a handler raises, other than nodey.Error, is raised by the request;
         False makes it the answer 500 that clients get.
     tokens: what nodey.ask() finds instead of other workers, also while the script is run:
@@ -120,7 +122,7 @@ class Client:
 
     def __init__(
         self,
-        target: str | os.PathLike[str] | ModuleType | None = None,
+        target: str | os.PathLike[str] | ModuleType | Bus | None = None,
         *,
         raise_errors: bool = True,
         tokens: Mapping[str, Callable[..., Any]] | None = None,
@@ -128,8 +130,11 @@ class Client:
         self.raise_errors = raise_errors
         self.cookies: dict[str, str] = {}
         self._engine = StandIn(dict(tokens or {}))
-        with self._engine.in_charge():
-            self._engine.registry = registry_of(target)
+        if isinstance(target, Bus):
+            self._engine.bus, self._engine.registry = target, target.registry
+        else:
+            with self._engine.in_charge():
+                self._engine.registry = registry_of(target)
         self._engine.registry.seal(self._engine)
 
     @property

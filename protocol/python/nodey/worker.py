@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
         def serve(self) -> None: ...
         def ask(self, token: str, args: Any, timeout: float | None) -> Any: ...
+        def tell(self, kind: str, serving: Any, members: str) -> dict[str, Any]: ...
         def serving_id(self) -> Any: ...
         def is_cancelled(self, frame: dict[str, Any]) -> bool: ...
         def exchange(self, frame: dict[str, Any]) -> Any: ...
@@ -108,7 +109,9 @@ class Worker:
         if given:
             return int(given) if given.isdigit() else 0
         # One client of a WebSocket would keep a worker without threads to itself.
-        return _SOCKET_THREADS if self.registry.has_sockets else 0
+        sockets = _SOCKET_THREADS if self.registry.has_sockets else 0
+        events = self.registry.events
+        return max(sockets, events.threads if events is not None else 0)
 
     def _make_engine(self, threads: int) -> Engine:
         """The engine for the handlers; frames that came during start-up are kept."""
@@ -170,6 +173,10 @@ class Worker:
 
     def _ready_line(self, concurrency: int, prefetch: int, files: list[str] | None) -> str:
         """files: the worker's source files, None to say nothing of them."""
+        registry = self.registry
+        features = [*_FEATURES, *(["ws"] if registry.has_sockets else [])]
+        if registry.events is not None:
+            features.append("events")
         ready: dict[str, Any] = {
             "type": "ready",
             "protocol": PROTOCOL,
@@ -177,10 +184,12 @@ class Worker:
             "pid": os.getpid(),
             "concurrency": concurrency,
             "prefetch": prefetch,
-            "features": [*_FEATURES, *(["ws"] if self.registry.has_sockets else [])],
-            "routes": self.registry.routes,
-            "tokens": list(self.registry.tokens),
+            "features": features,
+            "routes": registry.routes,
+            "tokens": list(registry.tokens),
         }
+        if registry.events is not None:
+            ready.update(registry.events.declared(concurrency))
         if files is not None:
             ready["files"] = files
         return frame_line(ready)
