@@ -117,6 +117,20 @@ static void add_json(struct buf *line, const struct http_request *req, unsigned 
     buf_adds(line, "}\n");
 }
 
+static struct slice mask(const struct access *a, struct slice line, struct buf *scratch)
+{
+    return a->secrets ? secrets_mask(a->secrets, line, scratch) : line;
+}
+
+/* Clients send secrets in addresses; what they send is in no other log either. */
+static void write_masked(struct access *a, struct buf *line)
+{
+    struct buf scratch = {0};
+    sink_write(a->sink, mask(a, buf_slice(line), &scratch));
+    buf_deinit(&scratch);
+    buf_deinit(line);
+}
+
 void access_note(struct access *a, const struct http_request *req, unsigned status,
                  uint64_t body_bytes, uint64_t took_us)
 {
@@ -125,8 +139,7 @@ void access_note(struct access *a, const struct http_request *req, unsigned stat
         add_json(&line, req, status, body_bytes, took_us);
     else
         add_combined(&line, req, status, body_bytes);
-    sink_write(a->sink, buf_slice(&line));
-    buf_deinit(&line);
+    write_masked(a, &line);
 }
 
 /* ------------------------------------------------------------- for a terminal */
@@ -168,10 +181,14 @@ static bool may_show(struct access *a)
     return true;
 }
 
-static void show(const char *who, struct buf *line)
+static void show(const struct access *a, const char *who, struct buf *line)
 {
-    log_write(&(struct log_entry){
-        .level = LOG_INFO, .who = who, .text = buf_slice(line), .painted = true});
+    struct buf scratch = {0};
+    log_write(&(struct log_entry){.level = LOG_INFO,
+                                  .who = who,
+                                  .text = mask(a, buf_slice(line), &scratch),
+                                  .painted = true});
+    buf_deinit(&scratch);
     buf_deinit(line);
 }
 
@@ -192,7 +209,7 @@ void access_show(struct access *a, const char *who, const struct http_request *r
     add_status(&line, status);
     buf_addf(&line, DIM "  %.*f ms%s" RESET, took_us < 100000, (double)took_us / 1000,
              status == 499 ? ", the client has left" : "");
-    show(who, &line);
+    show(a, who, &line);
 }
 
 static void show_refused(struct access *a, const struct refusal *why)
@@ -203,7 +220,7 @@ static void show_refused(struct access *a, const struct refusal *why)
     buf_adds(&line, DIM "a request was refused");
     add_status(&line, why->status);
     buf_addf(&line, DIM "  %s" RESET, why->detail);
-    show("nodey", &line);
+    show(a, "nodey", &line);
 }
 
 /* ------------------------------------------------------------------- refused */
@@ -225,6 +242,5 @@ void access_note_refused(struct access *a, struct slice ip, const struct refusal
         add_client(&line, ip);
         buf_addf(&line, "\"-\" %u 0 \"-\" \"-\" -\n", why->status);
     }
-    sink_write(a->sink, buf_slice(&line));
-    buf_deinit(&line);
+    write_masked(a, &line);
 }

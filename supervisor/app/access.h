@@ -4,6 +4,7 @@
  */
 #pragma once
 
+#include "base/secret.h"
 #include "config/config.h"
 #include "http/server.h"
 #include "loop/sink.h"
@@ -14,7 +15,8 @@ enum { ACCESS_SHOWN_MAX = 100 };
 struct access {
     enum access_log kind; /* AUTO: short lines in the log */
     struct sink *sink;
-    long second; /* the one that is counted in */
+    const struct secrets *secrets; /* whose values are shown to nobody; NULL: none are known */
+    long second;                   /* the one that is counted in */
     unsigned shown;
     unsigned long untold;
 };

@@ -8,12 +8,15 @@
 #include <unistd.h>
 
 #include "app/banner.h"
+#include "app/busdoor.h"
+#include "app/chaos.h"
 #include "app/confined.h"
 #include "app/control.h"
 #include "app/datadir.h"
 #include "app/discreet.h"
 #include "app/environment.h"
 #include "app/errorpage.h"
+#include "app/events.h"
 #include "app/gateway.h"
 #include "app/incidents.h"
 #include "app/keeper.h"
@@ -24,6 +27,7 @@
 #include "app/probe.h"
 #include "app/reload.h"
 #include "app/sdk.h"
+#include "app/story.h"
 #include "app/tail.h"
 #include "loop/orphans.h"
 #include "loop/sig.h"
@@ -59,6 +63,10 @@ struct app {
     struct tails tails; /* what workers said last, in development */
     struct incidents incidents;
     struct errorpage errors;
+    struct events events;
+    struct flowgraph flowgraph;
+    struct story story;
+    struct busdoor busdoor;
     struct http_server *server;
     struct reload reload;
     struct control control;
@@ -163,6 +171,7 @@ static void stop(struct app *app)
     app->stop_at_ms = loop_now(&app->loop) + (all > KILL_RESERVE ? all - KILL_RESERVE : 0);
     app->push_at_ms = loop_now(&app->loop) + all * HTTP_SHARE / 100;
     websockets_drain(&app->gateway.sockets);
+    follow_close(&app->busdoor.follow);
     http_server_drain(app->server, on_http_drained, app);
     timer_start(&app->loop, &app->limit, HTTP_CHECK_MS, on_http_check);
 }
@@ -206,6 +215,9 @@ static void on_stopped(struct pool_observer *observer)
     sig_stop(&app->term);
     sig_stop(&app->interrupt);
     reload_end(&app->reload);
+    flowgraph_close(&app->flowgraph);
+    story_close(&app->story);
+    events_close(&app->events);
     orphans_release(&app->loop);
     logbook_close(&app->logbook);
     sink_detach(&app->err); /* the loop ends when nothing is left in it */
@@ -256,8 +268,10 @@ static void on_wrote(struct pool_observer *observer, const struct worker_line *l
 static void on_ended(struct pool_observer *observer, struct pool *pool, struct worker *w,
                      const char *how)
 {
+    struct app *app = container_of(observer, struct app, observer);
     (void)pool;
-    incidents_ended(&container_of(observer, struct app, observer)->incidents, w, how);
+    incidents_ended(&app->incidents, w, how);
+    events_ended(&app->events, w);
 }
 
 static void on_ready(struct pool_observer *observer, struct pool *pool, struct worker *w)
@@ -270,6 +284,8 @@ static void on_ready(struct pool_observer *observer, struct pool *pool, struct w
     }
     tails_ready(&app->tails, pool);
     incidents_ready(&app->incidents, w);
+    events_ready(&app->events, pool, w);
+    flowgraph_ready(&app->flowgraph, pool, w);
     proxy_wake(&app->gateway.proxy);
     routes_rebuild(&app->routes);
     if (is_new && app->listening)
@@ -303,6 +319,16 @@ static void on_changed(struct pool_observer *observer, struct pool *pool)
     log_line(LOG_INFO, who, "%s has ended, and nodey with it", name);
     app->exit_code = end->signal ? EXIT_KILLED + end->signal : (int)(end->code & 0xff);
     stop(app);
+}
+
+static void on_room(struct pool_observer *observer, struct pool *pool)
+{
+    events_room(&container_of(observer, struct app, observer)->events, pool);
+}
+
+static void on_framed(struct pool_observer *observer, struct worker *w, const struct frame *f)
+{
+    events_framed(&container_of(observer, struct app, observer)->events, w, f);
 }
 
 static void open_port(struct app *app)
@@ -351,6 +377,7 @@ static void on_applied(void *arg)
                             app->config->server.secrets.items);
     app->access.kind = access_kind(app->config->server.access_log, app->dev);
     gateway_access_changed(&app->gateway);
+    follow_configure(&app->busdoor.follow, app->config);
     confined_tell(&app->confined, &app->pools);
 }
 
@@ -375,6 +402,7 @@ static void start_reload(struct app *app)
                      .pools = &app->pools,
                      .routes = &app->routes,
                      .gateway = &app->gateway,
+                     .events = &app->events,
                      .server = app->server,
                      .at_terminal = isatty(STDERR_FILENO),
                      .applied = on_applied,
@@ -416,6 +444,9 @@ static void open_control(struct app *app)
     control_init(&app->control, &app->loop,
                  &(struct control_host){.pools = &app->pools,
                                         .gateway = &app->gateway,
+                                        .events = &app->events,
+                                        .follow = &app->busdoor.follow,
+                                        .story = &app->story,
                                         .state = private ? NULL : &app->state,
                                         .secrets = &app->discreet.secrets,
                                         .reload = private ? NULL : on_reload,
@@ -442,6 +473,8 @@ static const struct pool_observer observer = {
     .settled = on_settled,
     .ended = on_ended,
     .changed = on_changed,
+    .room = on_room,
+    .framed = on_framed,
     .stopped = on_stopped,
 };
 
@@ -544,6 +577,8 @@ static void make_errors(struct app *app)
         .secrets = &app->discreet.secrets,
     };
     app->gateway.errors = &app->errors;
+    busdoor_init(&app->busdoor, &app->loop, &app->events, &app->errors);
+    app->gateway.busdoor = &app->busdoor;
 }
 
 static void start_pools(struct app *app)
@@ -571,7 +606,8 @@ static void start(struct app *app)
     make_incidents(app);
     routes_init(&app->routes, app->config, &app->pools);
     app->access = (struct access){.kind = access_kind(config->server.access_log, app->dev),
-                                  .sink = &app->out};
+                                  .sink = &app->out,
+                                  .secrets = &app->discreet.secrets};
     gateway_init(&app->gateway, &app->loop, &app->routes, &app->access);
     make_errors(app);
     make_server(app);
@@ -591,6 +627,38 @@ static int open_data_dir(const struct app *app, struct err *err)
     const char *data_dir = app->config->server.data_dir;
     return app->options->private_socket ? datadir_make(data_dir, err)
                                         : datadir_open(data_dir, err);
+}
+
+static void tell_chaos(const struct chaos *chaos)
+{
+    struct buf words = {0};
+    if (!chaos)
+        return;
+    chaos_describe(chaos, &words);
+    log_line(LOG_WARN, who,
+             "chaos is on, and messages suffer on purpose; the same again: --chaos %s",
+             buf_cstr(&words));
+    buf_deinit(&words);
+}
+
+/* Before a worker is started: what cannot be stored is no reason to run what needs it. */
+static int start_events(struct app *app)
+{
+    struct err err;
+    events_init(&app->events,
+                &(struct events_host){.loop = &app->loop,
+                                      .pools = &app->pools,
+                                      .config = &app->config,
+                                      .chaos = app->options->chaos,
+                                      .is_private = app->options->private_socket &&
+                                                    !app->options->plays});
+    tell_chaos(app->options->chaos);
+    flowgraph_init(&app->flowgraph, &app->events);
+    story_init(&app->story, &app->events, &app->flowgraph, app->options->plays);
+    if (events_start(&app->events, &err) == 0)
+        return 0;
+    log_line(LOG_ERROR, who, "events and jobs: %s", err.text);
+    return 1;
 }
 
 /* What can go wrong before anything runs. */
@@ -621,16 +689,20 @@ static int prepare(struct app *app)
     int rc = loop_init(&app->loop);
     if (rc)
         log_line(LOG_ERROR, who, "cannot start the event loop: %s", loop_strerror(rc));
-    return rc ? 1 : 0;
+    return rc ? 1 : start_events(app);
 }
 
 static void release(struct app *app)
 {
     gateway_deinit(&app->gateway);
+    busdoor_deinit(&app->busdoor);
     errorpage_deinit(&app->errors);
     tails_deinit(&app->tails);
     routes_deinit(&app->routes);
     incidents_deinit(&app->incidents);
+    events_deinit(&app->events);
+    story_deinit(&app->story);
+    flowgraph_deinit(&app->flowgraph);
     pools_deinit(&app->pools);
     confined_close(&app->confined);
     logbook_deinit(&app->logbook);

@@ -9,6 +9,8 @@
 
 #include "config/config.h"
 
+struct chaos;
+
 struct app_options {
     const char *file;   /* for config_load(), also when it is loaded again; may be NULL */
     const char *listen; /* instead of the configured address; may be NULL */
@@ -24,6 +26,11 @@ struct app_options {
      * data folder, and its control socket at this path.  NULL for a run that serves.
      */
     const char *private_socket;
+
+    /* Of such a run: it is for stories, with a bus of its own (config->bus.dir). */
+    bool plays;
+
+    struct chaos *chaos; /* what happens to messages on purpose; or NULL */
 };
 
 /*

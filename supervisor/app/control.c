@@ -9,9 +9,11 @@
 
 #include "app/asking.h"
 #include "app/control_act.h"
+#include "app/control_bus.h"
 #include "app/control_incidents.h"
 #include "app/control_reply.h"
 #include "app/control_state.h"
+#include "app/story.h"
 #include "http/path.h"
 #include "pool/limits.h"
 
@@ -262,6 +264,8 @@ static void on_request(struct http_handler *handler, struct exchange *x)
         control_incident(c, x, slice_from(req->path, incident_prefix.len));
         return;
     }
+    if (control_bus(c, x) || story_serve(c, x))
+        return;
     for (size_t i = 0; i < ARRAY_LEN(endpoints); i++) {
         const struct endpoint *e = &endpoints[i];
         if (!slice_is(req->path, e->path))
@@ -286,12 +290,22 @@ static void on_gone(struct http_handler *handler, struct exchange *x)
         pending->gone(pending);
 }
 
+static void on_drained(struct http_handler *handler, struct exchange *x)
+{
+    struct pending *pending = exchange_data(x);
+    (void)handler;
+    if (pending && pending->drained)
+        pending->drained(pending);
+}
+
 /* -------------------------------------------------------------------------- door */
 
 void control_init(struct control *c, struct loop *loop, const struct control_host *host)
 {
     *c = (struct control){
-        .handler = {.request = on_request, .gone = on_gone}, .host = *host, .loop = loop};
+        .handler = {.request = on_request, .gone = on_gone, .drained = on_drained},
+        .host = *host,
+        .loop = loop};
     list_init(&c->waiters);
     task_init(&c->down, control_on_down);
 }

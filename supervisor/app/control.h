@@ -24,14 +24,21 @@
  */
 #pragma once
 
+#include "app/events.h"
 #include "app/gateway.h"
 #include "app/state.h"
 #include "pool/pool.h"
 
+struct follow;
+struct story;
+
 /* What a control door tells of and acts on; all of it outlives the door. */
 struct control_host {
     struct pools *pools;
-    struct gateway *gateway;       /* whose routes say which paths are whose */
+    struct gateway *gateway; /* whose routes say which paths are whose */
+    struct events *events;
+    struct follow *follow;         /* messages for who reads them as they are stored */
+    struct story *story;           /* what happened to messages lately */
     struct state *state;           /* remembers who was stopped; NULL: nobody does */
     const struct secrets *secrets; /* values that are not told; NULL: none */
 

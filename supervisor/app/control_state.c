@@ -392,6 +392,8 @@ void control_write_program(const struct control_host *host, const struct pool *p
     write_instances(host, pool, detail, out);
     write_routes(config_of(host), pool, out);
     write_tokens(pool, out);
+    buf_adds(out, ",\"groups\":");
+    events_write_groups(host->events, pool, out);
     if (detail == CONTROL_ABOUT)
         control_write_about(host, pool, out);
     buf_addc(out, '}');

@@ -5,7 +5,7 @@
 #include "app/listing.h"
 #include "base/json.h"
 
-enum { STACK_MAX = 16 << 10, KEPT_MAX = 256 << 10, DOWN_MAX = 3 };
+enum { STACK_MAX = 16 << 10, KEPT_MAX = 256 << 10, DOWN_MAX = 3, MISSING_RETRY_S = 2 };
 
 static const struct field page_fields[] = {
     {{"Cache-Control", 13}, {"no-store", 8}},
@@ -213,9 +213,17 @@ void errorpage_send_missing(struct errorpage *e, struct exchange *x)
     struct buf detail = {0};
     if (e && e->dev)
         add_down(e, exchange_request(x)->path, &detail);
+    bool incomplete =
+        e && e->routes && listing_is_incomplete(e->routes->config, e->routes->pools);
     if (!detail.len)
-        buf_adds(&detail, "no route for this path");
-    errorpage_send(e, x, &(struct failure){.status = 404, .detail = buf_slice(&detail)});
+        buf_adds(&detail, incomplete ? "this path is not served now: a program that may serve "
+                                       "it is not up"
+                                     : "no route for this path");
+    errorpage_send(e, x,
+                   &(struct failure){.status = incomplete ? 503 : 404,
+                                     .detail = buf_slice(&detail),
+                                     .retry_after_s = incomplete ? MISSING_RETRY_S : 0,
+                                     .unrouted = incomplete});
     buf_deinit(&detail);
 }
 

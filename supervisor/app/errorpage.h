@@ -38,8 +38,9 @@ void errorpage_deinit(struct errorpage *);
 void errorpage_send(struct errorpage *, struct exchange *, const struct failure *);
 
 /*
- * Answers that no route is there; in development also who does not start, because its
- * routes are not known.  The exchange has ended.
+ * Answers that no route is there: 404; or 503 while a worker is not up whose routes are not
+ * known, for this path may be one of them.  In development it says whose.  The exchange has
+ * ended.
  */
 void errorpage_send_missing(struct errorpage *, struct exchange *);
 

@@ -354,22 +354,17 @@ static void add_commands(const struct errorpage *e, const struct http_request *r
 
 /* --------------------------------------------------------------------------- page */
 
-static bool is_missing(const struct failure *f)
-{
-    return f->status == 404 && !f->pool;
-}
-
 static void add_sections(const struct errorpage *e, const struct http_request *req,
                          const struct failure *f, const struct tail *tail, struct buf *out)
 {
-    bool lost = f->status == 405 || is_missing(f);
+    bool lost = f->status == 405 || failure_is_unrouted(f);
     if (f->pool && f->stack.len) {
         add_sources(e, f, out);
         add_stack(f, out);
     }
     if (tail && tail->reason.len && f->status != 503)
         add_newest(tail, out);
-    bool down = is_missing(f) && add_down(e, out);
+    bool down = failure_is_unrouted(f) && add_down(e, out);
     if (lost && add_routes(e, req->path, out) == 0 && !down)
         add_first_script(out);
     add_request(req, out);
@@ -392,7 +387,7 @@ void errorpage_html(const struct errorpage *e, const struct http_request *req,
         &(struct circumstances){
             .request = req,
             .reason = tail ? buf_slice(&tail->reason) : (struct slice){0},
-            .down = is_missing(f) ? first_down(e) : NULL,
+            .down = failure_is_unrouted(f) ? first_down(e) : NULL,
             .any_route = config_of(e)->route_count > 0 || !list_empty(&e->routes->pools->list),
             .watching = e->watching,
         },

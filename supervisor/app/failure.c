@@ -145,7 +145,7 @@ void failure_explain(const struct failure *f, const struct circumstances *c,
 {
     if (f->raised && f->pool)
         explain_raised(f, c, e);
-    else if (f->status == 404 && !f->pool)
+    else if (failure_is_unrouted(f))
         explain_missing(f, c, e);
     else if (f->status == 405)
         explain_method(f, c, e);

@@ -14,11 +14,18 @@ struct failure {
     struct slice allow;      /* 405: "GET, HEAD" */
     const struct pool *pool; /* whose it is; NULL: nobody's */
     bool raised;             /* the worker answered with an error frame */
+    bool unrouted;           /* of another status than 404: no route is known */
     bool unmeant;            /* by accident: the words were not chosen for clients */
     struct slice stack;      /* lines; may be empty */
     struct slice data;       /* raw JSON that came with a worker's error; may be empty */
     struct slice incident;   /* the report of what led to it, see incidents.h; may be empty */
 };
+
+/* Nothing has a route for the path, as far as that is known. */
+static inline bool failure_is_unrouted(const struct failure *f)
+{
+    return f->unrouted || (f->status == 404 && !f->pool);
+}
 
 /* In plain words, for the developer. */
 struct explanation {
@@ -31,7 +38,7 @@ struct explanation {
 struct circumstances {
     const struct http_request *request;
     struct slice reason; /* why the worker does not start; empty = it does */
-    const char *down;    /* of a 404: a worker that does not start; NULL = all do */
+    const char *down;    /* unrouted: a worker that does not start; NULL = all do */
     bool any_route;      /* something is served */
     bool watching;       /* a changed file is taken without a restart */
 };

@@ -2,6 +2,7 @@
 
 #include <stdio.h>
 
+#include "app/busdoor.h"
 #include "app/compress.h"
 #include "app/filed.h"
 #include "app/oldask.h"
@@ -202,6 +203,8 @@ void gateway_route(struct gateway *g, struct exchange *x)
     case ROUTER_FOUND:
         if (((const struct route *)match.target)->files)
             statics_serve(g, x, &match);
+        else if (((const struct route *)match.target)->bus)
+            busdoor_serve(g->busdoor, x, &match);
         else if (((const struct route *)match.target)->proxy)
             proxy_begin(&g->proxy, x, &match);
         else if (!cached_take(&g->cached, x, &match))

@@ -22,12 +22,15 @@ struct pending {
     void (*drained)(struct pending *);
 };
 
+struct busdoor;
+
 struct gateway {
     struct http_handler handler; /* give this to the server */
     struct routes *routes;
     struct loop *loop;
     struct access *access;
     struct errorpage *errors; /* NULL: as in production */
+    struct busdoor *busdoor;  /* of routes that publish or stream events */
     struct cached cached;     /* the answers that are kept */
     struct buf line;          /* reused for each request's line */
     struct buf body;          /* reused for each answer's body */

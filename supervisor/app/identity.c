@@ -1,5 +1,7 @@
 #include "app/identity.h"
 
+#include <stdio.h>
+
 static bool is_star(const struct field *param)
 {
     return slice_is(param->name, "*");
@@ -44,4 +46,21 @@ void identity_read(const struct gateway *g, const struct http_request *req, stru
         .method = req->method, .path = req->path, .query = req->query, .body = req->body};
     if (router_find(g->routes->router, req->method, req->path, arena, &match) == ROUTER_FOUND)
         id->route = shape(&match, req->path, arena);
+}
+
+static struct slice traceparent_of(const struct http_request *req)
+{
+    for (size_t i = 0; i < req->header_count; i++)
+        if (slice_is(req->headers[i].name, "traceparent"))
+            return req->headers[i].value;
+    return (struct slice){0};
+}
+
+void identity_describe(const struct http_request *req, struct call_about *about)
+{
+    snprintf(about->what, sizeof(about->what), SLICE_FMT " " SLICE_FMT "%s" SLICE_FMT,
+             SLICE_ARG(req->method), SLICE_ARG(req->path), req->has_query ? "?" : "",
+             SLICE_ARG(req->query));
+    about->request_id = req->id;
+    about->traceparent = traceparent_of(req);
 }

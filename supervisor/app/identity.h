@@ -10,3 +10,6 @@
  */
 void identity_read(const struct gateway *, const struct http_request *, struct arena *,
                    struct call_identity *);
+
+/* The same for people.  Borrows from the request. */
+void identity_describe(const struct http_request *, struct call_about *);

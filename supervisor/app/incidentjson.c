@@ -187,32 +187,49 @@ static void write_request(struct buf *out, const struct blamed *b,
 static void write_requests(struct buf *out, const struct worker *w, size_t max,
                            const struct incident_secrets *hide)
 {
+    struct blamed b;
     size_t count = 0;
     buf_adds(out, ",\"requests\":[");
     list_each (at, &w->slots) {
-        struct blamed b;
         if (count++ >= max)
             continue;
         blame_describe(container_of(at, struct slot, node), &b);
         buf_adds(out, count > 1 ? "," : "");
         write_request(out, &b, hide);
     }
+    list_each (at, &w->used) {
+        if (count++ >= max)
+            continue;
+        blame_describe_use(container_of(at, struct use, node), &b);
+        buf_adds(out, count > 1 ? "," : "");
+        write_request(out, &b, hide);
+    }
     buf_addf(out, "],\"requests_more\":%zu", count > max ? count - max : 0);
-    if (w->uses)
-        buf_addf(out, ",\"proxied\":%u", w->uses);
+}
+
+/* Of one that had begun; false: it is not that. */
+static bool take_route(const struct blamed *b, char *text, size_t size)
+{
+    if (!b->begun || !b->what[0])
+        return false;
+    snprintf(text, size, "%s", b->route[0] ? b->route : b->what);
+    text[strcspn(text, "?")] = '\0';
+    return true;
 }
 
 void incident_route(const struct worker *w, char *text, size_t size)
 {
+    struct blamed b;
     text[0] = '\0';
     list_each (at, &w->slots) {
-        struct blamed b;
         blame_describe(container_of(at, struct slot, node), &b);
-        if (!b.begun || !b.what[0])
-            continue;
-        snprintf(text, size, "%s", b.route[0] ? b.route : b.what);
-        text[strcspn(text, "?")] = '\0';
-        return;
+        if (take_route(&b, text, size))
+            return;
+    }
+    list_each (at, &w->used) {
+        blame_describe_use(container_of(at, struct use, node), &b);
+        if (take_route(&b, text, size))
+            return;
     }
 }
 

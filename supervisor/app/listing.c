@@ -48,7 +48,22 @@ static bool is_configured(const struct config *config, const char *worker)
 
 bool listing_is_down(const struct pool *pool)
 {
-    return !pool->leaving && !pool_declaration(pool) && pool->trouble[0];
+    return !pool->config->is_service && !pool->leaving && !pool_declaration(pool) &&
+           pool->trouble[0];
+}
+
+bool listing_is_incomplete(const struct config *config, const struct pools *pools)
+{
+    list_each (at, &pools->list) {
+        const struct pool *pool = container_of(at, struct pool, node);
+        bool unwanted = pool->leaving || pool->rest == POOL_HELD ||
+                        pool->rest == POOL_DORMANT ||
+                        (pool->rest == POOL_ENDED && pool->ended_well);
+        if (!pool->config->is_service && !unwanted && !pool_declaration(pool) &&
+            !is_configured(config, pool->config->name))
+            return true;
+    }
+    return false;
 }
 
 static void take_declared(struct taker *t, const struct config *config, const struct pool *pool,

@@ -22,8 +22,14 @@ struct listed {
 size_t listing_routes(const struct config *, const struct pools *, const char *only,
                       struct arena *, struct listed *out, size_t max);
 
-/* It has never been ready, and why is known: its routes are not. */
+/* No process of this worker is ready, and why is known: its routes are not. */
 bool listing_is_down(const struct pool *);
+
+/*
+ * Might any path be one of a worker whose routes are not known, because it is not up and nobody
+ * wants it so?
+ */
+bool listing_is_incomplete(const struct config *, const struct pools *);
 
 /* The nearest to this path first, by how many bytes differ. */
 void listing_sort(struct listed *, size_t count, struct slice path);

@@ -3,12 +3,13 @@
 #include <stdio.h>
 
 #include "app/compress.h"
-#include "app/proxy_flow.h"
+#include "app/identity.h"
 #include "app/proxy_head.h"
+#include "app/proxy_lost.h"
+#include "pool/blame.h"
 
 enum {
     LOOK_MS = 50,          /* those who wait look again so often */
-    PAUSE_MS = 250,        /* between two rounds of targets that all refuse */
     TIMEOUT_MS = 60000,    /* of addresses, unless the route says another */
     FRESH_MS = 1000,       /* a request that must not be sent twice takes no older link */
     CANDIDATES_MAX = 4096, /* of one request */
@@ -57,27 +58,25 @@ const char *proxied_name(const struct proxied *p)
 /* ---------------------------------------------------------------------- ends */
 
 /* The link goes back or is closed, and so does all that comes with it. */
-static void leave_target(struct proxied *p, bool give)
+void proxied_leave(struct proxied *p, bool give)
 {
     if (p->link && give)
         upstream_give(p->link);
     else if (p->link)
         upstream_drop(p->link);
-    if (p->worker)
-        worker_unuse(p->worker);
+    use_end(&p->use);
     if (p->target)
         target_release(p->target);
     p->link = NULL;
-    p->worker = NULL;
     p->target = NULL;
     p->begun = p->sending = false;
 }
 
 void proxied_end(struct proxied *p, bool give)
 {
-    if (p->worker && give)
-        p->worker->served++;
-    leave_target(p, give);
+    if (p->use.worker && give)
+        p->use.worker->served++;
+    proxied_leave(p, give);
     coder_free(p->coder);
     p->coder = NULL;
     list_del(&p->node);
@@ -86,16 +85,22 @@ void proxied_end(struct proxied *p, bool give)
     config_release(p->config);
 }
 
-void proxied_fail(struct proxied *p, unsigned status, const char *why)
+void proxied_refuse(struct proxied *p, unsigned status, const char *why, const char *incident)
 {
     struct exchange *x = p->exchange;
     struct gateway *g = p->proxy->gateway;
     struct failure failure = {.status = status,
                               .detail = arena_copy(exchange_arena(x), slice_of(why)),
+                              .incident = arena_copy(exchange_arena(x), slice_of(incident)),
                               .retry_after_s = status == 503,
                               .pool = pool_of(p)};
     proxied_end(p, false);
     errorpage_send(g->errors, x, &failure);
+}
+
+void proxied_fail(struct proxied *p, unsigned status, const char *why)
+{
+    proxied_refuse(p, status, why, "");
 }
 
 /* In development it may be said what is told to the log alone otherwise. */
@@ -111,8 +116,6 @@ static void fail_unreached(struct proxied *p)
 
 /* ------------------------------------------------------------------- waiting */
 
-static void choose(struct proxied *p);
-
 static void on_look(struct timer *timer);
 
 static void watch(struct proxy *x)
@@ -121,8 +124,13 @@ static void watch(struct proxy *x)
         timer_start(x->gateway->loop, &x->look, LOOK_MS, on_look);
 }
 
-/* Nobody is well now. */
-static void wait_for_one(struct proxied *p, uint64_t pause_ms)
+static void join(struct proxied *p)
+{
+    list_add(&p->proxy->waiting, &p->wait);
+    watch(p->proxy);
+}
+
+void proxied_wait(struct proxied *p, uint64_t pause_ms)
 {
     uint64_t now = now_of(p->proxy);
     if (now >= p->deadline_ms) {
@@ -131,8 +139,20 @@ static void wait_for_one(struct proxied *p, uint64_t pause_ms)
     }
     p->again_ms = MIN(now + pause_ms, p->deadline_ms);
     p->tried_count = p->attempts = 0;
-    list_add(&p->proxy->waiting, &p->wait);
-    watch(p->proxy);
+    join(p);
+}
+
+void proxied_wait_until(struct proxied *p, uint64_t ms)
+{
+    p->again_ms = ms;
+    join(p);
+}
+
+static bool is_due(const struct proxied *p, bool at_once, uint64_t now)
+{
+    if (p->broken)
+        return p->again_ms <= now || use_is_over(&p->use);
+    return p->calm_ms <= now && (at_once || p->again_ms <= now);
 }
 
 /* Each that waits now gets one turn; who waits again does so for the next. */
@@ -145,10 +165,12 @@ static void look(struct proxy *x, bool at_once)
     while (!list_empty(&round)) {
         struct proxied *p = list_first(&round, struct proxied, wait);
         list_del(&p->wait);
-        if (at_once || p->again_ms <= now)
-            choose(p);
-        else
+        if (!is_due(p, at_once, now))
             list_add(&x->waiting, &p->wait);
+        else if (p->broken)
+            proxied_judge(p);
+        else
+            proxied_choose(p);
     }
     watch(x);
 }
@@ -262,10 +284,9 @@ static void connect_to(struct proxied *p, const struct candidate *to)
 {
     struct proxy *x = p->proxy;
     p->target = to->target;
-    p->worker = to->worker;
     target_take(&x->targets, p->target);
-    if (p->worker)
-        worker_use(p->worker);
+    if (to->worker)
+        use_begin(&p->use, to->worker);
     if (p->tried_count < TRIED_MAX)
         p->tried[p->tried_count++] = p->target->id;
     p->link = upstream_take(&p->target->upstream, p->idempotent ? UINT64_MAX : FRESH_MS,
@@ -277,13 +298,18 @@ static void connect_to(struct proxied *p, const struct candidate *to)
             upstream_open(&p->target->upstream, p->route->connect_timeout, &proxied_ops, p);
 }
 
-static void choose(struct proxied *p)
+void proxied_choose(struct proxied *p)
 {
     struct proxy *x = p->proxy;
     struct pool *pool = pool_of(p);
     const char *why = hopeless(p, pool);
+    const struct call_failure *refused = pool ? blame_refuses_use(pool, &p->use) : NULL;
     if (why) {
         fail_hopeless(p, why);
+        return;
+    }
+    if (refused) {
+        proxied_refuse(p, refused->status, refused->text, refused->incident);
         return;
     }
     size_t count = gather(p, pool);
@@ -294,97 +320,10 @@ static void choose(struct proxied *p)
         connect_to(p, &x->candidates[at]);
     else if (pool && pool->trouble[0]) {
         snprintf(p->trouble, sizeof(p->trouble), "%.200s", pool->trouble);
-        wait_for_one(p, 0);
+        proxied_wait(p, 0);
     } else {
-        wait_for_one(p, p->attempts ? PAUSE_MS : 0);
+        proxied_wait(p, p->attempts ? PROXIED_PAUSE_MS : 0);
     }
-}
-
-/* -------------------------------------------------------------------- losing */
-
-/* Could all of the request be sent again? */
-static bool is_replayable(const struct proxied *p)
-{
-    return !p->consumed;
-}
-
-/* Nothing of it had arrived: another, now or after a pause. */
-static void try_another(struct proxied *p)
-{
-    leave_target(p, false);
-    if (p->attempts++ < p->route->retries)
-        choose(p);
-    else
-        wait_for_one(p, PAUSE_MS);
-}
-
-/* A kept link had been closed at the other side; that says nothing of the target. */
-static void try_afresh(struct proxied *p)
-{
-    struct proxy_target *target = p->target;
-    upstream_drop(p->link);
-    p->link = NULL;
-    p->begun = p->sending = false;
-    if (target->upstream.closing) {
-        leave_target(p, false);
-        p->tried_count = 0;
-        choose(p);
-        return;
-    }
-    p->link = upstream_open(&target->upstream, p->route->connect_timeout, &proxied_ops, p);
-}
-
-static void fail_timeout(struct proxied *p)
-{
-    char text[512];
-    snprintf(text, sizeof(text), "%s did not answer within %llu ms", proxied_name(p),
-             (unsigned long long)p->timeout_ms);
-    proxied_fail(p, 504, text);
-}
-
-static void fail_broken(struct proxied *p, enum client_failure failure, const char *why)
-{
-    char text[512];
-    snprintf(text, sizeof(text), "%s %s: %s", proxied_name(p),
-             failure == CLIENT_INVALID ? "sent an answer that cannot be used"
-                                       : "gave no answer",
-             why);
-    log_line(LOG_WARN, proxied_log_name(p), "%s: %s", p->target->name, why);
-    proxied_fail(p, 502, text);
-}
-
-void proxied_lost(struct proxied *p, enum client_failure failure, const char *why)
-{
-    struct client *c = &p->link->client;
-    snprintf(p->trouble, sizeof(p->trouble), "%s", why);
-    if (!p->begun) {
-        target_failed(p->target, p->route, proxied_log_name(p), why);
-        try_another(p);
-        return;
-    }
-    bool stale = p->link->kept && failure == CLIENT_CLOSED && !c->heard;
-    bool unseen = client_untouched(c) && is_replayable(p);
-    if (p->worker && p->worker->end == END_FROZEN && !unseen) {
-        fail_broken(p, failure, why); /* what froze this instance may freeze the next */
-        return;
-    }
-    if (stale && (unseen || (p->idempotent && is_replayable(p)))) {
-        try_afresh(p);
-        return;
-    }
-    if (failure == CLIENT_TIMEOUT) {
-        fail_timeout(p);
-        return;
-    }
-    target_failed(p->target, p->route, proxied_log_name(p), why);
-    if (p->idempotent && is_replayable(p) && p->retries < p->route->retries &&
-        target_may_retry(p->target)) {
-        p->retries++;
-        leave_target(p, false);
-        choose(p);
-        return;
-    }
-    fail_broken(p, failure, why);
 }
 
 /* ----------------------------------------------------------------- beginning */
@@ -435,6 +374,21 @@ static void read_times(struct proxied *p, const struct route *route)
     p->deadline_ms = now_of(p->proxy) + patience;
 }
 
+static void on_describe(const struct use *use, struct call_about *about)
+{
+    const struct proxied *p = container_of(use, struct proxied, use);
+    identity_describe(exchange_request(p->exchange), about);
+}
+
+static void on_identify(const struct use *use, struct call_identity *id)
+{
+    const struct proxied *p = container_of(use, struct proxied, use);
+    identity_read(p->proxy->gateway, exchange_request(p->exchange), exchange_arena(p->exchange),
+                  id);
+}
+
+static const struct use_ops use_ops = {.describe = on_describe, .identify = on_identify};
+
 void proxy_begin(struct proxy *x, struct exchange *exchange, const struct router_match *match)
 {
     const struct route *route = match->target;
@@ -444,6 +398,7 @@ void proxy_begin(struct proxy *x, struct exchange *exchange, const struct router
         .pending = {.gone = on_gone, .body = on_body, .drained = on_drained},
         .proxy = x,
         .exchange = exchange,
+        .use = {.ops = &use_ops},
         .config = config_hold(x->gateway->routes->config),
         .route = route->proxy,
         .idempotent = proxy_is_idempotent(exchange_request(exchange)->method),
@@ -452,12 +407,13 @@ void proxy_begin(struct proxy *x, struct exchange *exchange, const struct router
         p->service = arena_strdup(arena, slice_of(route->pool->config->name));
     list_init(&p->wait);
     list_init(&p->node);
+    list_init(&p->use.node);
     list_add(&x->active, &p->node);
     exchange_set_data(exchange, &p->pending);
     read_wish(p);
     read_times(p, route);
     loop_spin(x->gateway->loop);
-    choose(p);
+    proxied_choose(p);
 }
 
 /* ------------------------------------------------------------------- all of it */
@@ -481,10 +437,8 @@ void proxy_let_go(struct proxy *x)
 {
     list_each (at, &x->active) {
         struct proxied *p = container_of(at, struct proxied, node);
-        if (p->endless && p->worker) {
-            worker_unuse(p->worker);
-            p->worker = NULL;
-        }
+        if (p->endless && !p->broken)
+            use_end(&p->use);
     }
 }
 

@@ -14,6 +14,11 @@
  *              another         twice, all of the body is still here, and within `retries`
  *              address         and the budget of the target (a tenth of its requests)
  *
+ * An instance of a service whose process ended while it had a request is no failure of the
+ * others: that does not count for `retries`, unless these are 0.  Such a request is given to
+ * two more at most, each time a moment later, when it is known who ended with the first; and
+ * to none when quarantine says that it is to blame (see pool/blame.h).
+ *
  * A kept connection that turns out to be closed is no failure: the same is tried on a new one,
  * if nothing had been sent on it or the method may be done twice.
  *

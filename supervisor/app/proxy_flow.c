@@ -25,6 +25,10 @@ static struct client *client_of(struct proxied *p)
 static void set_limit(struct proxied *p)
 {
     struct client *c = client_of(p);
+    if (p->tunnel) { /* whose turn it is only the two ends know */
+        client_limit(c, p->route->tunnel_timeout);
+        return;
+    }
     bool its_turn = !p->sending || client_unsent(c);
     uint64_t limit = p->headed ? p->route->idle_timeout : p->timeout_ms;
     client_limit(c, its_turn && !p->endless && !p->paused ? limit : 0);
@@ -53,6 +57,7 @@ void proxied_send(struct proxied *p)
     write_head(p, out);
     buf_add(out, req->body);
     p->begun = true;
+    p->use.sent_ns = loop_clock_ns();
     p->sending = req->more;
     client_begin(client_of(p), &(struct client_ask){
                                    .head = buf_slice(out),
@@ -120,16 +125,6 @@ static void on_eased(struct client *c)
 }
 
 /* ------------------------------------------------------------------- answer */
-
-/* The link's client has to be done with before the exchange ends, which ends `p`. */
-static void cut(struct proxied *p, const char *why)
-{
-    struct exchange *x = p->exchange;
-    log_line(LOG_WARN, proxied_log_name(p), "%s: an answer is cut off: %s", p->target->name,
-             why);
-    proxied_end(p, false);
-    exchange_abort(x);
-}
 
 static void refuse(struct proxied *p, const char *why)
 {
@@ -224,6 +219,7 @@ static void on_head(struct client *c, const struct answer_head *head)
     upstream_read_keep_alive(p->link, head);
     proxy_read_answer(head, cookie_of(p), exchange_arena(p->exchange), &answer);
     p->headed = true;
+    proxied_answers(p);
     if (head->status == 101) {
         begin_tunnel(p, &answer);
         return;
@@ -244,7 +240,7 @@ static void on_body(struct client *c, struct slice bytes)
 {
     struct proxied *p = proxied_of(c);
     if (!write_piece(p, bytes, false)) {
-        cut(p, "it is longer than its Content-Length");
+        proxied_cut(p, CLIENT_INVALID, "it is longer than its Content-Length");
         return;
     }
     pause_if_full(p);
@@ -269,7 +265,10 @@ static void on_failed(struct client *c, enum client_failure failure, int code, c
     if (!p->headed)
         proxied_lost(p, failure, why);
     else
-        cut(p, failure == CLIENT_TIMEOUT ? "nothing came for its idle_timeout" : why);
+        proxied_cut(p, failure,
+                    failure != CLIENT_TIMEOUT ? why
+                    : p->tunnel               ? "neither side said anything for tunnel_timeout"
+                                              : "nothing came for its idle_timeout");
 }
 
 const struct client_ops proxied_ops = {

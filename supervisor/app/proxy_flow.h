@@ -23,14 +23,16 @@ struct proxied {
     uint64_t timeout_ms;  /* until the answer's head */
     uint64_t deadline_ms; /* until a target that is well */
     uint64_t again_ms;    /* waiting: not before this, but for news */
+    uint64_t calm_ms;     /* waiting: not before this, whatever the news */
     struct proxy_target *target;
-    struct worker *worker; /* of a service's target, as long as it lives and is in use */
+    struct use use; /* of a service's target: its instance */
     struct upstream_link *link;
     struct coder *coder;       /* what the answer goes through, or NULL */
     uint64_t tried[TRIED_MAX]; /* ids of targets, in this round */
     unsigned tried_count;
     unsigned attempts; /* of this round, without being begun */
     unsigned retries;  /* after it was begun */
+    unsigned deaths;   /* of processes that had it */
     bool idempotent;
     bool fresh;        /* the next connection must be a new one */
     bool begun;        /* the link has it */
@@ -40,6 +42,9 @@ struct proxied {
     bool tunnel;       /* other bytes than HTTP's go both ways */
     bool endless;      /* silence is no failure */
     bool paused;       /* the client has not taken what was written */
+    bool broken;       /* the link is gone: waits for the verdict on the instance */
+    bool unseen;       /* broken: not a byte had left */
+    bool stale;        /* broken: it was a kept link, and nothing was heard */
     char trouble[256]; /* why there is no answer yet */
 };
 
@@ -60,11 +65,17 @@ void proxied_drained(struct proxied *);
 /* The link failed before the answer's head; it is still there. */
 void proxied_lost(struct proxied *, enum client_failure, const char *why);
 
+/* It broke off behind the answer's head: the client's connection is cut. */
+void proxied_cut(struct proxied *, enum client_failure, const char *why);
+
 /*
  * Lets go of all that the request holds, before the exchange is ended.  give: the link may be
  * kept.
  */
 void proxied_end(struct proxied *, bool give);
+
+/* The answer has begun: whatever ends the instance from now on, it was not the request. */
+void proxied_answers(struct proxied *);
 
 /* Answers by itself; the request is over. */
 void proxied_fail(struct proxied *, unsigned status, const char *why);

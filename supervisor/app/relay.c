@@ -270,11 +270,7 @@ static void on_room(struct call *call)
 static void on_describe(const struct call *call, struct call_about *about)
 {
     const struct relay *r = relay_of(call);
-    const struct http_request *req = exchange_request(r->exchange);
-    snprintf(about->what, sizeof(about->what), SLICE_FMT " " SLICE_FMT "%s" SLICE_FMT,
-             SLICE_ARG(req->method), SLICE_ARG(req->path), req->has_query ? "?" : "",
-             SLICE_ARG(req->query));
-    about->request_id = req->id;
+    identity_describe(exchange_request(r->exchange), about);
 }
 
 static void on_identify(const struct call *call, struct call_identity *id)

@@ -44,6 +44,7 @@ static const char *kind_of(const struct worker_config *w)
 static void remove_pool(const struct reload_host *r, struct pool *pool)
 {
     cached_purge_pool(&r->gateway->cached, pool);
+    events_pool_removed(r->events, pool);
     pool_remove(pool, *r->config);
 }
 
@@ -122,12 +123,15 @@ static void apply(const struct reload_host *r, struct config *next,
         buf_adds(report, "[server]: changed\n");
     if (diff->routes)
         buf_adds(report, "routes: changed\n");
+    if (diff->bus)
+        buf_adds(report, "events and jobs: changed\n");
     tell_of_restart(diff, report);
     routes_configure(r->routes, next);
     proxy_configure(&r->gateway->proxy);
     ask_tokens_changed(r->pools);
     config_release(*r->config);
     *r->config = next;
+    events_configure(r->events);
     r->applied(r->arg);
 }
 

@@ -7,6 +7,7 @@
  */
 #pragma once
 
+#include "app/events.h"
 #include "app/gateway.h"
 #include "app/live.h"
 #include "app/routes.h"
@@ -23,6 +24,7 @@ struct reload_host {
     struct pools *pools;
     struct routes *routes;
     struct gateway *gateway;
+    struct events *events;
     struct http_server *server;
     bool at_terminal;           /* then SIGHUP may mean that it was closed, which ends nodey */
     void (*applied)(void *arg); /* the pools, the routes and *config are new */

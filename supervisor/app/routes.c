@@ -44,7 +44,7 @@ const char *route_server(const struct route *route)
 {
     if (route->pool)
         return route->pool->config->name;
-    return route->proxy ? route->proxy->urls.items[0] : "files";
+    return route->proxy ? route->proxy->urls.items[0] : route->bus ? "events" : "files";
 }
 
 static bool is_configured(const struct routes *r, const struct pool *pool)
@@ -106,6 +106,8 @@ static void add_configured(struct routes *r, const struct route_config *config)
         route.pool = pools_find(r->pools, to);
     if (config->root)
         route.files = config;
+    else if (config->publish.count || config->events.count)
+        route.bus = config;
     else if (config->urls.count || (route.pool && route.pool->config->is_service))
         route.proxy = config;
     if (config->methods.count == 0)

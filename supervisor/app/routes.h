@@ -5,7 +5,8 @@
  * Configured routes win over declared ones.  A pool that has neither serves /NAME
  * and everything below it.  Rebuilt when a declaration is new.
  *
- * A route with a root has no worker: see statics.h; nor has one to addresses: see proxy.h.  A
+ * A route with a root has no worker: see statics.h; nor has one to addresses: see proxy.h; nor
+ * one that publishes or streams events: see busdoor.h.  A
  * service declares nothing and has the routes that are configured for it.
  */
 #pragma once
@@ -19,6 +20,7 @@ struct route {
     struct pool *pool;                /* NULL: of files, or of addresses */
     const struct route_config *files; /* whose root is served; else NULL */
     const struct route_config *proxy; /* of a service or of addresses; else NULL */
+    const struct route_config *bus;   /* publishes or streams events; else NULL */
     struct slice token;               /* the handler's token; empty = by path */
     uint64_t timeout_ms;              /* 0 = the pool's */
     struct cache_rule cache;

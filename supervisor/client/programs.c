@@ -108,6 +108,22 @@ static void read_instances(struct arena *arena, const struct json_value *array,
             read_instance(arena, &item, &out->instances[out->count++]);
 }
 
+static void read_groups(const struct json_value *array, struct program_view *out)
+{
+    struct json_value group, key, value;
+    uint64_t backlog;
+    if (array->type != JSON_ARRAY)
+        return;
+    struct json_scan it = json_iter(array);
+    while (json_next_item(&it, &group)) {
+        struct json_scan members = json_iter(&group);
+        out->handles = true;
+        while (group.type == JSON_OBJECT && json_next_member(&members, &key, &value))
+            if (json_string_is(&key, "backlog") && json_to_u64(&value, UINT64_MAX, &backlog))
+                out->backlog += backlog;
+    }
+}
+
 static void read_program(struct arena *arena, const struct json_value *object,
                          struct program_view *out)
 {
@@ -119,6 +135,8 @@ static void read_program(struct arena *arena, const struct json_value *object,
         take(arena, of_program, ARRAY_LEN(of_program), out, &key, &value);
         if (json_string_is(&key, "instances"))
             read_instances(arena, &value, out);
+        if (json_string_is(&key, "groups"))
+            read_groups(&value, out);
         if (!json_string_is(&key, "last_exit") || value.type != JSON_OBJECT)
             continue;
         struct json_scan exit = json_iter(&value);

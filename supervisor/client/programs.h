@@ -20,6 +20,8 @@ struct program_view {
     const char *name, *kind, *state, *why, *waits_for, *last_exit;
     uint64_t wanted, ready, min, max, queue, restarts, generation;
     bool settled;
+    bool handles;     /* events or jobs */
+    uint64_t backlog; /* of these, what is not handled yet */
     struct instance_view *instances;
     size_t count;
 };

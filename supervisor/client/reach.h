@@ -7,10 +7,7 @@
 #pragma once
 
 #include "base/json.h"
-#include "client/session.h"
-
-/* Finds the nodey of this configuration; starts none. */
-int reach_open(struct session *, const char *file) MUST_CHECK;
+#include "client/reach_text.h"
 
 /*
  * One request.  0, and what came to be deinitialised: `json` is its body.  A problem is told as
@@ -19,13 +16,13 @@ int reach_open(struct session *, const char *file) MUST_CHECK;
 int reach_fetch(struct session *, const char *method, const char *target, uint64_t timeout_ms,
                 struct client_response *, struct json_value *json) MUST_CHECK;
 
-/* --format: 0, or 2 after saying that only json is known; *as_json says which. */
-int reach_format(const char *verb, const char *format, bool *as_json) MUST_CHECK;
+/* The same with a body of JSON. */
+int reach_post(struct session *, const char *target, struct slice body,
+               struct client_response *, struct json_value *json) MUST_CHECK;
 
-/* The time of an option, "30s"; NULL leaves *ms as it is.  0, or 2 after saying what is wrong.
+/*
+ * GETs what has no end but nodey's: `line` is called for each line of it, without its LF, until
+ * it returns false.  0 when it ended so, or as it should.
  */
-int reach_time(const char *verb, const char *option, const char *text, uint64_t max_ms,
-               uint64_t *ms) MUST_CHECK;
-
-/* A word as it may stand in a path: what may not is percent-encoded.  The caller frees it. */
-char *reach_encode(const char *word);
+int reach_follow(struct session *, const char *target, bool (*line)(void *arg, struct slice),
+                 void *arg) MUST_CHECK;

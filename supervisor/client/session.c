@@ -84,15 +84,16 @@ static bool is_up(struct session *s, const char *data_dir, struct err *err)
 /* ------------------------------------------------------------------ a private run */
 
 /* In the child: becomes the private run.  It has no terminal's signals and no input. */
-static _Noreturn void become_private(pid_t parent, const char *socket, const char *file)
+static _Noreturn void become_private(pid_t parent, const char *log, const char *const *argv)
 {
-    const char *argv[] = {"nodey", PRIVATE_VERB, socket, file ? "-f" : NULL, file, NULL};
     int null = open("/dev/null", O_RDWR);
     prctl(PR_SET_PDEATHSIG, SIGTERM);
     if (getppid() != parent)
         _exit(EXIT_UNREACHABLE);
     setpgid(0, 0);
     dup2(null, STDIN_FILENO);
+    if (log)
+        dup2(open(log, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600), STDERR_FILENO);
     dup2(STDERR_FILENO, STDOUT_FILENO); /* our output is the answer's alone */
     execv("/proc/self/exe", (char **)argv);
     _exit(EXIT_UNREACHABLE);
@@ -123,23 +124,49 @@ static int await_socket(struct session *s, struct err *err)
     return err_set(err, -1, "the programs did not start within %d s", OPEN_MS / 1000);
 }
 
-static int start_private(struct session *s, const char *data_dir, const char *file,
-                         struct err *err)
+static int start(struct session *s, const char *const *argv, struct err *err)
 {
     pid_t parent = getpid();
-    if (datadir_make(data_dir, err))
-        return -1;
-    s->socket = xasprintf("%s/call-%ld.sock", data_dir, (long)parent);
     unlink(s->socket); /* of somebody who had our number and was killed */
     fflush(NULL);
     s->child = fork();
     if (s->child == 0)
-        become_private(parent, s->socket, file);
+        become_private(parent, s->log, argv);
     if (s->child < 0) {
         s->child = 0;
         return err_set(err, -1, "cannot start another process: %s", strerror(errno));
     }
     return await_socket(s, err);
+}
+
+static int start_private(struct session *s, const char *data_dir, const char *file,
+                         struct err *err)
+{
+    if (datadir_make(data_dir, err))
+        return -1;
+    s->socket = xasprintf("%s/call-%ld.sock", data_dir, (long)getpid());
+    const char *argv[] = {"nodey", PRIVATE_VERB, s->socket, file ? "-f" : NULL, file, NULL};
+    return start(s, argv, err);
+}
+
+int session_open_story(struct session *s, const char *dir, const char *file,
+                       const char *const *names, struct err *err)
+{
+    enum { WORDS = 5 };
+    size_t count = 0;
+    while (names[count])
+        count++;
+    *s = (struct session){.socket = xasprintf("%s/control.sock", dir),
+                          .log = xasprintf("%s/log", dir)};
+    const char **argv = xcalloc(WORDS + count + 1, sizeof(*argv));
+    const char *words[WORDS] = {"nodey", STORY_VERB, s->socket, dir, file ? file : ""};
+    memcpy(argv, words, sizeof(words));
+    memcpy(argv + WORDS, names, count * sizeof(*argv));
+    int rc = start(s, argv, err);
+    xfree(argv);
+    if (rc)
+        session_close(s);
+    return rc;
 }
 
 /* ---------------------------------------------------------------------------- both */
@@ -181,6 +208,7 @@ void session_close(struct session *s)
         unlink(s->socket);
     xfree(s->address);
     xfree(s->socket);
+    xfree(s->log);
     *s = (struct session){0};
 }
 

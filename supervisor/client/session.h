@@ -20,9 +20,13 @@ enum { SESSION_NONE = -2 };
 /* The hidden verb of a private run: `nodey __private SOCKET [-f FILE]`. */
 #define PRIVATE_VERB "__private"
 
+/* That of a run for stories: `nodey __story SOCKET DIR FILE NAME...`; FILE may be "". */
+#define STORY_VERB "__story"
+
 struct session {
     char *address; /* of its control socket, for client_fetch() */
     char *socket;  /* a private run's: its file */
+    char *log;     /* where a run for stories writes what it says; else NULL */
     pid_t child;   /* a private run, else 0 */
 };
 
@@ -32,6 +36,13 @@ struct session {
  * it in the first case only.
  */
 int session_open(struct session *, const char *file, bool may_start, struct err *) MUST_CHECK;
+
+/*
+ * A private run for stories: of these programs (NULL-terminated), with a bus of its own in the
+ * folder `dir`, which exists; what it logs is in dir/log.  0, or -1 with a sentence.
+ */
+int session_open_story(struct session *, const char *dir, const char *file,
+                       const char *const *names, struct err *) MUST_CHECK;
 
 /* Of a private run: ends it, and waits for its end.  The session may be zeroed. */
 void session_close(struct session *);

@@ -11,6 +11,7 @@
 #include "client/options.h"
 #include "client/show.h"
 #include "command/command.h"
+#include "command/program.h"
 #include "config/compose.h"
 
 enum { WAIT_USUAL_MS = 60000, WAIT_MAX_MS = 60 * 60 * 1000, ANSWER_MS = 10000 };
@@ -170,8 +171,11 @@ static int read_words(struct act_words *w, const char *verb, int argc, char **ar
         rc = reach_time(verb, "--wait-timeout", w->timeout, WAIT_MAX_MS, &w->order.wait_ms);
     if (w->no_wait)
         w->order.wait_ms = 0;
-    if (rc == 0 && !w->all && w->words.count == 0)
-        rc = usage_error(verb, "nodey %s needs the name of a program", verb);
+    if (rc == 0 && !w->all && w->words.count == 0) {
+        char what[80];
+        snprintf(what, sizeof(what), "nodey %s needs the name of a program", verb);
+        rc = command_needs_name(verb, w->file, what);
+    }
     if (rc == 0 && w->all && w->words.count)
         rc = usage_error(verb, "--all goes without names");
     return rc;

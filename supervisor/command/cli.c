@@ -12,6 +12,7 @@
 #include "client/session.h"
 #include "command/command.h"
 #include "command/import.h"
+#include "command/storyfile.h"
 #include "config/executable.h"
 #include "config/value.h"
 #include "conform/conform.h"
@@ -184,6 +185,28 @@ static const struct verb verbs[] = {
      command_logs_help},
     {"why", command_why, "why [NAME] [ID]", "why a program crashed, froze or was killed",
      command_why_help},
+    {"publish", command_publish, "publish TOPIC [DATA]", "publish an event, or give a job",
+     command_publish_help},
+    {"events", command_events, "events tail|list|replay", "what is published; handle it again",
+     command_events_help},
+    {"jobs", command_jobs, "jobs [QUEUE...]", "queues, and how much waits in them",
+     command_jobs_help},
+    {"lag", command_lag, "lag [-w] [GROUP...]", "what waits to be handled, and by whom",
+     command_lag_help},
+    {"dead", command_dead, "dead list|show|retry|drop", "what nobody was able to handle",
+     command_dead_help},
+    {"bus", command_bus, "bus [sql | backup]", "where events and jobs are kept",
+     command_bus_help},
+    {"flow", command_flow, "flow [--check FILE]", "who publishes what, and who handles it",
+     command_flow_help},
+    {"trace", command_trace, "trace ID", "what a message led to, step by step",
+     command_trace_help},
+    {"record", command_record, "record -o FILE [--for TIME]", "keep what happens as a story",
+     command_record_help},
+    {"replay", command_replay, "replay FILE [--only NAME]",
+     "play a story in a run of its own", command_replay_help},
+    {"test", command_test, "test FILE...", "does a story still end as it did?",
+     command_test_help},
     {"new", command_new, "new NAME [--lang py|js|ts|sh]", "write a small worker to begin with",
      command_new_help},
     {"init", command_init, "init", "write a nodey.toml for what lies here", command_init_help},
@@ -217,6 +240,7 @@ static const struct verb verbs[] = {
     {"--help", run_help, NULL, NULL, NULL},
     {"-h", run_help, NULL, NULL, NULL},
     {PRIVATE_VERB, run_private, NULL, NULL, NULL},
+    {STORY_VERB, storyfile_run, NULL, NULL, NULL},
     {SHIM_VERB, shim_main, NULL, NULL, NULL},
     {KEEPER_VERB, keeper_main, NULL, NULL, NULL},
 };
@@ -242,11 +266,13 @@ static const char *habit_of(const char *name)
     } habits[] = {
         {"status list ls port info", "nodey ps"},
         {"inspect show", "nodey describe NAME"},
-        {"log tail journal events attach", "nodey logs"},
+        {"log tail journal attach", "nodey logs"},
+        {"emit send enqueue produce", "nodey publish TOPIC, or nodey publish --queue QUEUE"},
+        {"queues queue", "nodey jobs"},
         {"pull update upgrade build",
          "nodey reload, which runs what is new: there are no images"},
         {"rm remove delete destroy", "nodey stop NAME, or nodey down"},
-        {"validate test lint", "nodey check"},
+        {"validate lint", "nodey check"},
         {"sh shell", "nodey exec NAME sh"},
         {"monit monitor", "nodey top"},
         {"startup enable", "nodey install-service"},

@@ -236,6 +236,21 @@ static size_t plain_words(const struct typed *t)
     return count;
 }
 
+/* Of verbs whose first word is what to do.  False: it is another verb. */
+static bool offer_parts(const struct typed *t)
+{
+    static const char *const of_events[] = {"tail", "list", "replay", NULL};
+    static const char *const of_dead[] = {"list", "show", "retry", "drop", NULL};
+    static const char *const of_bus[] = {"sql", "backup", NULL};
+    const char *const *words = strcmp(t->verb->name, "events") == 0 ? of_events
+                               : strcmp(t->verb->name, "dead") == 0 ? of_dead
+                               : strcmp(t->verb->name, "bus") == 0  ? of_bus
+                                                                    : NULL;
+    if (words)
+        offer_words(t, words);
+    return words != NULL;
+}
+
 /* By what the usage says that the verb takes. */
 static void offer_plain(const struct typed *t)
 {
@@ -248,6 +263,8 @@ static void offer_plain(const struct typed *t)
         offer_words(t, (const char *const[]){"bash", "zsh", "fish", NULL});
     else if (strcmp(t->verb->name, "man") == 0)
         offer_words(t, (const char *const[]){"nodey.toml", NULL});
+    else if (plain_words(t) == 0 && offer_parts(t))
+        return;
     else if (programs && strcmp(t->verb->name, "new") != 0 && (many || plain_words(t) == 0))
         offer_programs(t);
     else if (strstr(usage, "COMMAND") || strstr(usage, "PROGRAM") || strstr(usage, "FILE ") ||

@@ -12,6 +12,7 @@
 #include "client/reach.h"
 #include "client/show.h"
 #include "command/command.h"
+#include "command/program.h"
 
 const char command_describe_help[] =
     "Tells all about a program: how it is and why, with what it was started, what limits it "
@@ -213,6 +214,25 @@ static void put_routes(struct sheet *s, const struct json_value *program)
     put_list(s, "answers", program, "tokens", /* one_line= */ true);
 }
 
+/* The groups of events and queues that it handles. */
+static void put_groups(struct sheet *s, const struct json_value *program)
+{
+    struct json_value list, group;
+    const char *label = "handles";
+    if (!members_get(program, "groups", &list) || list.type != JSON_ARRAY)
+        return;
+    struct json_scan it = json_iter(&list);
+    while (json_next_item(&it, &group)) {
+        char *name = members_text(&group, "name");
+        uint64_t backlog = number_of(&group, "backlog");
+        char *line = xasprintf("%s, %llu to do", name ? name : "", (unsigned long long)backlog);
+        put(s, label, backlog ? TINT_WARN : TINT_NONE, line);
+        label = "";
+        xfree(line);
+        xfree(name);
+    }
+}
+
 static void put_instances(struct sheet *s, const struct program_view *p)
 {
     static const struct column columns[] = {
@@ -290,6 +310,7 @@ static void describe(struct session *session, const struct json_value *json, boo
         if (members_get(json, "about", &about))
             put_start(&sheet, &about);
         put_routes(&sheet, json);
+        put_groups(&sheet, json);
         put_instances(&sheet, &view.items[0]);
         put_incidents(&sheet, session, view.items[0].name);
     }
@@ -333,7 +354,7 @@ int command_describe(int argc, char **argv)
     if (rc == 0)
         rc = reach_format("describe", format, &as_json);
     if (rc == 0 && options.words.count == 0)
-        rc = usage_error("describe", "nodey describe needs the name of a program");
+        rc = command_needs_name("describe", file, "nodey describe needs the name of a program");
     if (rc == 0)
         rc = reach_open(&session, file);
     if (rc == 0) {

@@ -8,21 +8,29 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "client/logfile.h"
+#include "client/logrecord.h"
 #include "client/members.h"
+#include "client/moment.h"
 #include "client/options.h"
 #include "client/programs.h"
 #include "client/reach.h"
 #include "command/command.h"
+#include "config/config.h"
 
 const char command_down_help[] =
     "Ends the nodey that is up, as SIGTERM does: it answers the requests under way, stops its\n"
-    "programs, those that others depend on last, and is waited for. 0 also when none is up.\n"
+    "programs, those that others depend on last, and is waited for. Says who did not end in\n"
+    "its time and was killed. 0 also when none is up.\n"
     "\n"
     "  -f, --file FILE       the configuration that it was started with\n"
     "  -t, --timeout TIME    how long that may take, then what is left is killed; when left\n"
     "                        out [server] shutdown_timeout\n"
     "\n"
     "Exit code: 0, 1 when it did not end, 2 for wrong usage, 3 when it does not answer.\n";
+
+/* Of the sentence of whoever is killed since it did not end by itself, see pool/spawn.c. */
+#define NOT_ENDED "did not end within"
 
 enum {
     END_MS = 30 * 60 * 1000, /* for a nodey to end in the time that it gives itself */
@@ -58,22 +66,51 @@ static bool wait_end(int process, uint64_t limit_ms)
     return false;
 }
 
-static void tell_begin(struct session *session, pid_t pid)
+static void tell_begin(const struct programs_view *all, pid_t pid)
 {
-    struct programs_view all;
     size_t count = 0;
-    if (programs_fetch(session, /* with_usage= */ false, &all))
-        return;
-    for (size_t i = 0; i < all.count; i++)
-        count += program_is_active(&all.items[i]);
+    for (size_t i = 0; i < all->count; i++)
+        count += program_is_active(&all->items[i]);
     printf("stopping nodey (process %ld) and %zu program%s%s", (long)pid, count,
            count == 1 ? "" : "s", count ? ":" : "");
-    for (size_t i = 0; i < all.count; i++)
-        if (program_is_active(&all.items[i]))
-            printf(" %s", all.items[i].name);
+    for (size_t i = 0; i < all->count; i++)
+        if (program_is_active(&all->items[i]))
+            printf(" %s", all->items[i].name);
     putchar('\n');
     fflush(stdout);
-    programs_deinit(&all);
+}
+
+/* What its log says, in nodey's own words: it is all that is left of a nodey that has ended. */
+static void tell_killed(const char *dir, const char *name, const char *since)
+{
+    struct logfile *file = logfile_open(dir, name);
+    struct slice line;
+    logfile_since(file, since);
+    while (logfile_next(file, &line)) {
+        struct logrecord record;
+        struct buf text = {0};
+        if (!logrecord_read(line, &record) || memcmp(record.time, since, LOGFILE_TIME) < 0 ||
+            !json_string_is(&record.stream, "nodey"))
+            continue;
+        json_unescape(&record.text, &text);
+        if (text.len && memmem(text.ptr, text.len, NOT_ENDED, strlen(NOT_ENDED)))
+            printf("%s#" SLICE_FMT ": " SLICE_FMT "\n", name, SLICE_ARG(record.instance),
+                   SLICE_ARG(buf_slice(&text)));
+        buf_deinit(&text);
+    }
+    logfile_close(file);
+}
+
+static void tell_all_killed(const char *file, const struct programs_view *all,
+                            const char *since)
+{
+    struct err err;
+    struct config *config = config_load(file, &err);
+    char *dir = config ? xasprintf("%s/logs", config->server.data_dir) : NULL;
+    for (size_t i = 0; dir && i < all->count; i++)
+        tell_killed(dir, all->items[i].name, since);
+    xfree(dir);
+    config_release(config);
 }
 
 static int read_pid(struct session *session, pid_t *pid)
@@ -90,21 +127,15 @@ static int read_pid(struct session *session, pid_t *pid)
     return 0;
 }
 
-static int end(struct session *session, uint64_t limit_ms)
+/* Asks it to end and waits until it has. */
+static int end_and_wait(struct session *session, pid_t pid, uint64_t limit_ms)
 {
     struct client_response answer;
     struct json_value json;
-    char *target = NULL;
-    pid_t pid = 0;
-    uint64_t began = now_ms();
-    int rc = read_pid(session, &pid);
-    if (rc)
-        return rc;
     int process = open_process(pid);
-    tell_begin(session, pid);
-    target = limit_ms ? xasprintf("/v1/down?timeout=%llums", (unsigned long long)limit_ms)
-                      : xstrdup("/v1/down");
-    rc = reach_fetch(session, "POST", target, 0, &answer, &json);
+    char *target = limit_ms ? xasprintf("/v1/down?timeout=%llums", (unsigned long long)limit_ms)
+                            : xstrdup("/v1/down");
+    int rc = reach_fetch(session, "POST", target, 0, &answer, &json);
     xfree(target);
     if (rc == 0)
         client_response_deinit(&answer);
@@ -115,8 +146,29 @@ static int end(struct session *session, uint64_t limit_ms)
     }
     if (process >= 0)
         close(process);
+    return rc;
+}
+
+static int end(struct session *session, const char *file, uint64_t limit_ms)
+{
+    struct programs_view all = {0};
+    char since[MOMENT_TEXT];
+    struct err err;
+    pid_t pid = 0;
+    uint64_t began = now_ms();
+    int rc = read_pid(session, &pid);
+    if (rc == 0)
+        rc = programs_fetch(session, /* with_usage= */ false, &all);
+    if (rc)
+        return rc;
+    bool timed = moment_read("0s", since, &err) == 0;
+    tell_begin(&all, pid);
+    rc = end_and_wait(session, pid, limit_ms);
+    if (rc == 0 && timed)
+        tell_all_killed(file, &all, since);
     if (rc == 0)
         printf("stopped after %.1f s\n", (double)(now_ms() - began) / 1000);
+    programs_deinit(&all);
     return rc;
 }
 
@@ -145,7 +197,7 @@ int command_down(int argc, char **argv)
         puts("no nodey is up here: nothing to stop");
         return 0;
     }
-    rc = end(&session, limit_ms);
+    rc = end(&session, file, limit_ms);
     session_close(&session);
     return rc;
 }

@@ -51,7 +51,7 @@ static int run(const char *file, const char *name, bool show_secrets, char end)
     struct err err;
     struct config *config = config_load(file, &err);
     const struct worker_config *w = config ? command_program(config, name) : NULL;
-    char **env = w ? command_environment(config, w, &err) : NULL;
+    char **env = w ? command_environment(config, w, false, &err) : NULL;
     if (env)
         print(env, config->server.secrets.items, show_secrets, end);
     else if (!config || w)
@@ -75,7 +75,7 @@ int command_env(int argc, char **argv)
         .verb = "env", .table = table, .count = ARRAY_LEN(table), .words_max = 1};
     int rc = options_read(&options, argc, argv);
     if (rc == 0 && options.words.count == 0)
-        rc = usage_error("env", "nodey env needs the name of a program");
+        rc = command_needs_name("env", file, "nodey env needs the name of a program");
     if (rc == 0)
         rc = run(file, options.words.items[0], show_secrets, null ? '\0' : '\n');
     word_list_deinit(&options.words);

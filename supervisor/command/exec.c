@@ -9,6 +9,7 @@
 
 #include "app/environment.h"
 #include "base/account.h"
+#include "client/programs.h"
 #include "client/session.h"
 #include "command/command.h"
 #include "command/program.h"
@@ -16,9 +17,9 @@
 const char command_exec_help[] =
     "Runs a command as a program would run: in its folder, with its environment (.env,\n"
     "env_file, env), its virtual environment, and as its user. It has this terminal, and its\n"
-    "exit code is nodey's. Whether nodey is up makes no difference: it is a new process "
-    "beside\n"
-    "the program's own, without their limits.\n"
+    "exit code is nodey's. It is a new process beside the program's own, without their\n"
+    "limits. Whether nodey is up makes no difference, but to PORT of a service with\n"
+    "port = \"auto\": it is that of its first instance, and not set when none is up.\n"
     "\n"
     "  -f, --file FILE       the configuration; ./nodey.toml when nothing is said\n"
     "  -e, --env NAME=VALUE  a further variable; may be said again\n"
@@ -67,11 +68,49 @@ static void activate(const char *venv)
     xfree(longer);
 }
 
+/* Where its first instance that is up listens; 0: none is up. */
+static uint64_t port_in_use(const char *file, const char *name)
+{
+    struct err err;
+    struct session session;
+    struct programs_view all;
+    uint64_t port = 0;
+    if (session_open(&session, file, /* may_start= */ false, &err))
+        return 0;
+    if (programs_fetch(&session, /* with_usage= */ false, &all) == 0) {
+        const struct program_view *p = programs_find(&all, name);
+        for (size_t i = 0; p && !port && i < p->count; i++)
+            port = p->instances[i].port;
+        programs_deinit(&all);
+    }
+    session_close(&session);
+    return port;
+}
+
+/* A port of nodey's choice is that of an instance; what is run here is none. */
+static void take_port(const struct wish *wish, const struct worker_config *w)
+{
+    char text[24];
+    uint64_t port = w->port == PORT_AUTO ? port_in_use(wish->file, w->name) : w->port;
+    if (!w->is_service || !w->port)
+        return;
+    if (port) {
+        snprintf(text, sizeof(text), "%llu", (unsigned long long)port);
+        IGNORE(setenv("PORT", text, 1));
+        return;
+    }
+    IGNORE(unsetenv("PORT")); /* this shell's is somebody else's */
+    fprintf(stderr,
+            "nodey: PORT is not set: %s has port = \"auto\", and no instance of it is up\n",
+            w->name);
+}
+
 /* This process's own environment becomes the program's. */
 static int take_environment(const struct wish *wish, const struct config *config,
                             const struct worker_config *w, struct err *err)
 {
-    char **env = command_environment(config, w, err);
+    bool as_another = wish->user || w->user || w->group;
+    char **env = command_environment(config, w, as_another, err);
     if (!env)
         return -1;
     IGNORE(clearenv()); /* there is none that could be in use */
@@ -85,6 +124,7 @@ static int take_environment(const struct wish *wish, const struct config *config
     if (venv)
         activate(venv);
     xfree(venv);
+    take_port(wish, w);
     for (size_t i = 0; i < wish->env.count; i++) {
         const char *entry = wish->env.items[i];
         char *name = xstrndup(entry, strcspn(entry, "="));
@@ -145,9 +185,11 @@ static int take_place(const struct wish *wish)
 
 static int check_words(const struct wish *wish)
 {
-    if (wish->words.count < 2)
-        return usage_error("exec", "nodey exec needs a program%s",
-                           wish->words.count ? "'s name and a command" : " and a command");
+    if (wish->words.count == 0)
+        return command_needs_name("exec", wish->file,
+                                  "nodey exec needs a program and a command");
+    if (wish->words.count == 1)
+        return usage_error("exec", "nodey exec needs a program's name and a command");
     for (size_t i = 0; i < wish->env.count; i++)
         if (strcspn(wish->env.items[i], "=") == 0 || !strchr(wish->env.items[i], '='))
             return usage_error("exec", "-e needs NAME=VALUE, not \"%s\"", wish->env.items[i]);

@@ -21,7 +21,8 @@ const char command_install_help[] =
     "Writes /etc/systemd/system/NAME.service, with which systemd runs this folder's nodey: at\n"
     "boot, again when it ends, and again when it hangs (watchdog). Says which two commands "
     "make\n"
-    "it so; they are not run. Needs root, unless it only prints.\n"
+    "it so; they are not run. Warns of programs whose interpreter systemd would not find, or\n"
+    "would find another of (nvm, pyenv). Needs root, unless it only prints.\n"
     "\n"
     "  -f, --file FILE       the configuration; ./nodey.toml when nothing is said\n"
     "  --name NAME           of the unit; the folder's name when nothing is said\n"
@@ -135,6 +136,16 @@ static unsigned long long start_s(const struct config *config)
     return MAX((unsigned long long)START_S, longest / 1000 + START_S / 3);
 }
 
+/* What is kept for programs must be kept for the unit that they are below of. */
+static void add_reservation(struct buf *out, const struct config *c)
+{
+    unsigned long long bytes = 0;
+    for (size_t i = 0; i < c->worker_count; i++)
+        bytes += c->workers[i].memory_reservation * c->workers[i].instances;
+    if (bytes)
+        buf_addf(out, "MemoryLow=%llu\n", bytes);
+}
+
 static void write_service(struct buf *out, const struct unit *u, bool socket)
 {
     unsigned long long stop_s = (u->config->server.shutdown_timeout + 999) / 1000;
@@ -174,6 +185,7 @@ static void write_service(struct buf *out, const struct unit *u, bool socket)
              "LimitNOFILE=65536\n"
              "OOMPolicy=continue\n",
              WATCHDOG_S, start_s(u->config), stop_s + STOP_MARGIN_S);
+    add_reservation(out, u->config);
     add_rights(out, u, socket);
     buf_adds(out, "\n[Install]\nWantedBy=multi-user.target\n");
 }
@@ -257,6 +269,58 @@ static int put_all(const struct unit *u, const struct wish *wish)
     return rc;
 }
 
+/* The file that a command's name stands for; NULL: it is none, or is a path already. */
+static char *path_find(const char *path, const char *name)
+{
+    while (*name && !strchr(name, '/') && *path) {
+        size_t len = strcspn(path, ":");
+        char *file = xasprintf("%.*s/%s", (int)len, path, name);
+        if (len && access(file, X_OK) == 0)
+            return file;
+        xfree(file);
+        path += len + (path[len] == ':');
+    }
+    return NULL;
+}
+
+static bool has_own_path(const struct worker_config *w)
+{
+    for (size_t i = 0; i < w->env.count; i++)
+        if (strncmp(w->env.items[i], "PATH=", 5) == 0)
+            return true;
+    return false;
+}
+
+/* What this shell finds and systemd does not, or finds another of: nvm, pyenv, a venv. */
+static void warn_of_path(const struct unit *u)
+{
+    static const char usual[] = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+    const char *path = getenv("PATH");
+    struct buf told = {0}; /* each folder once, as a PATH begins */
+    for (size_t i = 0; path && i < u->config->worker_count; i++) {
+        const struct worker_config *w = &u->config->workers[i];
+        const char *command = w->command.count && !has_own_path(w) ? w->command.items[0] : "";
+        char *here = path_find(path, command), *there = path_find(usual, command);
+        if (here && (!there || strcmp(here, there) != 0)) {
+            size_t folder_len = (size_t)(strrchr(here, '/') - here);
+            fprintf(stderr,
+                    "nodey: warning: %s runs %s, which is %s here, and %s for systemd\n",
+                    w->name, command, here, there ? there : "not to be found");
+            if (!told.len || !memmem(told.ptr, told.len, here, folder_len))
+                buf_addf(&told, "%.*s:", (int)folder_len, here);
+        }
+        xfree(here);
+        xfree(there);
+    }
+    if (told.len)
+        fprintf(stderr,
+                "nodey: give it this shell's:  sudo systemctl edit %s  and there\n"
+                "  [Service]\n"
+                "  Environment=\"PATH=" SLICE_FMT "%s\"\n",
+                u->name, SLICE_ARG(buf_slice(&told)), usual);
+    buf_deinit(&told);
+}
+
 /* Whom the folder belongs to is who may write .nodey in it. */
 static int find_account(struct unit *u, const char *user, struct err *err)
 {
@@ -298,6 +362,8 @@ static int install(const struct wish *wish, const struct config *config)
         fprintf(stderr, "nodey: %s\n", err.text);
     else
         rc = put_all(&unit, wish);
+    if (rc == 0)
+        warn_of_path(&unit);
     xfree(binary);
     xfree(file);
     xfree(name);

@@ -59,7 +59,8 @@ const char command_logs_help[] =
     "  --truncate            empties the files of the programs that are named\n"
     "  --file FILE           the configuration; ./nodey.toml when nothing is said\n"
     "\n"
-    "Exit code: 0, 1 when there is no such program, 2 for wrong usage, 130 after Ctrl-C.\n";
+    "Exit code: 0, 1 when there is no such program or --grep has found no line, 2 for wrong\n"
+    "usage, 130 after Ctrl-C.\n";
 
 /* What one program's files say next. */
 struct source {
@@ -80,6 +81,7 @@ struct logs {
     size_t last; /* SIZE_MAX: all */
     bool all;    /* programs, those too that come */
     struct buf out;
+    bool found;  /* a line was printed */
     bool broken; /* nobody reads what is printed */
     int signals; /* descriptor; -1: not following */
     int signum;  /* that has come; 0 = none */
@@ -150,6 +152,7 @@ static void print_all(struct logs *l)
         advance(l, &l->sources[i]);
     while ((s = earliest(l))) {
         logrecord_show(&l->out, &s->record, &l->style);
+        l->found = true;
         advance(l, s);
         if (l->out.len < FLUSH_BYTES)
             continue;
@@ -460,7 +463,9 @@ static int show(struct logs *l, const struct words *w)
     print_all(l);
     if (w->follow)
         follow(l);
-    return l->signum ? EXIT_KILLED + l->signum : 0;
+    if (l->signum)
+        return EXIT_KILLED + l->signum;
+    return l->filter.grep && !l->found ? EXIT_REFUSED : 0; /* as grep does */
 }
 
 /* A program may have many files, and there may be many programs. */

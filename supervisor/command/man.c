@@ -217,9 +217,11 @@ static void write_toml(struct buf *out)
         const char *name;
         const struct section *section;
     } sections[] = {
-        {"server", &section_server},    {"workers", &section_worker},
-        {"services", &section_service}, {"healthcheck", &section_healthcheck},
-        {"routes", &section_route},
+        {"server", &section_server},     {"workers", &section_worker},
+        {"services", &section_service},  {"healthcheck", &section_healthcheck},
+        {"routes", &section_route},      {"bus", &section_bus},
+        {"streams", &section_stream},    {"queues", &section_queue},
+        {"schedule", &section_schedule},
     };
 
     add_head(out, "nodey.toml", 5, "the configuration of nodey");

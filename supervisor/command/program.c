@@ -8,7 +8,7 @@
 #include "app/environment.h"
 #include "config/value.h"
 
-enum { EXIT_NOT_EXECUTABLE = 126, EXIT_NOT_FOUND = 127 };
+enum { EXIT_NOT_EXECUTABLE = 126, EXIT_NOT_FOUND = 127, NAMES_SHOWN = 20 };
 
 const struct worker_config *command_program(const struct config *config, const char *name)
 {
@@ -29,12 +29,29 @@ const struct worker_config *command_program(const struct config *config, const c
     return NULL;
 }
 
+int command_needs_name(const char *verb, const char *file, const char *what)
+{
+    struct err err;
+    struct buf names = {0};
+    struct config *config = config_load(file, &err); /* without one there are no names */
+    for (size_t i = 0; config && i < MIN(config->worker_count, (size_t)NAMES_SHOWN); i++)
+        buf_addf(&names, "%s%s", i ? ", " : ": there is ", config->workers[i].name);
+    if (config && config->worker_count > NAMES_SHOWN)
+        buf_addf(&names, ", and %zu more", config->worker_count - NAMES_SHOWN);
+    int rc = usage_error(verb, "%s" SLICE_FMT, what, SLICE_ARG(buf_slice(&names)));
+    buf_deinit(&names);
+    config_release(config);
+    return rc;
+}
+
 char **command_environment(const struct config *config, const struct worker_config *w,
-                           struct err *err)
+                           bool as_another, struct err *err)
 {
     struct sdk sdk = {0};
-    char **env =
-        sdk_unpack(&sdk, config->server.data_dir, err) ? NULL : environment_of(&sdk, w);
+    bool unpacked = sdk_unpack(&sdk, config->server.data_dir, err) == 0;
+    char **env = unpacked ? environment_of(&sdk, w) : NULL;
+    if (unpacked && as_another)
+        sdk_share(&sdk);
     sdk_deinit(&sdk);
     return env;
 }

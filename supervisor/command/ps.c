@@ -93,6 +93,8 @@ static void add_row(struct table *t, const struct program_view *p)
     table_add(t, TINT_NONE, uptime ? human_age(text, uptime) : "");
     table_addf(t, p->restarts ? TINT_WARN : TINT_NONE, "%llu", (unsigned long long)p->restarts);
     table_add(t, TINT_NONE, memory ? human_memory(text, memory) : "");
+    table_addf(t, p->backlog ? TINT_WARN : TINT_NONE, p->handles ? "%llu" : "",
+               (unsigned long long)p->backlog);
     add_ports(t, p);
     table_add(t, TINT_NONE, why_of(p));
 }
@@ -107,6 +109,7 @@ static void print_table(const struct programs_view *all, const struct ps_words *
         {.title = "UPTIME", .right = true, .dropped = 3},
         {.title = "RESTARTS", .right = true, .dropped = 2},
         {.title = "MEMORY", .right = true, .dropped = 4},
+        {.title = "BACKLOG", .right = true, .dropped = 7},
         {.title = "PORT", .right = true, .dropped = 6},
         {.title = "WHY", .shrinks = true, .dropped = 1},
     };

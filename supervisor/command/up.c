@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "app/app.h"
+#include "app/chaos.h"
 #include "base/slice.h"
 #include "client/options.h"
 #include "client/programs.h"
@@ -38,6 +39,9 @@ const char command_up_help[] =
     "  -w, --watch           serve changed, new and removed files at once\n"
     "  --no-watch\n"
     "  --scale NAME=N        so many instances of this program; until a reload changes it\n"
+    "  --chaos WORDS         what happens to messages now and then happens often, to test\n"
+    "                        handlers: dup=5%,delay=0..2s,reorder=unkeyed,kill=1%,nak=5%\n"
+    "  --seed N              the same chaos once more: its number, as it was told\n"
     "\n"
     "SIGHUP, or `nodey reload`, loads the configuration again.\n"
     "\n"
@@ -66,6 +70,8 @@ enum { WAIT_USUAL_MS = 10 * 60 * 1000, WAIT_MAX_MS = 60 * 60 * 1000, START_USUAL
 struct up_words {
     struct app_options app;
     const char *timeout;
+    const char *chaos_words, *seed;
+    struct chaos chaos;
     bool detach, wait;
     bool no_wait;  /* of `start NAME` */
     bool needless; /* where there are no images and containers */
@@ -105,6 +111,8 @@ static int read_words(struct up_words *w, const char *verb, int argc, char **arg
         {"-w --watch", OPTION_FLAG, &w->app.watch},
         {"--no-watch", OPTION_FLAG, &w->app.no_watch},
         {"--scale", OPTION_LIST, &w->scales},
+        {"--chaos", OPTION_VALUE, &w->chaos_words},
+        {"--seed", OPTION_VALUE, &w->seed},
         {"--build --force-recreate --remove-orphans", OPTION_FLAG, &w->needless},
         {"--no-wait", OPTION_FLAG, &w->no_wait}, /* of start alone */
     };
@@ -307,12 +315,29 @@ static int check_use(const struct up_words *w)
     return 0;
 }
 
+/* Without a seed it is another one each time, which is told. */
+static int read_chaos(struct up_words *w)
+{
+    struct err err;
+    if (!w->chaos_words)
+        return w->seed ? usage_error("up", "--seed goes with --chaos") : 0;
+    w->chaos.seed = loop_clock_ns() % 1000000;
+    if (w->seed && !slice_to_u64(slice_of(w->seed), INT64_MAX, &w->chaos.seed))
+        return usage_error("up", "--seed is a number, not \"%s\"", w->seed);
+    if (chaos_parse(w->chaos_words, &w->chaos, &err))
+        return usage_error("up", "--chaos %s: %s", w->chaos_words, err.text);
+    w->app.chaos = &w->chaos;
+    return 0;
+}
+
 int command_up(int argc, char **argv)
 {
     struct up_words w;
     int rc = read_words(&w, "up", argc, argv);
     if (rc == 0)
         rc = check_use(&w);
+    if (rc == 0)
+        rc = read_chaos(&w);
     if (rc == 0)
         rc = up(&w);
     words_deinit(&w);

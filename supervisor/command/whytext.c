@@ -129,7 +129,7 @@ static void add_requests(struct buf *out, const struct json_value *r)
 {
     struct json_value list, q;
     const char *label = "requests";
-    uint64_t more = number(r, "requests_more"), proxied = number(r, "proxied");
+    uint64_t more = number(r, "requests_more");
     if (members_get(r, "requests", &list)) {
         struct json_scan it = json_iter(&list);
         while (json_next_item(&it, &q)) {
@@ -139,12 +139,9 @@ static void add_requests(struct buf *out, const struct json_value *r)
     }
     if (more)
         buf_addf(out, "%*sand %llu more\n", LABEL, "", (unsigned long long)more);
-    if (proxied) {
+    if (*label) {
         add_label(out, label);
-        buf_addf(out, "%llu under way at its port\n", (unsigned long long)proxied);
-    } else if (*label) {
-        add_label(out, label);
-        buf_adds(out, is_service(r) ? "those at its port are not known\n" : "none\n");
+        buf_adds(out, is_service(r) ? "none that came through nodey\n" : "none\n");
     }
 }
 

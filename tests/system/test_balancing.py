@@ -17,6 +17,8 @@ from load import Load, blend, echo, evil as evil_shot, new_id
 from timing import slow, until
 from workers import evil, script
 
+pytestmark = pytest.mark.outside
+
 Nodey = Callable[..., App]
 
 FIB_PY = '''

@@ -404,6 +404,7 @@ class Crowd:
         return Response(status, reason, headers, body)
 
 
+@pytest.mark.outside
 def test_ten_thousand_at_once_are_one_run(nodey: Nodey) -> None:
     count, pause = 10_000, slow(6)
     app = start(nodey, server="max_connections = 12000")

@@ -14,6 +14,8 @@ from app import ROOT, App
 from programs import Value, section, service
 from timing import until
 
+pytestmark = pytest.mark.outside
+
 Nodey = Callable[..., App]
 
 SERVED = [sys.executable, "-S", "-E", str(ROOT / "tests" / "workers" / "served.py")]

@@ -10,6 +10,7 @@ import subprocess
 from html.parser import HTMLParser
 from typing import Callable, Optional
 
+import command
 from app import App
 from client import Response
 from timing import until
@@ -264,7 +265,7 @@ def test_a_path_may_be_one_of_a_worker_that_does_not_start(nodey: Nodey) -> None
     assert re.fullmatch(r"nothing is served at /orders; shop does not start, so its routes are "
                         r"not known: .*RuntimeError: no money <here>.*", detail), detail
     shown = app.get("/orders", BROWSER)
-    assert shown.status == 404
+    assert shown.status == 503 and shown.headers["retry-after"]
     assert "<h2>shop does not start</h2>" in shown.text
     assert "line 2, in" in shown.text and "no money &lt;here&gt;" in shown.text
     assert "/fib</code>" in shown.text and "/shop/*" not in shown.text
@@ -272,8 +273,15 @@ def test_a_path_may_be_one_of_a_worker_that_does_not_start(nodey: Nodey) -> None
 
 
 def test_in_production_nobody_learns_who_is_down(nodey: Nodey) -> None:
+    """And nobody, a search engine for instance, is told that what comes back does not exist."""
     app = nodey({"workers/shop.py": DOWN_PY, "workers/fib.py": FIB_PY}, args=["--no-dev"])
-    assert app.get("/orders").json()["detail"] == "no route for this path"
+    answer = app.get("/orders")
+    assert answer.status == 503 and int(answer.headers["retry-after"]) > 0
+    assert answer.json()["detail"] == \
+        "this path is not served now: a program that may serve it is not up"
+    assert app.request("DELETE", "/fib").status == 405
+    assert command.run(app.folder, "stop", "shop").code == 0
+    assert app.get("/orders").status == 404, "nobody wants it up"
 
 
 def test_a_refusal_names_the_setting(nodey: Nodey) -> None:
@@ -304,7 +312,8 @@ def test_a_start_up_error_is_shown_until_it_is_ready(nodey: Nodey) -> None:
 
 
 def test_the_other_failures_have_a_page_as_well(nodey: Nodey) -> None:
-    app = nodey(config="[server]\nmax_body = \"64K\"\n" + evil(timeout="300ms", instances=1),
+    app = nodey(config='[server]\nmax_body = "64K"\nshutdown_timeout = "2s"\n'
+                + evil(timeout="300ms", instances=1),
                 args=DEV)
     dead = page(app, "/evil?do=exit", "POST", status=502)
     assert dead.title == "evil gave no usable answer"

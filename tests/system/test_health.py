@@ -187,6 +187,7 @@ def test_the_end_does_not_wait_for_a_check(nodey: Nodey) -> None:
     assert time.monotonic() - begun < slow(3)
 
 
+@pytest.mark.outside
 @pytest.mark.parametrize("check", [{"path": "/"}, {"test": "exit 0"}])
 def test_hundreds_of_checks_leave_nothing_behind(nodey: Nodey, check: dict) -> None:
     app = start(nodey, {**check, "interval": "10ms"})

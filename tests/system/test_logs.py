@@ -819,3 +819,22 @@ def test_searching_a_gigabyte_takes_no_memory(large: Path) -> None:
     _, peak, out = measured(large, "--grep", "needle")
     assert out == "api#0 | the needle\n"
     assert peak < 64 * MEBIBYTE, peak
+
+
+def test_a_grep_that_finds_nothing_says_so_by_its_exit_code(nodey: Nodey) -> None:
+    app = start(nodey)
+    say(app, b"needle in a haystack")
+    until(lambda: command.run(app.folder, "logs", "--grep", "needle").code == 0, 5, "it is found")
+    done = command.run(app.folder, "logs", "--grep", "no such thing")
+    assert (done.code, done.out, done.err) == (1, "", "")
+    assert command.run(app.folder, "logs", "-n", "0").code == 0, "it has looked for nothing"
+
+
+@pytest.mark.parametrize("kind", ["combined", "json"])
+def test_the_access_log_shows_no_secret(nodey: Nodey, kind: str) -> None:
+    app = start(nodey, f'[server]\naccess_log = "{kind}"\n'
+                       + talk(settings=FAST + 'env = { API_KEY = "hunter2hunter2" }\n'))
+    assert app.get("/echo?id=hunter2hunter2", {"Referer": "http://a/hunter2hunter2"}).text == \
+        "hunter2hunter2"
+    until(lambda: "/echo" in app.stdout(), 5, "it is noted")
+    assert "hunter2" not in app.stdout() and "id=***" in app.stdout()

@@ -23,6 +23,8 @@ from checks import Baseline, wait_gone, wait_run_gone
 from client import Headers, Response
 from load import Load, Outcome, Shot, blend, echo, evil, judge
 
+pytestmark = pytest.mark.outside  # there is no nodey in it
+
 Planted = Callable[..., App]
 
 PLANTED = Path(__file__).with_name("planted.py")

@@ -563,6 +563,20 @@ def test_where_no_nodey_is_up_commands_say_so_with_a_code_of_its_own(tmp_path: P
     assert done.code == 3 and "nowhere.toml" in done.err, "a mistyped name is no success"
 
 
+@pytest.mark.parametrize("words, told", [
+    ([], r"deaf#0: did not end within 300 ms of SIGTERM: killed"),
+    (["-t", "1s"], r"deaf#0: did not end within the time that was left: killed"),
+])
+def test_down_says_whom_it_killed(nodey: Nodey, words: list[str], told: str) -> None:
+    grace = "1m" if words else "300ms"
+    deaf = ["sh", "-c", "trap '' TERM; while :; do sleep 0.05; done"]
+    app = nodey(config=service("deaf", deaf, stop_grace_period=grace)
+                + service("good", ["sleep", "1000"]), exit_code=None)
+    done = run(app.folder, "down", *words)
+    assert done.code == 0 and told in done.out, done
+    assert "good#0" not in done.out
+
+
 def test_stats_has_the_columns_of_docker(nodey: Nodey) -> None:
     app = nodey(config=service("busy", ["sh", "-c", "while :; do :; done"])
                 + service("idle", SLEEP, memory="64M"))

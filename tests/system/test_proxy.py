@@ -16,7 +16,9 @@ from typing import Any, Callable, Iterator, Optional
 
 import pytest
 
+import command
 import procs
+import reports
 from app import ROOT, App
 from client import Connection, Cut, Response, parse_head, request_bytes
 from timing import slow, until
@@ -337,6 +339,36 @@ def test_websockets_of_a_service(nodey: Nodey) -> None:
         for message in ("hello", "x" * 100_000, b"\0\1"):
             ws.send(message)
             assert ws.recv(10) == message
+
+
+def test_a_silent_tunnel_is_closed_in_its_time_if_it_has_one(nodey: Nodey,
+                                                             upstream: Servers) -> None:
+    """Either side may break the silence; without a limit it may last."""
+    server = upstream()
+    app = nodey(config=route(server.url, tunnel_timeout="600ms", idle_timeout="100ms")
+                + route(server.url, "/free/*", strip_prefix="/free", idle_timeout="100ms",
+                        timeout="200ms"))
+
+    def begin(path: str) -> Connection:
+        connection = app.connect()
+        connection.send(b"GET %s HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\n"
+                        b"Upgrade: shout\r\n\r\n" % path.encode())
+        assert connection._until(b"\r\n\r\n").startswith(b"HTTP/1.1 101 ")
+        assert connection._exactly(6) == b"hello "
+        return connection
+
+    with begin("/upgrade") as limited, begin("/free/upgrade") as free:
+        for _ in range(4):
+            time.sleep(0.3)
+            limited.send(b"a")
+            assert limited._exactly(1) == b"A"
+        begun = time.monotonic()
+        with pytest.raises(Cut):
+            limited._exactly(1)
+        assert 0.5 < time.monotonic() - begun < 0.6 + slow(0.5)
+        free.send(b"b")
+        assert free._exactly(1) == b"B", "1.8 s of silence were nothing to it"
+    app.wait_log("neither side said anything for tunnel_timeout")
 
 
 # ---------------------------------------------------------------------- failures
@@ -772,6 +804,86 @@ def test_a_request_under_way_ends_well_when_nodey_stops(nodey: Nodey, upstream: 
     assert held.read_response().body == b"held"
     held.close()
     assert app.wait_exit() == 0
+
+
+DEADLY = SERVICE.replace("""        if self.path.startswith("/exit"):""", """
+        if self.path.startswith("/exit"):
+            open("exits", "a").write("x")
+        if self.path.startswith("/wait"):
+            open("waits", "a").write(f"{os.getpid()}\\n")
+            while not os.path.exists("go"):
+                time.sleep(0.02)
+        if self.path.startswith("/exit"):""")
+QUICK = 'backoff_min = "1ms"\nbackoff_max = "5ms"\n'
+
+
+def waiting(app: App) -> list[int]:
+    """The process of each time that a request has begun to wait."""
+    journal = app.folder / "waits"
+    return [int(pid) for pid in journal.read_text().split()] if journal.exists() else []
+
+
+def test_a_get_outlives_two_processes_that_end_with_it(nodey: Nodey) -> None:
+    """The ends of processes, which nodey sees, do not use up `retries`."""
+    app = nodey(files={"api.py": DEADLY}, config=service(QUICK, retries=1))
+    with app.open_request("GET", "/api/wait", timeout=30) as held:
+        for n in range(2):
+            until(lambda: len(waiting(app)) == n + 1, 10, "a process has it")
+            os.kill(waiting(app)[-1], 9)
+        until(lambda: len(waiting(app)) == 3, 10, "a third has it")
+        (app.folder / "go").touch()
+        assert held.read_response().status == 200
+    assert len(set(waiting(app))) == 3
+
+
+def test_a_get_is_not_repeated_where_nothing_is(nodey: Nodey) -> None:
+    app = nodey(files={"api.py": DEADLY}, config=service(QUICK, retries=0))
+    with app.open_request("GET", "/api/wait", timeout=30) as held:
+        until(lambda: len(waiting(app)) == 1, 10, "a process has it")
+        os.kill(waiting(app)[-1], 9)
+        assert held.read_response().status == 502
+    assert len(waiting(app)) == 1
+
+
+def test_a_request_that_ends_its_services_does_not_go_round(nodey: Nodey) -> None:
+    """As with workers: three in a row, and it is refused; others are served."""
+    app = nodey(files={"api.py": DEADLY}, config=service(QUICK + "instances = 2", retries=5))
+    answer = app.get("/api/exit?token=abc", timeout=30)
+    assert answer.status == 502 and "ended while it handled this: " in answer.json()["detail"]
+    report = reports.wait_report(app, "api", lambda r: r.get("quarantine"))
+    assert answer.json()["incident"] == report["id"]
+    begun = time.monotonic()
+    answer = app.get("/api/exit?token=abc", timeout=30)
+    assert answer.status == 500 and "ended 3 processes in a row" in answer.json()["detail"]
+    assert time.monotonic() - begun < slow(0.5)
+    assert (app.folder / "exits").read_text() == "xxx"
+    assert app.get("/api/x", timeout=30).status == 200
+    assert report["quarantine"][0]["what"] == "GET /api/exit"
+
+
+def test_with_quarantine_off_it_goes_round_no_longer(nodey: Nodey) -> None:
+    app = nodey(files={"api.py": DEADLY},
+                config=service(QUICK + "instances = 2\nquarantine = 0", retries=5))
+    assert app.get("/api/exit", timeout=30).status == 502
+    assert (app.folder / "exits").read_text() == "xxx"
+
+
+def test_the_report_of_a_service_names_what_it_was_asked(nodey: Nodey) -> None:
+    app = nodey(files={"api.py": DEADLY}, config=service(QUICK))
+    with app.open_request("POST", "/api/wait?token=abc&n=1", b"x") as held:
+        until(lambda: len(waiting(app)) == 1, 10, "a process has it")
+        time.sleep(0.3)  # which is told
+        os.kill(waiting(app)[0], 9)
+        answer = held.read_response()
+    assert answer.status == 502
+    assert "service api#0 ended while it handled this: killed by SIGKILL" in answer.json()["detail"]
+    report = reports.wait_report(app, "api")
+    assert answer.json()["incident"] == report["id"]
+    [request] = report["requests"]
+    assert request["what"] == "POST /api/wait?token=***&n=1" and request["begun"]
+    assert request["id"] == answer.headers["x-request-id"]
+    assert 250 <= request["ms"] < 250 + 1000 * slow(2)
+    assert "POST /api/wait" in command.run(app.folder, "why", "api").out
 
 
 def test_a_request_waits_for_a_service_that_restarts(nodey: Nodey) -> None:

@@ -7,12 +7,16 @@ import time
 from pathlib import Path
 from typing import Callable
 
+import pytest
+
 import command
 import procs
 import reports
 from app import App
 from timing import slow, until
 from workers import evil, script
+
+pytestmark = pytest.mark.outside
 
 Nodey = Callable[..., App]
 

@@ -11,6 +11,8 @@ import subprocess
 import time
 from typing import Callable, Iterator
 
+import pytest
+
 import procs
 from app import App
 from checks import MEBIBYTE, kill
@@ -71,6 +73,7 @@ def serves(app: App) -> bool:
         return False
 
 
+@pytest.mark.outside
 def test_without_descriptors_a_dead_worker_comes_back_later(nodey: Nodey) -> None:
     app = nodey(config=evil(instances=2, backoff_min="50ms", backoff_max="500ms",
                             max_restarts=1000))

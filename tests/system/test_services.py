@@ -15,6 +15,7 @@ from typing import Callable
 import command
 import procs
 import pytest
+import reports
 from admin import Admin
 from app import ROOT, App
 from checks import wait_gone
@@ -79,6 +80,37 @@ def test_each_instance_has_a_port(nodey: Nodey) -> None:
     assert len({int(ask(port).split()[0]) for port in found}) == 3
 
 
+ELSEWHERE = """\
+import http.server, os, sys
+port = int(os.environ["PORT"])
+if os.path.exists("lost"):
+    port = int(open("lost").read())
+print("at", port, flush=True)
+http.server.ThreadingHTTPServer(("127.0.0.1", port), http.server.SimpleHTTPRequestHandler) \\
+    .serve_forever()
+"""
+
+
+@pytest.mark.parametrize("words", [["python3", "vite.py"], ["sh", "-c", "python3 vite.py; exit 1"]])
+def test_who_listens_elsewhere_is_told_where_and_what_to_do(nodey: Nodey,
+                                                            words: list[str]) -> None:
+    """Such as a development server that reads no PORT; also when another process started it."""
+    wanted, taken = free_port(), free_port()
+    app = nodey({"vite.py": ELSEWHERE, "lost": str(taken)}, exit_code=None, wait=False,
+                config=service("vite", words, port=wanted, start_timeout="1500ms"))
+    app.wait_log(rf"vite#0.*it was not well within 1500 ms: it listens on {taken}, not on its "
+                 rf"port {wanted}: let it take the port from the variable PORT, or say "
+                 rf"port = {taken}")
+    report = reports.wait_report(app, "vite")
+    assert f"it listens on {taken}, not on its port {wanted}" in report["sentence"]
+
+
+def test_who_does_not_listen_at_all_is_not_said_to(nodey: Nodey) -> None:
+    app = nodey(exit_code=None, wait=False,
+                config=service("mute", ["sleep", "60"], port=free_port(), start_timeout="600ms"))
+    app.wait_log(r"mute#0.*it was not well within 600 ms: (?!it listens)")
+
+
 def test_a_stranger_at_its_port_is_not_taken_for_it(nodey: Nodey) -> None:
     with socket.socket() as stranger:
         stranger.bind(("127.0.0.1", 0))
@@ -121,7 +153,7 @@ def test_who_is_killed_comes_back(nodey: Nodey) -> None:
     app = nodey(config=served("web", port=port))
     pid = int(ask(port).split()[0])
     assert command.run(app.folder, "kill", "-s", "KILL", "web").code == 0
-    app.wait_log(r"web#0 error: killed by signal 9 .*; restarting in \d+ ms")
+    app.wait_log(r"web#0 error: killed by signal 9 .*; restarting (now|in \d+ ms)")
     until(lambda: len(ports(app)) == 2, 10, "it listens again")
     assert int(ask(port).split()[0]) != pid
 
@@ -312,7 +344,7 @@ def test_a_new_version_at_a_fixed_port_comes_after_the_old_one(nodey: Nodey) -> 
     until(lambda: len(ports(app)) == 2, 10, "the new one listens")
     assert ask(port).endswith(" 2")
     assert "Address already in use" not in app.log()
-    assert "restarting in" not in app.log()  # nothing has crashed
+    assert "restarting" not in app.log()  # nothing has crashed
 
 
 def test_a_worker_that_becomes_a_service_is_another_program(nodey: Nodey) -> None:

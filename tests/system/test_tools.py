@@ -89,6 +89,47 @@ def test_config_says_what_is_wrong_and_what_a_setting_means(tmp_path: Path) -> N
     assert run(tmp_path, "config", "-q").code == 1
 
 
+@pytest.mark.parametrize("command, word", [
+    ("sleep 1 && sleep 2", "&&"), ("cat a | sort", "|"), ("cat >out", ">out"),
+    ("cat 2>&1", "2>&1"), ("sleep 1; sleep 2", "1;"), ("echo $$(date)", "$(date)"),
+    ("sleep 1 &", "&"),
+])
+def test_check_warns_of_what_no_shell_reads(tmp_path: Path, command: str, word: str) -> None:
+    put(tmp_path, nodey_DOT_toml=f"[services.a]\nport = 45672\ncommand = {json.dumps(command)}\n")
+    done = run(tmp_path, "check")
+    assert done.code == 0
+    assert "nodey.toml:3:" in done.out + done.err
+    assert f'no shell runs this command: "{word}" is a word like any other' in done.out + done.err
+    assert 'command = ["sh", "-c", "..."]' in done.out + done.err
+
+
+@pytest.mark.parametrize("command", [
+    '"sh -c \'sleep 1 && sleep 2 | cat > x\'"', '["echo", "a", "&&", "b"]',
+    '"echo http://h/?a=1&b=2 a;b \\\\; \'|\'"',
+])
+def test_check_lets_pass_what_a_shell_gets_or_nobody_means(tmp_path: Path, command: str) -> None:
+    put(tmp_path, nodey_DOT_toml=f"[services.a]\ncommand = {command}\n")
+    done = run(tmp_path, "check")
+    assert done.code == 0 and "no shell" not in done.out + done.err, done
+
+
+def test_check_names_both_places_of_a_route(tmp_path: Path) -> None:
+    """Also when their parameters have different names."""
+    put(tmp_path, nodey_DOT_toml="""[services.a]
+command = "cat"
+port = 45673
+[[routes]]
+path = "/u/:id/x"
+to = "a"
+[[routes]]
+path = "/u/:name/x"
+to = "a"
+""")
+    done = run(tmp_path, "check")
+    assert done.code == 1
+    assert 'nodey.toml:7:1: route "/u/:name/x" stands twice, first in line 4' in done.err + done.out
+
+
 # -- env, exec, run
 
 
@@ -188,6 +229,53 @@ def test_exec_runs_as_the_program_s_user(shop: Path) -> None:
     assert ok(run(shop, "exec", "clear", "sh", "-c", "id -u; id -g; id -G; echo $HOME")) == \
         f"{nobody.pw_uid}\n{nobody.pw_gid}\n{nobody.pw_gid}\n{nobody.pw_dir}\n"
     assert ok(run(shop, "exec", "-u", "daemon", "shop", "id", "-un")) == "daemon\n"
+
+
+def test_exec_as_another_user_can_read_the_sdk(tmp_path: Path) -> None:
+    """In a data folder that nobody has been in before."""
+    put(tmp_path, hello_DOT_py=HELLO, nodey_DOT_toml="""
+        [workers.hello]
+        script = "hello.py"
+        """)
+    os.chmod(tmp_path, 0o755)
+    for parent in list(tmp_path.parents)[:3]:
+        os.chmod(parent, os.stat(parent).st_mode | 0o055)
+    done = run(tmp_path, "exec", "-u", "nobody", "hello", "python3", "-c",
+               "import os, sys, nodey; sys.exit(9 if os.getuid() else 0)")
+    assert done.code == 9, done
+
+
+def test_exec_knows_the_port(tmp_path: Path, nodey: Callable[..., App]) -> None:
+    config = """
+        [services.fixed]
+        command = "sleep 100"
+        port = 45671
+        healthcheck = { test = "true" }
+        [services.any]
+        command = "sleep 100"
+        port = "auto"
+        healthcheck = { test = "true" }
+        """
+    put(tmp_path, nodey_DOT_toml=config)
+    words = ["sh", "-c", "echo port $PORT"]
+    assert ok(run(tmp_path, "exec", "fixed", *words)) == "port 45671\n"
+    down = run(tmp_path, "exec", "any", *words, env={"PORT": "1"})
+    assert ok(down) == "port\n"
+    assert "PORT is not set: any has port = \"auto\", and no instance of it is up" in down.err
+    app = nodey(folder=tmp_path)
+    [pid] = [pid for pid in procs.children(app.pid)
+             if procs.environ(pid).get("PORT", "45671") != "45671"]
+    up = run(tmp_path, "exec", "any", *words)
+    assert ok(up) == f"port {procs.environ(pid)['PORT']}\n" and up.err == ""
+
+
+@pytest.mark.parametrize("verb", ["stop", "restart", "kill", "scale", "env", "exec", "describe"])
+def test_who_needs_a_name_says_which_there_are(shop: Path, verb: str) -> None:
+    done = run(shop, verb)
+    assert done.code == 2 and done.out == ""
+    assert ": there is shop, clear; see nodey help " + verb in done.err, done
+    (shop / "nodey.toml").write_text("[server]\nlisten = 5\n")
+    assert run(shop, verb).code == 2
 
 
 def test_exec_has_the_terminal(shop: Path) -> None:
@@ -356,6 +444,16 @@ def unit(text: str) -> dict[str, str]:
                 if "=" in line and not line.startswith("#"))
 
 
+def test_a_unit_keeps_what_its_programs_reserve(tmp_path: Path) -> None:
+    """What is kept for a group is kept only if it is kept for those above it, too."""
+    reserving = ("[workers.hello]\nscript = 'workers/hello.py'\ninstances = 3\n"
+                 "memory_reservation = '10M'\n")
+    folder = put(tmp_path / "a", workers__hello_DOT_py=HELLO, nodey_DOT_toml=reserving)
+    assert unit(ok(run(folder, "install-service", "--print")))["MemoryLow"] == str(3 * 10 << 20)
+    folder = put(tmp_path / "b", workers__hello_DOT_py=HELLO)
+    assert "MemoryLow" not in unit(ok(run(folder, "install-service", "--print")))
+
+
 def test_a_unit_says_what_systemd_must_know(tmp_path: Path) -> None:
     folder = put(tmp_path / "my shop 100%", workers__hello_DOT_py=HELLO,
                  nodey_DOT_toml='[server]\nlisten = "127.0.0.1:8123"\nshutdown_timeout = "1m"\n')
@@ -382,6 +480,38 @@ def test_a_unit_says_what_systemd_must_know(tmp_path: Path) -> None:
         done = subprocess.run(["systemd-analyze", "verify", "--man=no", "./shop.service",
                                "./shop.socket"], cwd=tmp_path, capture_output=True, text=True)
         assert done.returncode == 0 and done.stderr == "", done.stderr
+
+
+def test_a_unit_warns_of_what_systemd_would_not_find(tmp_path: Path) -> None:
+    """As with nvm and pyenv, whose folders only a shell has in its PATH."""
+    folders = [tmp_path / "nvm", tmp_path / "pyenv"]
+    for path, name in zip(folders, ["only-here", "sleep"]):
+        path.mkdir()
+        (path / name).symlink_to("/bin/sleep")
+    put(tmp_path, nodey_DOT_toml="""
+        [services.a]
+        command = "only-here 1"
+        [services.b]
+        command = "sleep 1"
+        [services.fine]
+        command = "cat"
+        [services.own]
+        command = "sleep 1"
+        env = { PATH = "/bin" }
+        """)
+    path = os.pathsep.join([str(folders[0]), str(folders[1]), "/usr/bin", "/bin"])
+    plain = subprocess.run([str(BINARY), "install-service", "--print", "--name", "u"],
+                           cwd=tmp_path, env={"PATH": path}, capture_output=True, text=True)
+    assert plain.returncode == 0
+    said = plain.stderr
+    assert f"a runs only-here, which is {folders[0]}/only-here here, and not to be found" in said
+    assert f"b runs sleep, which is {folders[1]}/sleep here, and " in said
+    assert "fine" not in said and "own" not in said
+    assert "systemctl edit u " in said
+    assert f'Environment="PATH={folders[0]}:{folders[1]}:/usr/local/sbin:' in said
+    calm = subprocess.run([str(BINARY), "install-service", "--print"], cwd=tmp_path,
+                          env={"PATH": "/usr/bin:/bin"}, capture_output=True, text=True)
+    assert "only-here" not in calm.stderr and "sleep" not in calm.stderr
 
 
 def test_a_unit_needs_a_good_configuration_and_name(tmp_path: Path) -> None:

@@ -19,6 +19,8 @@ from load import Load, blend, echo, evil as evil_shot, new_id
 from timing import slow, until
 from workers import all_ready, evil, starts
 
+pytestmark = pytest.mark.outside
+
 Nodey = Callable[..., App]
 
 

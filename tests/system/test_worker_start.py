@@ -16,6 +16,8 @@ from load import Load, echo
 from timing import slow, until
 from workers import doomed, evil, pool, starts
 
+pytestmark = pytest.mark.outside
+
 Nodey = Callable[..., App]
 
 

@@ -1,0 +1,43 @@
+/*
+ * chaos: what may happen to any message sooner or later, happening often and on purpose, to
+ * see whether handlers bear it.  For `nodey up --chaos`.
+ *
+ *   dup=5%          handled, and then given once more, as when an ack is lost
+ *   delay=0..2s     given later by a time between these
+ *   reorder=unkeyed messages without a key come in any order
+ *   kill=1%         handled, and then the worker is killed before that is known
+ *   nak=5%          handled, and then taken for failed
+ *
+ * What a handler published with such an ack is dropped with it.  The last attempt of a message
+ * is let alone: chaos makes no dead letters.  What befalls which message follows from the seed,
+ * its seq, its group and its attempt, and so is the same in another run.
+ */
+#pragma once
+
+#include "base/err.h"
+#include "bus/bus.h"
+
+enum { CHAOS_SEEN = 4096 };
+
+struct chaos {
+    uint64_t seed;
+    double dup, kill, nak; /* 0..1 */
+    uint64_t delay_min_ms, delay_max_ms;
+    bool reorder;
+    uint64_t seen[CHAOS_SEEN]; /* what was doubled */
+};
+
+/* What chaos does to a message that was handled. */
+enum chaos_blow { CHAOS_NONE, CHAOS_DUP, CHAOS_KILL, CHAOS_NAK };
+
+/* Reads the words of --chaos.  0, or -1 with a sentence that names what is wrong. */
+int chaos_parse(const char *words, struct chaos *, struct err *) MUST_CHECK;
+
+/* Appends them again, with the seed: what to type to have the same. */
+void chaos_describe(const struct chaos *, struct buf *out);
+
+/* How long this is kept back before it is given, in ms. */
+uint64_t chaos_delay(const struct chaos *, const struct delivery *);
+
+/* What happens to it now that it was handled.  Each message is doubled once for a group. */
+enum chaos_blow chaos_strike(struct chaos *, const struct delivery *);
