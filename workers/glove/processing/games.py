@@ -1,0 +1,23 @@
+"""Keeps what is known of each game, and answers the gateway's questions about them."""
+
+from typing import Any, Dict, List
+
+import nodey
+from store import Store
+
+store = Store()
+
+
+@nodey.on("game.received", from_="first")
+def received(event: nodey.Event) -> None:
+    store.add_game(event.id, event.time, event.data)
+
+
+@nodey.token("Games")
+def games(args: Dict[str, Any]) -> List[Dict[str, Any]]:
+    return store.games(args["user"])
+
+
+@nodey.token("Results")
+def results(args: Dict[str, Any]) -> List[Dict[str, Any]]:
+    return store.results(args["user"], args["after"])
