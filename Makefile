@@ -13,6 +13,7 @@ say      = $(if $(V),,@printf '  %-5s %s\n' $(1) $(2))
 
 FUZZ_SECONDS ?= 60
 SOAK_SECONDS ?= 600
+KILLS ?= 1000
 # T=pool picks the tests whose names contain "pool".
 T ?=
 
@@ -97,7 +98,7 @@ help: ## show this
 	/^[a-z-]+:.*## / {printf "  %-8s %s\n", $$1, $$2}' Makefile
 
 ##@ Test (T=pool picks tests by name)
-.PHONY: deps test unit system sdk soak bench
+.PHONY: deps test unit system sdk soak proof mutants bench
 deps: ## install the Debian packages that building needs and this machine lacks
 	$(Q)scripts/bootstrap
 
@@ -115,6 +116,12 @@ sdk: deps-test ## the Python and the Node SDK
 
 soak: deps-test $(B)/nodey ## random faults under load for SOAK_SECONDS=600; SEED=n repeats a run
 	$(Q)NODEY_BIN=$(B)/nodey build/venv/bin/python tests/soak/run --seconds $(SOAK_SECONDS) $(if $(SEED),--seed $(SEED))
+
+proof: deps-test $(B)/nodey ## kill nodey KILLS=1000 times: no event is lost; SEED=n repeats a run
+	$(Q)NODEY_BIN=$(B)/nodey build/venv/bin/python tests/proof/run --kills $(KILLS) $(if $(SEED),--seed $(SEED))
+
+mutants: deps-test ## is the proof able to see? six broken nodeys must each be caught
+	$(Q)build/venv/bin/python tests/proof/mutants $(if $(SEED),--seed $(SEED))
 
 bench: deps-bench build/nodey ## measure against peers (ARGS="--quick")
 	$(Q)test -d build/bench/venv || tests/bench/setup

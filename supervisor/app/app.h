@@ -34,6 +34,12 @@ struct app_options {
 };
 
 /*
+ * Makes of a configuration one for a run for stories, whose bus is in the folder `dir`, which
+ * must outlive it: one instance of each worker, no services, nothing by the clock.
+ */
+void app_prepare_story(struct config *, const char *dir);
+
+/*
  * Serves until it is told to stop (SIGTERM, SIGINT; a second one stops at once).
  * Takes over the caller's hold of the configuration, which was loaded with these
  * options.  Returns the exit code: 0 after an orderly end, 1 when it could not start,

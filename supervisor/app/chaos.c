@@ -20,7 +20,9 @@ static int read_share(struct slice name, struct slice value, double *share, stru
     double n = strtod(text, &end);
     if (value.len == 0 || value.len >= sizeof(text) || end == text || strcmp(end, "%") != 0 ||
         !(n >= 0 && n <= 100))
-        return err_set(err, -1, SLICE_FMT " is a share such as 5%%, from 0%% to 100%%, not \"" SLICE_FMT "\"",
+        return err_set(err, -1,
+                       SLICE_FMT " is a share such as 5%%, from 0%% to 100%%, not \"" SLICE_FMT
+                                 "\"",
                        SLICE_ARG(name), SLICE_ARG(value));
     *share = n / 100;
     return 0;
@@ -33,7 +35,8 @@ static bool read_time(struct slice text, uint64_t *ms)
         *ms = 0;
         return true;
     }
-    if (!text.len || value_duration(text, false, &us) != VALUE_GOOD || us > DELAY_MAX_S * UINT64_C(1000000))
+    if (!text.len || value_duration(text, false, &us) != VALUE_GOOD ||
+        us > DELAY_MAX_S * UINT64_C(1000000))
         return false;
     *ms = us / 1000;
     return true;
@@ -50,8 +53,9 @@ static int read_delay(struct slice value, struct chaos *c, struct err *err)
     c->delay_min_ms = 0;
     if ((range && !read_time(low, &c->delay_min_ms)) || !read_time(high, &c->delay_max_ms) ||
         c->delay_max_ms < c->delay_min_ms)
-        return err_set(err, -1, "delay is a time or two, such as 0..2s, at most 1h, not \"" SLICE_FMT "\"",
-                       SLICE_ARG(value));
+        return err_set(
+            err, -1, "delay is a time or two, such as 0..2s, at most 1h, not \"" SLICE_FMT "\"",
+            SLICE_ARG(value));
     return 0;
 }
 
@@ -66,7 +70,9 @@ static int read_word(struct slice name, struct slice value, struct chaos *c, str
     if (slice_is(name, "delay"))
         return read_delay(value, c, err);
     if (!slice_is(name, "reorder"))
-        return err_set(err, -1, "there is no \"" SLICE_FMT "\": it knows dup, delay, reorder, kill and nak",
+        return err_set(err, -1,
+                       "there is no \"" SLICE_FMT
+                       "\": it knows dup, delay, reorder, kill and nak",
                        SLICE_ARG(name));
     if (!slice_is(value, "unkeyed"))
         return err_set(err, -1, "reorder is unkeyed: messages with a key keep their order");
@@ -97,6 +103,7 @@ void chaos_describe(const struct chaos *c, struct buf *out)
         const char *name;
         double share;
     } shares[] = {{"dup", c->dup}, {"kill", c->kill}, {"nak", c->nak}};
+
     const char *before = "";
     for (size_t i = 0; i < ARRAY_LEN(shares); i++) {
         if (shares[i].share <= 0)
@@ -149,7 +156,8 @@ uint64_t chaos_delay(const struct chaos *c, const struct delivery *d)
     uint64_t least = c->delay_min_ms;
     if (c->reorder && !d->message->key.len)
         span = MAX(span, (uint64_t)REORDER_MS);
-    return span || least ? least + (uint64_t)(chance(c, d, CHANCE_DELAY) * (double)(span + 1)) : 0;
+    return span || least ? least + (uint64_t)(chance(c, d, CHANCE_DELAY) * (double)(span + 1))
+                         : 0;
 }
 
 enum chaos_blow chaos_strike(struct chaos *c, const struct delivery *d)

@@ -188,10 +188,9 @@ static void on_described(void *arg)
     struct describing *d = arg;
     struct exchange *x = bus_job_end(&d->job);
     struct buf out = {0};
-    buf_adds(&out, "{\"open\":true,");
+    bool closes = d->out.len == 2; /* "{}" */
+    buf_adds(&out, closes ? "{\"open\":true" : "{\"open\":true,");
     buf_add(&out, slice_from(buf_slice(&d->out), 1));
-    if (d->out.len == 2) /* "{}": it is about to close */
-        out.len -= 2, buf_addc(&out, '}');
     buf_addc(&out, '\n');
     if (x)
         control_answer(x, buf_slice(&out));

@@ -21,9 +21,9 @@ struct letters {
     char *group, *topic; /* only those of it; NULL: any */
     bool whole;          /* with their data; one only */
     uint64_t limit;      /* that are shown */
-    uint64_t until;      /* the newest; those that come meanwhile are left alone */
     uint64_t done, failed;
     size_t under_way;
+    bool over;
     char why[240]; /* the first that failed */
 };
 
@@ -158,10 +158,11 @@ static void take(struct letters *l, const struct message *m)
 
 /* ---------------------------------------------------------------------- page by page */
 
-static bool is_over(const struct letters *l)
+/* The page that was read is the last: there are no more, or enough. */
+static bool is_last(const struct letters *l)
 {
     const struct op_read *r = &l->read;
-    return (!r->next && r->count < r->limit) || (l->what == LETTERS_SHOW && !l->limit);
+    return !r->next && r->count < r->limit;
 }
 
 static void on_page(struct op *op)
@@ -176,8 +177,8 @@ static void on_page(struct op *op)
         return;
     }
     struct message **messages = r->messages;
-    bool over = is_over(l);
     uint64_t last = r->count ? messages[r->count - 1]->seq : 0;
+    l->over = is_last(l);
     l->under_way = 1; /* ourselves */
     for (size_t i = 0; i < r->count; i++) {
         take(l, messages[i]);
@@ -188,14 +189,14 @@ static void on_page(struct op *op)
         r->before = r->next ? r->next + 1 : last;
     else
         r->from.seq = r->next ? r->next : last + 1;
-    r->count = over ? 0 : r->limit;
-    r->next = 0;
+    l->over |= l->what == LETTERS_SHOW && !l->limit;
     page_part_done(l);
 }
 
+/* Who has left wants no more of it; and nodey may be about to end. */
 static void look_further(struct letters *l)
 {
-    if (is_over(l)) {
+    if (l->over || !l->job.exchange) {
         end(l);
         return;
     }
@@ -203,7 +204,7 @@ static void look_further(struct letters *l)
     engine_submit(bus_engine(l->bus), &l->read.op);
 }
 
-/* Also of those that are there now: a letter that fails again is another one. */
+/* Those that are there now are meant: a letter that fails again is another one. */
 static void on_newest(struct op *op)
 {
     struct letters *l = container_of(op, struct letters, read.op);
@@ -211,12 +212,11 @@ static void on_newest(struct op *op)
     for (size_t i = 0; i < l->read.count; i++)
         message_release(l->read.messages[i]);
     xfree(l->read.messages);
-    l->read = (struct op_read){.op = {.kind = OP_READ, .done = on_page},
-                               .stream = SLICE("dead"),
+    l->read = (struct op_read){.stream = SLICE("dead"),
                                .from = {.kind = START_SEQ, .seq = 1},
                                .before = newest + 1,
                                .limit = PAGE};
-    engine_submit(bus_engine(l->bus), &l->read.op);
+    look_further(l);
 }
 
 static struct letters *letters_new(struct exchange *x, struct bus *bus, enum letters_do what)

@@ -62,7 +62,7 @@ static void on_dropped(struct op *op)
 static void drop_next(struct change *g)
 {
     char text[200];
-    for (; g->next < g->info.consumer_count; g->next++) {
+    for (; g->job.exchange && g->next < g->info.consumer_count; g->next++) {
         const struct consumer_info *i = &g->info.consumers[g->next];
         if (!slice_is(i->name, g->name))
             continue;

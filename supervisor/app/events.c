@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include "app/events_parts.h"
+#include "bus/dead.h"
 
 enum { TRY_AGAIN_MS = 5000, CHATTER_PER_S = 20, ERROR_SHOWN = 300 };
 
@@ -17,9 +18,52 @@ static void on_tell(struct bus_observer *observer, int level, const char *senten
     log_line((enum log_level)level, who, "%s", sentence);
 }
 
+static void add_text(struct buf *out, const char *before, const struct json_value *text)
+{
+    if (text->type != JSON_STRING || !json_inner(text).len)
+        return;
+    buf_adds(out, before);
+    json_unescape(text, out);
+}
+
+/* "TypeError: no such member" */
+static void add_error(struct buf *out, const struct json_value *error)
+{
+    struct json_scan it = json_iter(error);
+    struct json_value key, value;
+    while (error->raw.len && json_next_member(&it, &key, &value))
+        if (json_string_is(&key, "name") || json_string_is(&key, "message"))
+            add_text(out, ": ", &value);
+}
+
+/* All that is needed to find it, and to have it tried again when the program is mended. */
+static void tell_dead(const struct message *m)
+{
+    struct dead_letter d;
+    struct buf text = {0}, own = {0};
+    if (!dead_read(m, &d))
+        return;
+    bool job = slice_starts(json_inner(&d.stream), SLICE("queue."));
+    buf_addf(&text, "%s" SLICE_FMT " #%llu", job ? "job " : "", SLICE_ARG(m->topic),
+             (unsigned long long)d.seq);
+    buf_addf(&own, "%llu", (unsigned long long)d.seq);
+    if (d.id.raw.len && !json_string_is(&d.id, buf_cstr(&own)))
+        add_text(&text, ", id ", &d.id);
+    add_text(&text, ", group ", &d.group);
+    buf_addf(&text, ", after %llu attempt%s", (unsigned long long)d.attempts,
+             d.attempts == 1 ? "" : "s");
+    size_t shown = text.len + ERROR_SHOWN;
+    add_error(&text, &d.error);
+    log_line(LOG_WARN, who, "dead letter: %.*s; once it is mended: nodey dead retry %llu",
+             (int)MIN(text.len, shown), buf_cstr(&text), (unsigned long long)m->seq);
+    buf_deinit(&text);
+    buf_deinit(&own);
+}
+
 static void on_stored(struct bus_observer *observer, const struct message *m)
 {
     struct events *e = container_of(observer, struct events, observer);
+    tell_dead(m);
     each_stored(e, m);
     list_each (at, &e->watchers) {
         struct events_watcher *watcher = container_of(at, struct events_watcher, node);
@@ -56,17 +100,13 @@ static void on_settled(struct bus_observer *observer, const struct delivery *d,
                                          .ran_ms = ran_ms,
                                          .error = error,
                                          .dead = dead});
-    if (!error[0])
+    if (!error[0] || dead) /* a dead letter is told of when it is stored */
         return;
     name_message(d, name, sizeof(name));
-    if (dead)
-        log_line(LOG_WARN, who,
-                 "dead letter: %s, group " SLICE_FMT ", after %u attempt%s: %.*s; see nodey "
-                 "dead list, and nodey dead retry",
-                 name, SLICE_ARG(group_name(d->group)), d->attempt, d->attempt == 1 ? "" : "s",
-                 ERROR_SHOWN, error);
-    else if (bucket_take(&e->chatter, CHATTER_PER_S, loop_now(e->host.loop)))
-        log_line(LOG_INFO, who, "%s, group " SLICE_FMT ": attempt %u failed: %.*s", name,
+    /* A worker has told what its handler threw, with the stack: once is enough. */
+    int level = e->worker_says ? LOG_DEBUG : LOG_WARN;
+    if (level == LOG_DEBUG || bucket_take(&e->chatter, CHATTER_PER_S, loop_now(e->host.loop)))
+        log_line(level, who, "%s, group " SLICE_FMT ": attempt %u failed: %.*s", name,
                  SLICE_ARG(group_name(d->group)), d->attempt, ERROR_SHOWN, error);
 }
 

@@ -61,6 +61,7 @@ struct events {
     struct task resume;      /* pools have room */
     struct task relief;      /* workers may publish again */
     struct bucket chatter;   /* lines about attempts that failed */
+    bool worker_says;        /* a nack with its reason is being settled */
     bool awaits_relief;
     bool closing, closed;
     uint64_t tried_ms; /* when it could not be opened; 0 = it never was tried */

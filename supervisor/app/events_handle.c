@@ -77,6 +77,7 @@ struct verdict_text {
     struct buf name, message, stack;
     struct arena arena;
     char words[400];
+    bool from_worker; /* the error is its own */
 };
 
 static void read_text(const struct json_value *v, struct buf *into)
@@ -117,6 +118,7 @@ static void read_nack(struct verdict_text *t, const struct frame *f)
         else if (json_string_is(&key, "stack"))
             read_text(&value, &t->stack);
     }
+    t->from_worker = t->message.len > 0;
     if (!t->name.len && !t->message.len)
         buf_adds(&t->message, "it was refused without a reason");
     set_error(t);
@@ -130,6 +132,7 @@ static void read_error(struct verdict_text *t, const struct frame *f)
     read_text(&f->code, &t->name);
     read_text(&f->message, &t->message);
     read_text(&f->stack, &t->stack);
+    t->from_worker = t->message.len > 0;
     if (!t->name.len)
         buf_adds(&t->name, "Error");
     set_error(t);
@@ -245,7 +248,9 @@ static void on_done(struct call *call, const struct call_reply *reply)
     if (t.settlement.verdict != VERDICT_BACK)
         note_run(l, loop_clock_ns() - h->began_ns);
     xfree(h);
+    l->events->worker_says = t.from_worker;
     bus_settle(d, &t.settlement);
+    l->events->worker_says = false;
     buf_deinit(&t.name);
     buf_deinit(&t.message);
     buf_deinit(&t.stack);
@@ -346,8 +351,7 @@ static void on_kept_back(struct timer *timer)
     enum { AGAIN_MS = 10 };
     struct handling *h = container_of(timer, struct handling, timer);
     struct listener *l = h->listener;
-    struct worker *w =
-        l->feed ? event_worker(l->feed->pool, l, h->delivery->alone) : NULL;
+    struct worker *w = l->feed ? event_worker(l->feed->pool, l, h->delivery->alone) : NULL;
     if (!l->feed) {
         give_back(h);
         return;

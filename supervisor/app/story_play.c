@@ -2,6 +2,7 @@
  * What a story gives, one message at a time, in a run that is there for stories only: a part
  * of story.h.  Answered when all that it led to has been handled.
  */
+#include "app/app.h"
 #include "app/control_bus_parts.h"
 #include "app/events_parts.h"
 #include "app/story.h"
@@ -135,4 +136,18 @@ void story_play(struct story *s, struct exchange *x)
     timer_start(loop, &p->look, LOOK_MS, on_look);
     if (m)
         bus_publish(bus, &p->publication, &m, 1);
+}
+
+void app_prepare_story(struct config *config, const char *dir)
+{
+    config->bus.dir = dir;
+    config->bus.durability = DURABILITY_OS;
+    config->schedule_count = 0;
+    for (size_t i = 0; i < config->stream_count; i++)
+        config->streams[i].durability = DURABILITY_OS;
+    for (size_t i = 0; i < config->queue_count; i++)
+        config->queues[i].durability = DURABILITY_OS;
+    config_leave_services_out(config);
+    for (size_t i = 0; i < config->worker_count; i++)
+        config->workers[i].instances = config->workers[i].instances_min = 1;
 }

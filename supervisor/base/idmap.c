@@ -9,9 +9,13 @@ struct idmap_slot {
     void *value;
 };
 
+/*
+ * By Knuth's multiplication with the golden ratio, which puts numbers that increase far from
+ * each other: next to each other they were one long cluster, and each removal walked it.
+ */
 static size_t home(const struct idmap *m, uint64_t id)
 {
-    return (size_t)id & (m->cap - 1);
+    return (size_t)(id * UINT64_C(0x9E3779B97F4A7C15) >> (64 - __builtin_ctzll(m->cap)));
 }
 
 static size_t next(const struct idmap *m, size_t at)

@@ -170,8 +170,8 @@ void group_resume(struct group *);
 uint64_t group_backlog(const struct group *);
 
 /*
- * Begins elsewhere; what is out is revoked.  `done` may come at once, when it cannot be: the
- * group is not declared yet, or has another such wish under way.
+ * Begins elsewhere; what is out is revoked.  `done` may come at once, when it cannot be:
+ * the group has another such wish under way.
  */
 void group_seek(struct group *, struct start, void (*done)(void *arg, const char *error),
                 void *arg);

@@ -127,6 +127,7 @@ static void on_declared(struct op *op)
         consumer_drop_if_idle(c);
         return;
     }
+    consumer_was_declared(c, op);
     if (c->declare_again && op->status != ENGINE_BROKEN && !bus->closing)
         consumer_declare(c);
     group_wake(c->group);

@@ -97,7 +97,8 @@ struct consumer {
     uint32_t id; /* 0 = not declared yet */
     bool declaring, declare_again, seeking, gone;
     bool seek_again;
-    bool full; /* GROUP_PUT_OFF_MAX was told */
+    bool seek_then; /* as soon as it is declared */
+    bool full;      /* GROUP_PUT_OFF_MAX was told */
     uint32_t epoch;
     unsigned ops; /* under way: it may not be freed */
     struct op_consumer declare;
@@ -190,6 +191,7 @@ void groups_turn(struct task *);
 void group_gap(struct bus *, uint32_t consumer, uint64_t from, uint64_t to);
 void terms_drop(struct terms *);
 const struct subscription *terms_match(const struct terms *, struct slice topic);
+void consumer_was_declared(struct consumer *, const struct op *);
 void consumer_seek(struct consumer *);
 void consumer_drop_if_idle(struct consumer *);
 

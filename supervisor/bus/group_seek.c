@@ -76,6 +76,13 @@ void consumer_seek(struct consumer *c)
     engine_submit(c->bus->engine, &c->seek.op);
 }
 
+static void begin_seek(struct consumer *c)
+{
+    forget_all(c);
+    c->epoch++; /* what comes from the new place may do so before the seek is done */
+    consumer_seek(c);
+}
+
 static bool is_declared(const struct group *g)
 {
     list_each (at, &g->consumers)
@@ -87,23 +94,31 @@ static bool is_declared(const struct group *g)
 void group_seek(struct group *g, struct start start, void (*done)(void *arg, const char *error),
                 void *arg)
 {
-    if (!is_declared(g)) {
-        done(arg, "the group is just being declared: try again");
-        return;
-    }
     if (!begin_wait(g, done, arg)) {
         done(arg, "another seek of this group is under way");
         return;
     }
     list_each (at, &g->consumers) {
         struct consumer *c = container_of(at, struct consumer, node);
-        forget_all(c);
-        c->epoch++; /* what comes from the new place may do so before the seek is done */
         g->wait.left++;
         c->seek.start = start;
-        consumer_seek(c);
+        if (c->id)
+            begin_seek(c);
+        else
+            c->seek_then = true;
     }
     end_wait(g, NULL);
+}
+
+void consumer_was_declared(struct consumer *c, const struct op *op)
+{
+    if (!c->seek_then || (!c->id && op->status == ENGINE_BROKEN)) /* that one is repeated */
+        return;
+    c->seek_then = false;
+    if (c->id)
+        begin_seek(c);
+    else
+        end_wait(c->group, op);
 }
 
 /* --------------------------------------------------------------------- drop */

@@ -144,9 +144,12 @@ static void tick(struct store *s)
         store_own_failed(s);
 }
 
+/* It costs two fsyncs: few where each commit has one, many where none has. */
 static bool checkpoint(struct store *s)
 {
-    if (s->db.wal_pages < STORE_CHECKPOINT_PAGES || db_checkpoint(&s->db, false) == 0)
+    int most =
+        s->db.level == DURABILITY_FSYNC ? STORE_CHECKPOINT_PAGES : STORE_CHECKPOINT_PAGES_OS;
+    if (s->db.wal_pages < most || db_checkpoint(&s->db, false) == 0)
         return true;
     if ((s->db.rc & 0xff) == SQLITE_FULL) {
         disk_room_exhausted(&s->room);
@@ -325,7 +328,10 @@ static int open_files(struct store *s, const struct store_config *config, struct
     store_log_look(s->db.path, s->db.page.real, told, sizeof(told));
     if (told[0])
         store_tell(s, LOG_WARN, "%s", told);
-    if (db_open(&s->db, err) || store_load(s, err))
+    int rc = db_open(&s->db, err);
+    if (rc && (s->db.rc & 0xff) == SQLITE_FULL && disk_room_exhausted(&s->room))
+        rc = db_open(&s->db, err); /* with the room of the reserve */
+    if (rc || store_load(s, err))
         return -1;
     if (disk_sync_dir(s->dir))
         return err_set(err, -1, "%s cannot be synced", s->dir);

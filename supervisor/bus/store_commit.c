@@ -2,9 +2,10 @@
  * One transaction for all ops that wait.  Nobody hears of what it did before it is stored; when
  * it fails, everything is as before it began.
  *
- * After a failed fsync nobody knows what is on the disk, and a second one would say nothing:
- * the file is closed and opened again, which reads what is there, and all of the log is written
- * to the file anew.  The number of the last commit then says whether the batch was kept.
+ * After a failed fsync nobody knows what is on the disk, and a second one would say nothing. So
+ * the log is cut behind the last transaction that was kept, and the file is closed and opened
+ * again, which reads what is there.  The number of the last commit then says how the batch
+ * ended.
  */
 #include "bus/store_core.h"
 
@@ -18,62 +19,6 @@ void batch_init(struct store *s)
     b->parcel = parcel_new();
 }
 
-/* The strictest of the streams that there are, unless some want less: then of those named. */
-static enum durability level_of(struct store *s)
-{
-    enum durability level = DURABILITY_OS;
-    list_each (at, &s->streams) {
-        if (container_of(at, struct stream, all)->durability == DURABILITY_FSYNC)
-            level = DURABILITY_FSYNC;
-    }
-    return level;
-}
-
-static bool any_os(struct store *s)
-{
-    list_each (at, &s->streams) {
-        if (container_of(at, struct stream, all)->durability == DURABILITY_OS)
-            return true;
-    }
-    return false;
-}
-
-static bool wants_fsync(struct store *s, struct message **messages, size_t count)
-{
-    for (size_t i = 0; i < count; i++) {
-        struct stream *stream = store_stream(s, messages[i]->stream);
-        if (!stream || stream->durability == DURABILITY_FSYNC)
-            return true;
-    }
-    return false;
-}
-
-static bool op_wants_fsync(struct store *s, struct op *op)
-{
-    if (op->kind == OP_PUBLISH) {
-        struct op_publish *publish = container_of(op, struct op_publish, op);
-        return publish->forget || wants_fsync(s, publish->messages, publish->count);
-    }
-    if (op->kind == OP_SETTLE) {
-        struct op_settle *settle = container_of(op, struct op_settle, op);
-        struct consumer *c = store_consumer(s, settle->consumer);
-        return (c && c->stream->durability == DURABILITY_FSYNC) ||
-               wants_fsync(s, settle->outputs, settle->output_count);
-    }
-    return op->kind <= OP_DROP || op->kind == OP_SEEK;
-}
-
-static enum durability batch_level(struct store *s)
-{
-    if (!any_os(s) || list_empty(&s->batch.ops) || s->batch.due)
-        return level_of(s);
-    list_each (at, &s->batch.ops) {
-        if (op_wants_fsync(s, container_of(at, struct op, node)))
-            return DURABILITY_FSYNC;
-    }
-    return DURABILITY_OS;
-}
-
 int batch_begin(struct store *s, const struct stream *touched)
 {
     struct batch *b = &s->batch;
@@ -82,7 +27,7 @@ int batch_begin(struct store *s, const struct stream *touched)
     if (b->began)
         return 0;
     sqlite3_stmt *stmt = fixed_statement(s, FIXED_BEGIN, DB_FILE);
-    if (!stmt || db_set_level(&s->db, batch_level(s)) || db_run(&s->db, stmt))
+    if (!stmt || db_set_level(&s->db, store_level(s)) || db_run(&s->db, stmt))
         return -1;
     b->began = true;
     b->number = s->commits_on_disk + 1;
@@ -256,113 +201,11 @@ static void batch_undone(struct store *s)
     reset(b);
 }
 
-/* -------------------------------------------------------------------- the ops */
-
-static void unnumber(struct message **messages, size_t count)
-{
-    for (size_t i = 0; i < count; i++) {
-        messages[i]->seq = 0;
-        messages[i]->duplicate = false;
-    }
-}
-
-/* What it was given is taken back. */
-static void op_clear(struct op *op)
-{
-    if (op->kind == OP_PUBLISH) {
-        struct op_publish *publish = container_of(op, struct op_publish, op);
-        unnumber(publish->messages, publish->count);
-    } else if (op->kind == OP_SETTLE) {
-        struct op_settle *settle = container_of(op, struct op_settle, op);
-        unnumber(settle->outputs, settle->output_count);
-    } else if (op->kind == OP_CONSUMER) {
-        struct op_consumer *consumer = container_of(op, struct op_consumer, op);
-        for (size_t i = 0; i < consumer->put_off_count; i++)
-            xfree(consumer->put_off[i].key);
-        xfree(consumer->put_off);
-        consumer->put_off = NULL;
-        consumer->put_off_count = 0;
-    }
-}
-
-static void fail_ops(struct store *s, struct list *ops, enum engine_status status)
-{
-    list_each (at, ops) {
-        struct op *op = container_of(at, struct op, node);
-        op_clear(op);
-        store_refuse(op, status, "%s: %s",
-                     status == ENGINE_FULL ? "the disk is full" : "the store has failed",
-                     s->db.why);
-    }
-}
-
-static int do_op(struct store *s, struct op *op)
-{
-    op->status = ENGINE_OK;
-    op->error[0] = '\0';
-    switch (op->kind) {
-    case OP_PUBLISH:
-        return store_do_publish(s, container_of(op, struct op_publish, op));
-    case OP_SETTLE:
-        return store_do_settle(s, container_of(op, struct op_settle, op));
-    case OP_STREAM:
-        return store_do_stream(s, container_of(op, struct op_stream, op));
-    case OP_CONSUMER:
-        return store_do_consumer(s, container_of(op, struct op_consumer, op));
-    case OP_SEEK:
-        return store_do_seek(s, container_of(op, struct op_seek, op));
-    case OP_DROP: {
-        struct op_drop *drop = container_of(op, struct op_drop, op);
-        return drop->consumer ? store_drop_consumer(s, drop) : store_drop_stream(s, drop);
-    }
-    default:
-        return 0; /* see after_commit() */
-    }
-}
-
-/* What changes nothing on disk comes after the commit, so that it is not to be undone. */
-static void after_commit(struct store *s, struct op *op)
-{
-    struct parcel *p = s->batch.parcel;
-    struct op_credit *credit;
-    struct consumer *c;
-    switch ((int)op->kind) {
-    case OP_CREDIT:
-        credit = container_of(op, struct op_credit, op);
-        c = store_consumer(s, credit->consumer);
-        if (c)
-            c->credit += credit->more;
-        else
-            store_refuse(op, ENGINE_UNKNOWN, "there is no consumer %u", credit->consumer);
-        break;
-    case OP_TAKE:
-        store_do_take(s, container_of(op, struct op_take, op), p);
-        break;
-    case OP_READ:
-        store_do_read(s, container_of(op, struct op_read, op));
-        break;
-    case OP_INFO:
-        store_do_info(s, container_of(op, struct op_info, op));
-        break;
-    case OP_QUERY:
-        store_do_query(s, container_of(op, struct op_query, op));
-        break;
-    case OP_BACKUP:
-        store_do_backup(s, container_of(op, struct op_backup, op));
-        break;
-    case LETTER_CLOSE:
-        s->closing = true;
-        break;
-    default:
-        break;
-    }
-}
-
 static int run_ops(struct store *s)
 {
     int rc = 0;
     for (struct list *at = s->batch.ops.next; rc == 0 && at != &s->batch.ops; at = at->next)
-        rc = do_op(s, container_of(at, struct op, node));
+        rc = store_do_op(s, container_of(at, struct op, node));
     if (rc == 0 && s->batch.due)
         rc = batch_begin(s, NULL);
     if (rc == 0 && s->batch.due)
@@ -402,10 +245,10 @@ static void decided(struct store *s, bool kept)
     if (kept) {
         batch_kept(s);
         list_each (at, &s->batch.ops)
-            after_commit(s, container_of(at, struct op, node));
+            store_after_commit(s, container_of(at, struct op, node));
     } else {
         batch_undone(s);
-        fail_ops(s, &s->batch.ops, ENGINE_BROKEN);
+        store_fail_ops(s, &s->batch.ops, ENGINE_BROKEN);
     }
     reply(s);
 }
@@ -418,6 +261,7 @@ void store_fall(struct store *s)
     store_backup_end(s, "the store has failed");
     list_each (at, &s->streams)
         stream_forget_statements(container_of(at, struct stream, all));
+    db_cut_log(&s->db);
     db_close(&s->db);
     s->down = true;
     s->retry_ms = 0;
@@ -430,8 +274,7 @@ void store_reopen(struct store *s)
     char why[sizeof(s->db.why)];
     memcpy(why, s->db.why, sizeof(why)); /* what the ops are to be told */
     if (db_open(&s->db, &err) == 0 &&
-        (db_checkpoint(&s->db, true) || store_read_commits(s, &commits) ||
-         store_reload_memory(s))) {
+        (store_read_commits(s, &commits) || store_reload_memory(s))) {
         err_set(&err, -1, "%s", s->db.why);
         db_close(&s->db);
     }
@@ -456,7 +299,7 @@ static bool try_again(struct store *s)
     s->failures++;
     batch_undone(s);
     list_each (at, &s->batch.ops)
-        op_clear(container_of(at, struct op, node));
+        store_clear_op(container_of(at, struct op, node));
     bool reserve = disk_room_exhausted(&s->room);
     store_tell(s, LOG_ERROR, "the disk is full: publishes are refused%s",
                reserve ? ", and the reserve is used for what frees room" : "");
@@ -468,7 +311,7 @@ static void failed(struct store *s)
 {
     if (disk_is_full(s)) {
         batch_undone(s);
-        fail_ops(s, &s->batch.ops, ENGINE_FULL);
+        store_fail_ops(s, &s->batch.ops, ENGINE_FULL);
         reply(s);
         return;
     }
@@ -517,49 +360,6 @@ void store_own_failed(struct store *s)
 
 /* ------------------------------------------------------------------ the queue */
 
-static size_t op_bytes(struct op *op)
-{
-    struct message **messages = NULL;
-    size_t count = 0, bytes = 0;
-    if (op->kind == OP_PUBLISH) {
-        messages = container_of(op, struct op_publish, op)->messages;
-        count = container_of(op, struct op_publish, op)->count;
-    } else if (op->kind == OP_SETTLE) {
-        messages = container_of(op, struct op_settle, op)->outputs;
-        count = container_of(op, struct op_settle, op)->output_count;
-    }
-    for (size_t i = 0; i < count; i++)
-        bytes += messages[i]->size;
-    return bytes;
-}
-
-static bool goes_alone(const struct op *op)
-{
-    return op->kind == OP_STREAM || op->kind == OP_CONSUMER || op->kind == OP_DROP ||
-           op->kind == OP_SEEK || op->kind == OP_QUERY || op->kind == OP_BACKUP ||
-           (int)op->kind == LETTER_CLOSE;
-}
-
-/* True when something is published. */
-static bool take_ops(struct store *s)
-{
-    size_t count = 0, bytes = 0;
-    bool publishes = false;
-    while (!list_empty(&s->queue) && count < STORE_BATCH_OPS && bytes < STORE_BATCH_BYTES) {
-        struct op *op = list_first(&s->queue, struct op, node);
-        if (goes_alone(op) && count)
-            break;
-        list_del(&op->node);
-        list_add(&s->batch.ops, &op->node);
-        publishes |= op->kind == OP_PUBLISH;
-        bytes += op_bytes(op);
-        count++;
-        if (goes_alone(op))
-            break;
-    }
-    return publishes;
-}
-
 static void look_at_room(struct store *s)
 {
     if (!disk_room_check(&s->room, store_wall_ms()))
@@ -585,7 +385,7 @@ static void refuse_all(struct store *s)
     list_splice(&ops, &s->queue);
     list_each (at, &ops)
         s->closing |= (int)container_of(at, struct op, node)->kind == LETTER_CLOSE;
-    fail_ops(s, &ops, ENGINE_BROKEN);
+    store_fail_ops(s, &ops, ENGINE_BROKEN);
     if (s->closing && s->undecided)
         decided(s, false);
     offload_reply_all(&s->offload, &ops);
@@ -597,7 +397,7 @@ void store_commit_turn(struct store *s)
         refuse_all(s);
         return;
     }
-    if (take_ops(s))
+    if (store_take_ops(s))
         look_at_room(s);
     int64_t now = store_wall_ms();
     s->batch.due = s->next_due_ms <= now;

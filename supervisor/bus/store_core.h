@@ -3,6 +3,7 @@
  *
  *   store            the engine's face to the loop, and the thread's turn
  *   store_commit     one transaction for all ops that wait; what to do when it fails
+ *   store_ops        which ops go together, and who does them
  *   store_publish    messages in            store_settle    messages over
  *   store_stream     streams and topics     store_consumer  consumers
  *   store_feed       messages out           store_sweep     what nobody needs any more
@@ -433,6 +434,24 @@ void store_do_backup(struct store *, struct op_backup *);
 /* Goes on with a copy; true while there is more to do. */
 bool store_backup_turn(struct store *);
 void store_backup_end(struct store *, const char *why);
+
+/* ----------------------------------------------------------- store_ops */
+
+/* How durable the batch's ops want their transaction. */
+enum durability store_level(struct store *);
+
+/* From the queue to the batch; true when something is published. */
+bool store_take_ops(struct store *);
+
+/* In the transaction; a fault, or 0 with the op's own status. */
+int store_do_op(struct store *, struct op *) MUST_CHECK;
+
+/* What changes nothing on disk comes after the commit, so that it is not to be undone. */
+void store_after_commit(struct store *, struct op *);
+
+/* What it was given is taken back. */
+void store_clear_op(struct op *);
+void store_fail_ops(struct store *, struct list *ops, enum engine_status);
 
 /* -------------------------------------------------------- store_commit */
 

@@ -2,6 +2,8 @@
 
 #include <stdio.h>
 
+#include "bus/store_log.h"
+
 /* What a file of a format becomes the next one by; the first makes an empty file one of ours.
  */
 static const char *const MIGRATIONS[STORE_FORMAT] = {
@@ -114,10 +116,32 @@ int db_run(struct db *db, sqlite3_stmt *stmt)
 int db_checkpoint(struct db *db, bool all)
 {
     int mode = all ? SQLITE_CHECKPOINT_TRUNCATE : SQLITE_CHECKPOINT_PASSIVE;
+    int frames = 0, copied = 0;
     db->wal_pages = 0;
-    if (sqlite3_wal_checkpoint_v2(db->sql, "main", mode, NULL, NULL) != SQLITE_OK)
+    if (sqlite3_wal_checkpoint_v2(db->sql, "main", mode, &frames, &copied) != SQLITE_OK)
         return db_fault(db);
+    if (frames == copied)
+        db->durable_frames = 0; /* all is in the file: the log begins anew */
     return 0;
+}
+
+/*
+ * Frames whose fsync failed may be in the kernel's memory and not on the disk, and the next
+ * fsync would say that all is well.  So they must not be found when the log is read again.
+ */
+void db_cut_log(struct db *db)
+{
+    sqlite3_file *log = NULL;
+    sqlite3_int64 size = 0, keep = 0;
+    sqlite3_file_control(db->sql, "main", SQLITE_FCNTL_JOURNAL_POINTER, &log);
+    if (!log || !log->pMethods || log->pMethods->xFileSize(log, &size) != SQLITE_OK)
+        return;
+    if (db->durable_frames)
+        keep = LOG_HEAD + (sqlite3_int64)db->durable_frames * (LOG_FRAME_HEAD + STORE_PAGE);
+    if (size <= keep || log->pMethods->xTruncate(log, keep) != SQLITE_OK)
+        return;
+    log->pMethods->xSync(log,
+                         SQLITE_SYNC_NORMAL); /* if it fails, sums tell what is not whole */
 }
 
 int db_sizes(struct db *db, uint64_t *file, uint64_t *log)
@@ -165,7 +189,7 @@ static int on_commit(void *arg, sqlite3 *sql, const char *schema, int pages)
 {
     struct db *db = arg;
     (void)sql, (void)schema;
-    db->wal_pages = pages;
+    db->wal_pages = db->durable_frames = pages;
     return SQLITE_OK;
 }
 
@@ -229,14 +253,33 @@ static int cannot_open(struct db *db, struct err *err)
 }
 
 /*
- * Each page has its sum; the log is never left to a second connection; SQLite's own memory is
- * bounded.  auto_vacuum and page_size are of effect in a new file only.
+ * Exclusive before anything else, so that the log needs no memory that processes share.  Then
+ * SQLite's own memory is bounded, and the log is put into the file when we say so.
  */
 static const char SETTINGS[] =
-    "PRAGMA locking_mode=EXCLUSIVE; PRAGMA page_size=8192; PRAGMA auto_vacuum=INCREMENTAL;"
-    "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA journal_size_limit=67108864;"
-    "PRAGMA wal_autocheckpoint=0; PRAGMA cache_size=-8192; PRAGMA temp_store=MEMORY;"
+    "PRAGMA locking_mode=EXCLUSIVE; PRAGMA cache_size=-8192; PRAGMA temp_store=MEMORY;"
     "PRAGMA cell_size_check=ON; PRAGMA trusted_schema=OFF;";
+static const char NEW_FILE[] = "PRAGMA page_size=8192; PRAGMA auto_vacuum=INCREMENTAL;";
+static const char LOG_SETTINGS[] =
+    "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA journal_size_limit=67108864;"
+    "PRAGMA wal_autocheckpoint=0;";
+
+/* The log is put into the file at once: what it has is whole, and it begins anew. */
+static int set_up(struct db *db, struct err *err)
+{
+    int reserve = STORE_PAGE_SUM;
+    int64_t pages = 0;
+    if (sqlite3_file_control(db->sql, "main", SQLITE_FCNTL_RESERVE_BYTES, &reserve) !=
+        SQLITE_OK)
+        return db_fault(db);
+    if (db_exec(db, SETTINGS) || number(db, "PRAGMA page_count", &pages) ||
+        (pages == 0 && db_exec(db, NEW_FILE)) || db_exec(db, LOG_SETTINGS))
+        return -1;
+    sqlite3_wal_hook(db->sql, on_commit, db);
+    if (check_format(db, err) || db_exec(db, MEMORY_TABLES))
+        return -1;
+    return db_checkpoint(db, true);
+}
 
 int db_open(struct db *db, struct err *err)
 {
@@ -244,19 +287,17 @@ int db_open(struct db *db, struct err *err)
     db->page.strict = true;
     db->page.damaged = 0;
     db->level = DURABILITY_FSYNC;
+    db->durable_frames = 0;
     int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX;
-    int reserve = STORE_PAGE_SUM;
+    int rc = 0;
     if (sqlite3_open_v2(db->path, &db->sql, flags, db->page.name) != SQLITE_OK)
-        IGNORE(db_fault(db)); /* told below */
-    else if (sqlite3_file_control(db->sql, "main", SQLITE_FCNTL_RESERVE_BYTES, &reserve) ==
-                 SQLITE_OK &&
-             db_exec(db, SETTINGS) == 0 && check_format(db, err) == 0 &&
-             db_exec(db, MEMORY_TABLES) == 0) {
-        sqlite3_wal_hook(db->sql, on_commit, db);
-        return 0;
+        rc = db_fault(db);
+    if (rc == 0)
+        rc = set_up(db, err);
+    if (rc) {
+        rc = cannot_open(db, err);
+        db_close(db);
     }
-    int rc = cannot_open(db, err);
-    db_close(db);
     return rc;
 }
 

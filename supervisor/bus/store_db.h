@@ -14,9 +14,10 @@
 #include "bus/store_page.h"
 
 enum {
-    STORE_FORMAT = 1,              /* user_version of what this nodey writes */
-    STORE_CHECKPOINT_PAGES = 250,  /* of the log, before they are put into the file */
-    STORE_APPLICATION = 0x6e6f6465 /* "node": what file(1) shows */
+    STORE_FORMAT = 1,                 /* user_version of what this nodey writes */
+    STORE_CHECKPOINT_PAGES = 250,     /* of the log, before they are put into the file */
+    STORE_CHECKPOINT_PAGES_OS = 2000, /* the same while commits do without fsync */
+    STORE_APPLICATION = 0x6e6f6465    /* "node": what file(1) shows */
 };
 
 /* Where a statement works: the file, or the tables in memory that end with the connection. */
@@ -29,7 +30,8 @@ struct db {
     enum durability level; /* as last set */
     int rc;
     char why[160];
-    int wal_pages; /* in the log since the last checkpoint began */
+    int wal_pages;      /* in the log since the last checkpoint began */
+    int durable_frames; /* of the log: those behind it are of no transaction that was kept */
     sqlite3_stmt *fixed[32][DB_PLACES];
 };
 
@@ -63,6 +65,9 @@ int db_next(struct db *, sqlite3_stmt *) MUST_CHECK;
 
 /* What waits in the log is put into the file. */
 int db_checkpoint(struct db *, bool all) MUST_CHECK;
+
+/* After a write or a sync of the log failed, and before it is closed. */
+void db_cut_log(struct db *);
 
 /* Bytes of the file and of its log. */
 int db_sizes(struct db *, uint64_t *file, uint64_t *log) MUST_CHECK;

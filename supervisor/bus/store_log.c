@@ -5,8 +5,7 @@
 #include <string.h>
 #include <unistd.h>
 
-/* See sqlite.org/fileformat2.html, "WAL File Format". */
-enum { LOG_HEAD = 32, FRAME_HEAD = 24, LOG_MAGIC = 0x377f0682, PAGE_MAX = 65536 };
+enum { LOG_MAGIC = 0x377f0682, PAGE_MAX = 65536 };
 
 struct log {
     sqlite3_file *file;
@@ -66,8 +65,8 @@ static bool read_head(struct log *l)
  */
 static void read_frames(struct log *l)
 {
-    unsigned char *frame = xmalloc(FRAME_HEAD + l->page);
-    uint64_t size = FRAME_HEAD + l->page;
+    unsigned char *frame = xmalloc(LOG_FRAME_HEAD + l->page);
+    uint64_t size = LOG_FRAME_HEAD + l->page;
     bool broken = false;
     for (uint64_t n = 0; LOG_HEAD + (n + 1) * size <= (uint64_t)l->size; n++) {
         if (!read_at(l, frame, (int)size, LOG_HEAD + n * size))
@@ -75,7 +74,7 @@ static void read_frames(struct log *l)
         bool ours = memcmp(frame + 8, l->salt, sizeof(l->salt)) == 0;
         if (!broken) {
             add_up(l, frame, 8);
-            add_up(l, frame + FRAME_HEAD, l->page);
+            add_up(l, frame + LOG_FRAME_HEAD, l->page);
             broken = !ours || !sum_is(l, frame + 16);
             l->whole += !broken;
         }
@@ -119,7 +118,7 @@ static void judge(struct log *l, const char *path, char *sentence, size_t size)
         return;
     }
     read_frames(l);
-    uint64_t rest = ((uint64_t)l->size - LOG_HEAD) % (FRAME_HEAD + l->page);
+    uint64_t rest = ((uint64_t)l->size - LOG_HEAD) % (LOG_FRAME_HEAD + l->page);
     if (l->commits_behind > 1) {
         keep_copy(l, path);
         snprintf(sentence, size,

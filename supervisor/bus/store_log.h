@@ -11,6 +11,9 @@
 
 #include "base/base.h"
 
+/* Bytes; see sqlite.org/fileformat2.html, "WAL File Format". */
+enum { LOG_HEAD = 32, LOG_FRAME_HEAD = 24 };
+
 /*
  * The log of this file: a sentence when something of it is lost, else "".  A log with damage in
  * its middle, whole transactions behind it, is kept as PATH-wal.damaged.

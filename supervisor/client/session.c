@@ -153,6 +153,7 @@ int session_open_story(struct session *s, const char *dir, const char *file,
                        const char *const *names, struct err *err)
 {
     enum { WORDS = 5 };
+
     size_t count = 0;
     while (names[count])
         count++;

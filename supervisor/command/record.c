@@ -80,8 +80,7 @@ static int look(struct recording *r, struct session *session, uint64_t *next)
     if (rc)
         return rc;
     json_t *o = json_loadb(answer.body.ptr, answer.body.len, 0, &error);
-    json_array_foreach (json_object_get(o, "lines"), n, line)
-        write_line(r, line);
+    json_array_foreach(json_object_get(o, "lines"), n, line) write_line(r, line);
     *next = (uint64_t)json_integer_value(json_object_get(o, "next"));
     if (json_integer_value(json_object_get(o, "lost")) || !o) {
         fputs("nodey: more happened than was written in time: the story has holes\n", stderr);

@@ -12,8 +12,10 @@
 #include "command/storyfile.h"
 
 const char command_replay_help[] =
-    "Plays a story in a run of its own, with an empty bus, and prints what the programs publish\n"
-    "instead of publishing it: a line of JSON each, as nodey record writes them. What came from\n"
+    "Plays a story in a run of its own, with an empty bus, and prints what the programs "
+    "publish\n"
+    "instead of publishing it: a line of JSON each, as nodey record writes them. What came "
+    "from\n"
     "outside is given at the times at which it came.\n"
     "\n"
     "  --only NAME           only this program runs; what the others told it is given, too\n"
@@ -32,9 +34,8 @@ static void print_outputs(const struct storyfile *s, const json_t *pubs)
     size_t n;
     const json_t *pub;
     long long begun = json_integer_value(json_object_get(json_array_get(pubs, 0), "t"));
-    json_array_foreach (pubs, n, pub)
-        if (storyfile_expects(s, pub))
-            storyfile_write_pub(pub, begun, &out);
+    json_array_foreach(pubs, n, pub) if (storyfile_expects(s, pub))
+        storyfile_write_pub(pub, begun, &out);
     show_write(stdout, buf_slice(&out));
     buf_deinit(&out);
 }
@@ -70,8 +71,9 @@ static int read_speed(const char *text, double *speed)
     }
     *speed = strtod(text, &end);
     if (*end || end == text || !(*speed >= 0.001 && *speed <= 1e6))
-        return usage_error("replay", "--speed is max or a number from 0.001 to 1000000, not "
-                                     "\"%s\"",
+        return usage_error("replay",
+                           "--speed is max or a number from 0.001 to 1000000, not "
+                           "\"%s\"",
                            text);
     return 0;
 }

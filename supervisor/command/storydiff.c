@@ -24,7 +24,7 @@ static bool has_form(const char *text, const char *form)
     for (; *form; form++, text++) {
         if (*form == ' ')
             return true;
-        if (*form == 'x' ? !isxdigit((unsigned char)*text)
+        if (*form == 'x'   ? !isxdigit((unsigned char)*text)
             : *form == '0' ? !isdigit((unsigned char)*text)
                            : *text != *form)
             return false;
@@ -34,10 +34,10 @@ static bool has_form(const char *text, const char *form)
 
 static int form_of(const char *text)
 {
-    static const char *const forms[] = {"xxxxxxxx-xxxx-xxxx-xxxx-xxxxxxxxxxxx",
-                                        "0000-00-00T00:00:00 ", "0000-00-00 00:00:00 ",
-                                        "00-xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx-xxxxxxxxxxxxxxxx-xx",
-                                        "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx"};
+    static const char *const forms[] = {
+        "xxxxxxxx-xxxx-xxxx-xxxx-xxxxxxxxxxxx", "0000-00-00T00:00:00 ", "0000-00-00 00:00:00 ",
+        "00-xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx-xxxxxxxxxxxxxxxx-xx",
+        "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx"};
     for (int i = 0; i < (int)ARRAY_LEN(forms); i++)
         if (has_form(text, forms[i]))
             return i + 1;
@@ -48,9 +48,8 @@ static bool is_id(const json_t *pubs, const char *text)
 {
     size_t n;
     const json_t *pub;
-    json_array_foreach (pubs, n, pub)
-        if (*text && strcmp(flow_text(pub, "id"), text) == 0)
-            return true;
+    json_array_foreach(pubs, n,
+                       pub) if (*text && strcmp(flow_text(pub, "id"), text) == 0) return true;
     return false;
 }
 
@@ -81,25 +80,27 @@ static bool same(const struct diff *d, const json_t *a, const json_t *b, struct 
     json_t *item;
     if (json_is_string(a) && strcmp(json_string_value(a), "*") == 0)
         return b != NULL;
-    if (!a || !b || (json_typeof(a) != json_typeof(b) &&
-                     !(json_is_number(a) && json_is_number(b))))
+    if (!a || !b ||
+        (json_typeof(a) != json_typeof(b) && !(json_is_number(a) && json_is_number(b))))
         return false;
     if (json_is_string(a))
         return same_text(d, json_string_value(a), json_string_value(b));
     if (json_is_number(a))
         return same_number(json_number_value(a), json_number_value(b));
-    json_object_foreach ((json_t *)a, name, item) {
+    json_object_foreach((json_t *)a, name, item)
+    {
         buf_addf(path, "%s%s", path->len ? "." : "", name);
         if (!same(d, item, json_object_get(b, name), path))
             return false;
         path->len = len;
     }
-    json_object_foreach ((json_t *)b, name, item)
-        if (!json_object_get(a, name)) {
-            buf_addf(path, "%s%s", path->len ? "." : "", name);
-            return false;
-        }
-    json_array_foreach (a, n, item) {
+    json_object_foreach((json_t *)b, name, item) if (!json_object_get(a, name))
+    {
+        buf_addf(path, "%s%s", path->len ? "." : "", name);
+        return false;
+    }
+    json_array_foreach(a, n, item)
+    {
         buf_addf(path, "[%zu]", n);
         if (!same(d, item, json_array_get(b, n), path))
             return false;
@@ -224,9 +225,7 @@ static size_t collect(const struct diff *d, const json_t *pubs, const json_t ***
     size_t n, count = 0;
     const json_t *pub;
     *out = xcalloc(json_array_size(pubs) + 1, sizeof(**out));
-    json_array_foreach (pubs, n, pub)
-        if (storyfile_expects(d->file, pub))
-            (*out)[count++] = pub;
+    json_array_foreach(pubs, n, pub) if (storyfile_expects(d->file, pub))(*out)[count++] = pub;
     return count;
 }
 
@@ -275,7 +274,8 @@ static void tell_order(struct diff *d, const struct match *m)
         const char *key = flow_text(a, "key");
         for (size_t j = i + 1; *key && m->with[i] && j < m->expected_count; j++) {
             const json_t *b = m->expected[j];
-            if (!m->with[j] || m->with[j] > m->with[i] || strcmp(flow_text(b, "key"), key) != 0 ||
+            if (!m->with[j] || m->with[j] > m->with[i] ||
+                strcmp(flow_text(b, "key"), key) != 0 ||
                 strcmp(flow_text(b, "from"), flow_text(a, "from")) != 0)
                 continue;
             d->count++;

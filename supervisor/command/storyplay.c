@@ -10,7 +10,6 @@
 #include <unistd.h>
 
 #include "app/app.h"
-#include "bus/engine.h"
 #include "client/reach_text.h"
 #include "command/flowview.h"
 #include "command/storyfile.h"
@@ -18,21 +17,6 @@
 enum { SPARE_MS = 5000 };
 
 /* --------------------------------------------------------------------- the run itself */
-
-/* What a story needs, and nothing that happens by itself. */
-static void prepare(struct config *config, char *dir)
-{
-    config->bus.dir = dir;
-    config->bus.durability = DURABILITY_OS;
-    config->schedule_count = 0;
-    for (size_t i = 0; i < config->stream_count; i++)
-        config->streams[i].durability = DURABILITY_OS;
-    for (size_t i = 0; i < config->queue_count; i++)
-        config->queues[i].durability = DURABILITY_OS;
-    config_leave_services_out(config);
-    for (size_t i = 0; i < config->worker_count; i++)
-        config->workers[i].instances = config->workers[i].instances_min = 1;
-}
 
 int storyfile_run(int argc, char **argv)
 {
@@ -53,7 +37,7 @@ int storyfile_run(int argc, char **argv)
         return EXIT_UNREACHABLE;
     }
     char *dir = xasprintf("%s/bus", argv[1]);
-    prepare(config, dir);
+    app_prepare_story(config, dir);
     setenv("NODEY_STORY", argv[1], 1);
     int rc = app_run(config, &options);
     xfree(dir);

@@ -21,8 +21,10 @@ const char command_test_help[] =
     "  nodey record -o stories/comment.ndjson --for 10s\n"
     "  nodey test stories/*.ndjson\n"
     "\n"
-    "What came from outside is given, one message after the other; what programs published for\n"
-    "another message is expected. Messages of one key must come in their order, others in any.\n"
+    "What came from outside is given, one message after the other; what programs published "
+    "for\n"
+    "another message is expected. Messages of one key must come in their order, others in "
+    "any.\n"
     "Ids, times and traces are others each time; \"*\" in a story stands for any value.\n"
     "\n"
     "  --only NAME           only this program runs; what the others told it is given, too\n"
@@ -52,7 +54,8 @@ static int save(const struct storyfile *s, const json_t *pubs)
     const json_t *pub;
     long long begun = json_integer_value(json_object_get(json_array_get(pubs, 0), "t"));
     buf_adds(&text, "{\"kind\":\"story\",\"version\":1,\"programs\":[");
-    json_object_foreach (s->programs, name, value) {
+    json_object_foreach(s->programs, name, value)
+    {
         buf_adds(&text, before);
         json_t *string = json_string(name);
         flow_dump(string, &text);
@@ -60,8 +63,7 @@ static int save(const struct storyfile *s, const json_t *pubs)
         before = ",";
     }
     buf_adds(&text, "]}\n");
-    json_array_foreach (pubs, n, pub)
-        storyfile_write_pub(pub, begun, &text);
+    json_array_foreach(pubs, n, pub) storyfile_write_pub(pub, begun, &text);
     char *next = xasprintf("%s.new", s->path);
     FILE *file = fopen(next, "we");
     bool good = file && fwrite(text.ptr, 1, text.len, file) == text.len;
@@ -81,8 +83,7 @@ static int judge(const struct storyfile *s, const json_t *pubs, uint64_t took_ms
     size_t n, expected = 0;
     const json_t *pub;
     size_t count = storyfile_compare(s, pubs, &differences);
-    json_array_foreach (s->pubs, n, pub)
-        expected += storyfile_expects(s, pub);
+    json_array_foreach(s->pubs, n, pub) expected += storyfile_expects(s, pub);
     if (count)
         printf("%s: %zu difference%s\n", s->path, count, count == 1 ? "" : "s");
     else

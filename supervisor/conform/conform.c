@@ -392,7 +392,7 @@ int conform_run(const struct conform_options *options)
     if (options->as && !conform_has_golden(options->as))
         return usage_error("check",
                            "--as knows fib, echo, shapes, ask, slow, noisy, broken, "
-                           "streams and sockets, not \"%s\"",
+                           "streams, sockets and events, not \"%s\"",
                            options->as);
     if (prepare(&program, options, &err))
         fprintf(stderr, "nodey: %s\n", err.text);

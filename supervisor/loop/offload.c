@@ -70,13 +70,28 @@ static void *on_thread(void *arg)
     return NULL;
 }
 
+static void flush(struct offload *o)
+{
+    pthread_mutex_lock(&o->mutex);
+    list_splice(&o->in, &o->posted);
+    pthread_mutex_unlock(&o->mutex);
+    pthread_cond_signal(&o->cond);
+}
+
+static void on_flush(struct task *task)
+{
+    flush(container_of(task, struct offload, flush));
+}
+
 int offload_open(struct offload *o, struct loop *loop, const struct offload_ops *ops)
 {
     o->ops = ops;
     o->loop = loop;
     o->closing = o->ended = false;
+    list_init(&o->posted);
     list_init(&o->in);
     list_init(&o->out);
+    task_init(&o->flush, on_flush);
     int rc = uv_async_init(&loop->uv, &o->async, on_async);
     if (rc)
         return rc;
@@ -89,13 +104,9 @@ int offload_open(struct offload *o, struct loop *loop, const struct offload_ops 
 
 void offload_post(struct offload *o, struct list *node)
 {
-    pthread_mutex_lock(&o->mutex);
     assert(!o->closing);
-    bool first = list_empty(&o->in);
-    list_add(&o->in, node);
-    pthread_mutex_unlock(&o->mutex);
-    if (first)
-        pthread_cond_signal(&o->cond);
+    list_add(&o->posted, node);
+    loop_defer(o->loop, &o->flush);
 }
 
 void offload_reply(struct offload *o, struct list *node)
@@ -118,8 +129,10 @@ void offload_reply_all(struct offload *o, struct list *letters)
 
 void offload_close(struct offload *o)
 {
-    pthread_mutex_lock(&o->mutex);
     assert(!o->closing);
+    task_cancel(&o->flush);
+    pthread_mutex_lock(&o->mutex);
+    list_splice(&o->in, &o->posted);
     o->closing = true;
     pthread_mutex_unlock(&o->mutex);
     pthread_cond_signal(&o->cond);

@@ -35,8 +35,10 @@ struct offload {
     pthread_t thread;
     pthread_mutex_t mutex;
     pthread_cond_t cond; /* of CLOCK_REALTIME: a moved clock moves what waits for it */
-    struct list in;      /* posted */
-    struct list out;     /* replied, not yet handed to `back` */
+    struct list posted;  /* in this turn of the loop: the thread gets them all at its end */
+    struct task flush;
+    struct list in;  /* what it has got */
+    struct list out; /* replied, not yet handed to `back` */
     bool closing;
     bool ended; /* the thread is done */
     uv_async_t async;
@@ -45,7 +47,10 @@ struct offload {
 /* Starts the thread.  0 or a libuv code. */
 int offload_open(struct offload *, struct loop *, const struct offload_ops *) MUST_CHECK;
 
-/* From the loop: wakes the thread. */
+/*
+ * From the loop: wakes the thread at the end of this turn, once for however many, so that they
+ * are taken together.
+ */
 void offload_post(struct offload *, struct list *node);
 
 /* From the thread: wakes the loop once for however many. */

@@ -40,7 +40,7 @@ struct bench {
     struct loop loop;
     struct engine *engine;
     struct op waited;
-    bool closed;
+    bool closing, closed;
     struct message_parts parts;
     uint64_t until_ns;
     unsigned flying;
@@ -81,9 +81,7 @@ static void on_settled(struct op *op)
     struct settling *s = container_of(op, struct settling, op.op);
     struct bench *b = s->bench;
     b->settled += op->status == ENGINE_OK;
-    struct op_credit *credit = xcalloc(1, sizeof(*credit));
     list_add(&b->spare, &s->node);
-    xfree(credit);
 }
 
 static void on_credited(struct op *op)
@@ -122,12 +120,14 @@ static void on_deliver(struct engine *e, const struct delivery_note *notes, size
     uint32_t again[64] = {0};
     for (size_t i = 0; i < count; i++) {
         uint32_t id = notes[i].consumer;
-        if (b->settles)
+        if (b->settles && !b->closing)
             settle(b, id, notes[i].message->seq);
         message_release(notes[i].message);
         again[id % 64]++;
     }
     b->delivered += count;
+    if (b->closing)
+        return;
     for (uint32_t id = 0; id < 64; id++)
         if (again[id])
             give(b, id, again[id]);
@@ -261,6 +261,7 @@ static void report(struct bench *b, const char *what, double seconds)
 
 static void end(struct bench *b)
 {
+    b->closing = true;
     b->engine->ops->close(b->engine);
     while (!b->closed)
         uv_run(&b->loop.uv, UV_RUN_ONCE);

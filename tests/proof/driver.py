@@ -236,7 +236,7 @@ class Proof:
         chance = self.rng.random()
         if chance < 0.5:
             return LINGER if chance < 0.3 else ""
-        point = self.rng.choice(list(POINTS))
+        point = self.rng.choices(list(POINTS), [1 if p == "mid_sweep" else 4 for p in POINTS])[0]
         return f"{point}:{self.rng.randint(1, POINTS[point])}"
 
     def one_kill(self, number: int) -> None:
@@ -245,7 +245,9 @@ class Proof:
         wait = self.rng.uniform(0.05, 0.5)
         if self.rng.random() < 0.15 and life.sleep(wait / 2):
             self.kill_worker(life)
-        if life.sleep(0.6 if fault not in ("", LINGER) else wait):
+        if fault not in ("", LINGER):  # Who sweeps lives for a second before.
+            wait = 2 if fault.startswith("mid_sweep") else 0.6
+        if life.sleep(wait):
             life.kill()
             self.tally.random_kills += 1
             self.tally.lingering += fault == LINGER

@@ -1,10 +1,11 @@
 /*
- * Preloaded into nodey, it makes the disk under "/bus/" bad as the file named by PROOF_DISK says:
+ * Preloaded into nodey, it makes the disk under "/bus/" bad as the file named by PROOF_DISK
+ * says:
  *
  *   eio      fdatasync and fsync fail
  *   slow     they take half a second
- *   linger   a transaction's first write to the log comes 8 ms late, so that a kill is likely to
- *            fall between what was done and what is stored
+ *   linger   a transaction's first write to the log comes 8 ms late, so that a kill is likely
+ * to fall between what was done and what is stored
  *
  * Another word, or no file: the disk is as it is.
  */

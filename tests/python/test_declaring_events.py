@@ -211,14 +211,10 @@ def test_what_is_no_handler(function: Any, said: str) -> None:
     assert said in str(raised.value)
 
 
-def test_the_same_twice_is_refused_in_a_worker(write: Any) -> None:
-    for declared, said in (
-        ("on('a.b')", "@nodey.on('a.b') of the group 'worker' is handled already, by one: give"),
-        ("job('q')", "@nodey.job('q') has a handler already, one"),
-    ):
-        worker = write(f"import nodey\n@nodey.{declared}\ndef one(e): pass\n"
-                       f"@nodey.{declared}\ndef two(e): pass\n")
-        assert said in worker.next()["message"]
+def test_a_second_handler_of_a_queue_is_refused(write: Any) -> None:
+    worker = write("import nodey\n@nodey.job('q')\ndef one(e): pass\n"
+                   "@nodey.job('q')\ndef two(e): pass\n")
+    assert "@nodey.job('q') has a handler already, one; an order" in worker.next()["message"]
 
 
 def test_a_decorated_function_stays_what_it_is() -> None:

@@ -200,7 +200,7 @@ def run_lines(worker: Worker, transcript: Any) -> None:
 def ways_to_serve(transcript: Any) -> Any:
     """The script and its arguments for each engine; `ask` is there for the loop as well."""
     name = transcript["worker"]
-    if name in ("streams", "sockets"):
+    if name in ("streams", "sockets", "events"):
         return [
             ("sync", name, []),
             ("threads", "in_threads", [name]),

@@ -6,6 +6,7 @@ import http.client
 import json
 import os
 import random
+import re
 import shutil
 import signal
 import socket
@@ -27,7 +28,8 @@ Start = Callable[..., App]
 
 def copied(name: str, folder: Path, replaced: Optional[Mapping[str, str]] = None) -> Path:
     """The example's files.  replaced: texts of its nodey.toml, which must be there, and what stands for them."""
-    shutil.copytree(ROOT / "workers" / name, folder, ignore=shutil.ignore_patterns("data", ".nodey", "node_modules", ".venv"))
+    left_out = shutil.ignore_patterns("data", ".nodey", "node_modules", ".venv")
+    shutil.copytree(ROOT / "workers" / name, folder, ignore=left_out)
     config = (folder / "nodey.toml").read_text()
     for old, new in (replaced or {}).items():
         assert old in config, old
@@ -107,10 +109,13 @@ class Listener:
 
 
 class Killer:
-    """Ends a worker without a warning every so often, while its block runs."""
+    """Ends a worker without a warning every so often, while its block runs.
 
-    def __init__(self, app: Callable[[], App], names: list[str], every: float = 0.15, seed: int = 7) -> None:
-        self.app, self.names, self.every = app, names, every
+    Not for ever: where workers need longer to start than they are let live, nothing would come to an end.
+    """
+
+    def __init__(self, app: Callable[[], App], names: list[str], every: float, most: int = 24, seed: int = 7) -> None:
+        self.app, self.names, self.every, self.most = app, names, slow(every), most
         self.kills: dict[str, int] = {}
         self._random = random.Random(seed)
         self._ended = threading.Event()
@@ -128,7 +133,7 @@ class Killer:
         self._thread.join()
 
     def _run(self) -> None:
-        while not self._ended.wait(self.every):
+        while not self._ended.wait(self.every) and self.count() < self.most:
             name = self._random.choice(self.names)
             pids = self.app().worker_pids(name)
             if pids:
@@ -182,9 +187,9 @@ def browse(nodey: Start, folder: Path, script: str) -> Any:
          f"--user-data-dir={folder / 'profile'}", f"http://127.0.0.1:{app.port}/drive.html"],
         stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
     try:
-        line = until(lambda: next((line for line in app.stdout().splitlines() if "/seen?" in line), None), 60,
-                     "the page has reported")
+        found = until(lambda: re.search(r"/seen\?(\S+) ", app.stdout()), 60, "the page has reported")
     finally:
         os.killpg(browser.pid, signal.SIGKILL)
         browser.wait()
-    return json.loads(unquote(line.split("/seen?")[1].split(" ")[0]))
+    assert found
+    return json.loads(unquote(found[1]))

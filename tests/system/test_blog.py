@@ -12,7 +12,7 @@ from typing import Any, Callable, Optional
 import pytest
 
 from app import App
-from command import run
+from command import Done, run
 from examples import Killer, Listener, Start, browse, copied
 from timing import slow, until
 
@@ -196,6 +196,43 @@ def test_saved_changes_are_taken_in_both_languages(nodey: Start, tmp_path: Path)
     until(lambda: [one["status"] for one in comments(app, post)] == ["rejected", "new"], 10, "the import was changed, too")
 
 
+def test_the_flow_is_the_picture_that_is_drawn(nodey: Start, tmp_path: Path) -> None:
+    """What was observed, against the file that is kept and the graph in the README."""
+    app = start(nodey, tmp_path)
+    post = new_post(app)
+    comment_on(app, post, "nice")
+    wait_settled(app, post, 1)
+
+    def check() -> Done:
+        return run(app.folder, "flow", "--check", "flow.txt")
+
+    until(lambda: check().code == 0, 5, "the flow is as it was")
+    drawn = re.findall(r"(?s)```mermaid\n(.*?)```", (app.folder / "README.md").read_text())
+    assert sorted(drawn[0].splitlines()) == sorted(run(app.folder, "flow", "--mermaid").out.splitlines())
+    script = app.folder / "moderation.py"
+    script.write_text(script.read_text().replace('"comment.moderated"', '"comment.judged"'))
+    assert run(app.folder, "reload").code == 0
+    comment_on(app, post, "nice")
+    until(lambda: check().code == 1, 5, "another topic is another flow")
+    assert "comment.judged" in check().out + check().err
+
+
+def test_its_story_ends_as_it_did(tmp_path: Path) -> None:
+    folder = copied("blog", tmp_path / "blog")
+    took = []
+    for _ in range(3):
+        done = run(folder, "test", "stories/comments.ndjson")
+        found = re.search(r"as it was, 3 given, 4 expected, ([\d.]+) s", done.out)
+        assert done.code == 0 and found, done
+        took.append(float(found[1]))
+    assert min(took) < slow(1), took
+    assert not (folder / "data").exists(), "what is there is not touched by a story"
+    script = folder / "moderation.py"
+    script.write_text(script.read_text().replace('"orange" in', '"lemon" in'))
+    done = run(folder, "test", "stories/comments.ndjson")
+    assert done.code == 1 and 'data.status is "approved", and was "rejected"' in done.out, done
+
+
 def test_its_own_tests_pass_in_a_second(tmp_path: Path) -> None:
     folder = copied("blog", tmp_path / "blog")
     javascript = run(folder, "run", "node", "--test", "--test-reporter=tap")
@@ -218,9 +255,9 @@ PAGE = """
         seen.push(all('li').map((line) => line.textContent).join('|'));
         await fetch('/posts', { method: 'POST', body: JSON.stringify({ title: 'of somebody else' }) });
         await until(() => all('article').length === 2);
+        const before = frame.contentDocument;
         frame.contentWindow.location.reload();
-        await until(() => all('article').length === 0 || frame.contentDocument.readyState !== 'complete');
-        await until(() => all('article').length === 2 && all('li').length === 2);
+        await until(() => frame.contentDocument !== before && all('article').length === 2 && all('li').length === 2);
         seen.push('the same after a reload');
 """
 

@@ -301,7 +301,7 @@ def test_check_without_a_program_still_checks_the_configuration(tmp_path: Path) 
 # ------------------------------------------------------------------ golden transcripts
 
 
-GOLDEN = ["fib", "echo", "shapes", "ask", "slow", "noisy", "broken"]
+GOLDEN = ["fib", "echo", "shapes", "ask", "slow", "noisy", "broken", "events"]
 IN_PIECES = ["streams", "sockets"]
 
 

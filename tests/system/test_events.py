@@ -13,6 +13,7 @@ import pytest
 
 from app import App
 from checks import kill
+from command import run
 from eventful import (data, enqueue, entries, eventful, frames, job, on, publish, send,
                       wait_frames)
 from timing import slow, until
@@ -228,6 +229,44 @@ def test_what_fails_is_tried_again_and_then_a_dead_letter(nodey: Nodey, tmp_path
     at = [e["at"] for e in entries(seen) if e["frame"].get("type") == "event"]
     assert 0.085 <= at[1] - at[0] < slow(1) and 0.17 <= at[2] - at[1] < slow(1)
     app.wait_log(r"dead letter: a #1, group shop, after 3 attempts: Broken: no such file")
+
+
+def test_a_failure_is_told_once_and_a_dead_letter_with_its_cure(
+        nodey: Nodey, tmp_path: Path) -> None:
+    seen = tmp_path / "seen"
+    app = nodey(config=eventful("shop", seen, on("a", attempts=2, backoff=[10]) |
+                                job("q", attempts=1)))
+    error = {"name": "Broken", "message": "no \"such\" file"}
+    publish(app, "shop", "a", {"nack": {"error": error}}, msgid="m1")
+    line = r"dead letter: a #1, id m1, group shop, after 2 attempts: Broken: no \\?\"such\\?\" file; "
+    app.wait_log(line + r"once it is mended: nodey dead retry 2\b")
+    enqueue(app, "shop", "q", {"error": "out of cheese"})
+    app.wait_log(r"dead letter: job q #3, group q, after 1 attempt: \w+: out of cheese; once it is "
+                 r"mended: nodey dead retry 4\b")
+    assert "attempt 1 failed" not in app.log(), "the worker tells what its handlers threw"
+    assert len(settled(seen, 3)) == 3
+    done = run(app.folder, "dead", "retry", "2")
+    assert done.code == 0, done
+    assert len(settled(seen, 4)) >= 4, "that was the number of the letter"
+
+
+def test_what_a_worker_cannot_tell_itself_is_told(nodey: Nodey, tmp_path: Path) -> None:
+    seen = tmp_path / "seen"
+    app = nodey(config=eventful("shop", seen, on("*", timeout=200, attempts=5, backoff=[10])))
+    publish(app, "shop", "late", {"obey": True})
+    app.wait_log(r"warn.*late #1, group shop: attempt 1 failed: Timeout: it was not handled within")
+    publish(app, "shop", "deadly", {"die": 2})
+    app.wait_log(r"warn.*deadly #2, group shop: attempt 1 failed: WorkerExit: ")
+    publish(app, "shop", "silent", {"line": '{"type":"nack","id":ID}'})
+    app.wait_log(r"warn.*silent #3, group shop: attempt 1 failed: it was refused without a reason")
+
+
+def test_in_the_debug_log_each_attempt_is_told(nodey: Nodey, tmp_path: Path) -> None:
+    seen = tmp_path / "seen"
+    app = nodey(config="[server]\nlog_level = \"debug\"\n\n" +
+                eventful("shop", seen, on("a", attempts=2, backoff=[10])))
+    publish(app, "shop", "a", {"nack": {"error": {"name": "Broken", "message": "no file"}}})
+    app.wait_log(r"debug.*a #1, group shop: attempt 1 failed: Broken: no file")
 
 
 def test_a_nack_may_say_when_and_that_it_is_no_use(nodey: Nodey, tmp_path: Path) -> None:

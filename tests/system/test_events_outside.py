@@ -15,9 +15,9 @@ from typing import Any, Callable, Optional
 import httpx
 import pytest
 
-from app import App
+from app import BINARY, App
 from client import Cut
-from command import run
+from command import environment, run
 from eventful import data, eventful, frames, on, wait_frames
 from sse import EventStream
 from timing import slow, until
@@ -178,7 +178,7 @@ def test_a_body_that_is_too_large_is_refused(nodey: Nodey) -> None:
 
 
 def test_a_full_stream_is_told(nodey: Nodey, tmp_path: Path) -> None:
-    config = ROUTES + '[bus]\nmax_bytes = "1M"\n' + \
+    config = '[server]\nshutdown_timeout = "1500ms"\n' + ROUTES + '[bus]\nmax_bytes = "1M"\n' + \
         eventful("slow", tmp_path / "seen", on("order.*", max=1))
     app = nodey(config=config)
     assert publish(app, "order.x", {"hang": True}).status_code == 202
@@ -288,13 +288,23 @@ def read_all(stream: EventStream, count: int, found: list[int]) -> threading.Thr
 
 def test_no_gap_and_no_double_between_the_store_and_what_comes(app: App) -> None:
     """Streams begin at any moment while much is published, each from the first on."""
-    threads, streams, lists = [], [], []
-    total = 3000
+    threads, streams = [], []
+    lists: list[list[int]] = []
+    before, total = 1500, 4500  # more than the tail holds are there before the first begins
+    numbers = "\n".join(map(str, range(before)))
+    assert run(app.folder, "publish", "order.n", "--lines", input=numbers).code == 0
 
     def publish_all() -> None:
-        lines = "\n".join(str(n) for n in range(total))
-        done = run(app.folder, "publish", "order.n", "--lines", input=lines)
-        assert done.code == 0, done
+        """In bursts, so that streams catch up and fall behind again and again."""
+        process = subprocess.Popen([str(BINARY), "publish", "order.n", "--lines"], cwd=app.folder,
+                                   env=environment(), stdin=subprocess.PIPE)
+        assert process.stdin
+        for n in range(before, total, 20):
+            process.stdin.write(b"".join(b"%d\n" % i for i in range(n, n + 20)))
+            process.stdin.flush()
+            time.sleep(0.004 if n % 200 else 0.03)
+        process.communicate(timeout=slow(20))
+        assert process.returncode == 0
 
     writer = threading.Thread(target=publish_all)
     writer.start()
@@ -303,7 +313,7 @@ def test_no_gap_and_no_double_between_the_store_and_what_comes(app: App) -> None
         streams.append(stream)
         lists.append([])
         threads.append(read_all(stream, total, lists[-1]))
-        time.sleep(0.02)
+        time.sleep(0.1)
     writer.join()
     for thread in threads:
         thread.join(slow(30))
@@ -435,7 +445,7 @@ def test_a_browser_resumes_by_itself_after_a_restart(nodey: Nodey, tmp_path: Pat
         app.stop()
         again = nodey(folder=app.folder, listen=f"127.0.0.1:{app.port}")
         seqs(again, 2)
-        found = until(lambda: reported(4, again), 30, "the page has seen four")
+        found = until(lambda: reported(4, again), 30, "the page has seen four") or []
     finally:
         os.killpg(browser.pid, signal.SIGKILL)
         browser.wait()

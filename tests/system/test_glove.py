@@ -291,8 +291,8 @@ class Players:
     def __init__(self, app: "Current", headers: dict[str, dict[str, str]], each: int) -> None:
         self.accepted: list[tuple[str, str]] = []
         self._app = app
-        self._threads = [threading.Thread(target=self._play, args=(user, fields, at, each)) for user, fields in headers.items()
-                         for at in range(2)]
+        self._threads = [threading.Thread(target=self._play, args=(user, fields, at, each))
+                         for user, fields in headers.items() for at in range(2)]
 
     def _play(self, user: str, headers: dict[str, str], at: int, each: int) -> None:
         for n in range(at, each, 2):
@@ -330,7 +330,7 @@ def test_two_hundred_games_while_every_part_is_killed(nodey: Start, tmp_path: Pa
     headers = {user: headers_of(current.app, user) for user in ("ann", "bob")}
     told = {user: Listener(lambda: current.app.port, "/notifications", headers[user]) for user in headers}
     with told["ann"], told["bob"]:
-        with Killer(lambda: current.app, ["gateway", "processing", "games", "login"], every=0.4) as killer:
+        with Killer(lambda: current.app, ["gateway", "processing", "games", "login"], every=0.3) as killer:
             with Players(current, headers, 100) as players:
                 for part in (60, 130):
                     until(lambda: len(players.accepted) >= part, 60, f"{part} games are accepted")
@@ -346,7 +346,7 @@ def test_two_hundred_games_while_every_part_is_killed(nodey: Start, tmp_path: Pa
             assert listener.connects > 2
     assert Counter(stored(current.app)) == Counter(players.accepted), "each accepted game has one result"
     until(lambda: len(stored(current.app, "user, game FROM game")) == 200, 10, "their metadata, too")
-    assert killer.count() >= 8 and {"gateway", "processing"} <= set(killer.kills), killer.kills
+    assert killer.count() >= 6 and {"gateway", "processing"} <= set(killer.kills), killer.kills
     print(f"2 kills of nodey, {killer.count()} of workers {killer.kills}, 200 games accepted, 0 lost")
 
 

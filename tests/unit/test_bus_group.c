@@ -589,6 +589,21 @@ static void late_deliveries_are_dropped(void **state)
     bus_until(rig, one.held_count == 1);
 }
 
+/* A worker may wish for it as soon as it is ready, when its group is new to this run. */
+static void a_seek_waits_until_its_group_is_declared(void **state)
+{
+    char said[200] = "";
+    (void)state;
+    publish(3, "");
+    bus_rig_group(rig, &one, "one", all, NULL);
+    group_seek(one.group, (struct start){.kind = START_FIRST}, note, said);
+    assert_string_equal(said, "");
+    bus_until(rig, *said);
+    assert_string_equal(said, "done");
+    bus_until(rig, one.held_count == 3);
+    assert_int_equal(first_seq(&one), 1);
+}
+
 static void a_settle_on_its_way_finds_the_seek_done(void **state)
 {
     char said[200] = "";
@@ -741,6 +756,7 @@ int main(void)
         TEST(the_first_crash_costs_no_time_and_the_second_does),
         TEST(a_seek_voids_what_is_out_and_begins_elsewhere),
         TEST(late_deliveries_are_dropped),
+        TEST(a_seek_waits_until_its_group_is_declared),
         TEST(a_settle_on_its_way_finds_the_seek_done),
         TEST(a_dropped_group_is_forgotten_with_its_place),
         TEST(a_gap_is_told_and_what_was_put_off_in_it_is_forgotten),

@@ -149,11 +149,12 @@ static void it_publishes_at_its_times(void **state)
     }
 }
 
+static bool is_stored;
+
 static void stored(struct publication *p, enum publish_fault fault, const char *why)
 {
-    (void)why;
-    assert_int_equal(fault, PUBLISH_OK);
-    p->bytes = UINT64_MAX; /* it is done */
+    (void)p, (void)why;
+    is_stored = fault == PUBLISH_OK;
 }
 
 /* As if it had last run so long ago, by that rule, in an earlier run of nodey. */
@@ -163,11 +164,12 @@ static void ran_before(int64_t ago_ms, const char *spec)
     struct publication p = {.done = stored};
     snprintf(data, sizeof(data), "{\"at\":%lld,\"spec\":\"%s\"}",
              (long long)(bus_wall_ms() - ago_ms), spec);
+    is_stored = false;
     stream_of_times(rig->bus);
     struct message *m = message_new(&(struct message_parts){
         .stream = SLICE("schedules"), .topic = SLICE("tick"), .data = slice_of(data)});
     bus_publish(rig->bus, &p, &m, 1);
-    bus_until(rig, p.bytes == UINT64_MAX);
+    bus_until(rig, is_stored);
 }
 
 static void what_was_due_while_nodey_was_down_runs_once(void **state)
@@ -194,20 +196,26 @@ static void what_ran_before_its_time_has_come_again_waits(void **state)
     assert_int_equal(ticks(), 0);
 }
 
+static bool marked(const char *rule)
+{
+    const struct message *m = last_of("tick");
+    return m && memmem(m->data.ptr, m->data.len, rule, strlen(rule));
+}
+
 static void with_another_rule_it_starts_anew(void **state)
 {
     (void)state;
     plan.every = HOUR;
     ran_before(30LL * DAY, "every 1800000 ms");
     bus_configure(rig->bus, rig->config);
-    bus_until(rig, strstr(last_of("tick")->data.ptr, "3600000"));
+    bus_until(rig, marked("3600000"));
     bus_rig_linger(rig, 10);
     assert_int_equal(ticks(), 0);
     assert_int_equal(marks(), 1);
     struct schedule_config other = {.name = "tick", .every = 2 * HOUR, .topic = "tick.tock"};
     rig->config->schedules = &other;
     bus_configure(rig->bus, rig->config);
-    bus_until(rig, strstr(last_of("tick")->data.ptr, "7200000"));
+    bus_until(rig, marked("7200000"));
     assert_int_equal(ticks(), 0);
     rig->config->schedules = &plan;
 }

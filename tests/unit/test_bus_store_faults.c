@@ -14,11 +14,17 @@
 
 #include <cmocka.h>
 
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+enum { STRIDE = 5 };
+#else
+enum { STRIDE = 1 };
+#endif
+
 enum { STEPS = 12, PAIR = 2 };
 
 /* What fails, after the store was opened. */
 struct fault {
-    unsigned write, writes, sync;
+    unsigned write, writes, sync, syncs;
     int error;
     bool short_writes, power_fails;
     bool big; /* so much is published that the log is put into the file on the way */
@@ -95,6 +101,7 @@ static void live(struct trial *t)
     t->power.fail_write = t->fault->write;
     t->power.fail_writes = t->fault->writes;
     t->power.fail_sync = t->fault->sync;
+    t->power.fail_syncs = t->fault->syncs;
     t->power.write_error = t->fault->error;
     t->power.short_writes = t->fault->short_writes;
     for (unsigned step = 0; step < STEPS; step++) {
@@ -113,8 +120,31 @@ static void live(struct trial *t)
     }
 }
 
+/* What was not stored is sent again, as clients do: its msgid must not be taken for known. */
+static void send_again(struct trial *t)
+{
+    t->power.fail_write = t->power.fail_sync = 0;
+    for (unsigned i = 0; i < t->count; i++) {
+        char id[16];
+        if (t->published[i] == ENGINE_OK)
+            continue;
+        t->told_full += t->published[i] == ENGINE_FULL;
+        t->told_broken += t->published[i] == ENGINE_BROKEN;
+        snprintf(id, sizeof(id), "%u", i);
+        struct message_parts parts = {.stream = SLICE("events"),
+                                      .topic = SLICE("t"),
+                                      .msgid = slice_of(id),
+                                      .data = SLICE("again")};
+        while ((t->published[i] = desk_publish(&t->desk, parts)) == ENGINE_BROKEN)
+            usleep(10000); /* it is closed, and tried again each second */
+        assert_int_equal(t->published[i], ENGINE_OK);
+        assert_false(t->desk.duplicate);
+        t->seqs[i] = t->desk.last_seq;
+    }
+}
+
 /* What the files say now, against what was told. */
-static void compare(struct trial *t, bool exactly)
+static void compare(struct trial *t)
 {
     bool stored[STEPS * PAIR] = {false}, again[STEPS * PAIR] = {false};
     struct op_read op =
@@ -133,10 +163,7 @@ static void compare(struct trial *t, bool exactly)
     for (unsigned i = 0; i < t->count; i++) {
         bool ok = t->published[i] == ENGINE_OK;
         t->told_ok += ok;
-        t->told_full += t->published[i] == ENGINE_FULL;
-        t->told_broken += t->published[i] == ENGINE_BROKEN;
-        assert_true(!ok || stored[i]);
-        assert_true(ok || !exactly || !stored[i]);
+        assert_true(ok && stored[i]);
         bool settled = t->settled[i] == ENGINE_OK;
         assert_int_equal(again[i], stored[i] && !settled);
     }
@@ -172,7 +199,7 @@ static void end_trial(struct trial *t, bool power_fails)
         desk_close(&t->desk);
     }
     desk_open(&t->desk, &STORE_KIND, t->dir);
-    compare(t, true);
+    compare(t);
     desk_close(&t->desk);
 }
 
@@ -190,6 +217,7 @@ static bool try_fault(const char *folder, const struct fault *f, struct trial *s
     t->power.recording = true; /* from the empty disk on: a loss of power knows all of it */
     t->fault = f;
     live(t);
+    send_again(t);
     bool came = f->write ? t->power.writes >= f->write : t->power.syncs >= f->sync;
     end_trial(t, f->power_fails);
     sum->told_ok += t->told_ok;
@@ -204,7 +232,7 @@ static bool try_fault(const char *folder, const struct fault *f, struct trial *s
 static unsigned try_all(const char *folder, struct fault f, struct trial *sum)
 {
     unsigned k = 1, tried = 0;
-    for (;; k += f.big && f.writes ? 7 : 1, tried++) {
+    for (;; k += f.big && f.writes ? 7 * STRIDE : f.writes ? STRIDE : 1, tried++) {
         if (f.writes)
             f.write = k;
         else
@@ -223,8 +251,8 @@ static void a_full_disk_refuses_publishes_and_lets_settles_pass(void **state)
     for (unsigned power = 0; power < 2; power++) {
         struct trial sum = {0};
         struct fault f = {.writes = 1, .error = SQLITE_FULL, .power_fails = power};
-        assert_true(try_all(*state, f, &sum) > 50);
-        assert_true(sum.told_full > 50);
+        assert_true(try_all(*state, f, &sum) > 50 / STRIDE);
+        assert_true(sum.told_full > 50 / STRIDE);
         assert_int_equal(sum.told_broken, 0);
         assert_int_equal(sum.count, 0);
     }
@@ -235,8 +263,8 @@ static void a_disk_that_stays_full_loses_nothing(void **state)
     struct trial sum = {0};
     struct fault f = {
         .writes = 7, .error = SQLITE_FULL, .short_writes = true, .power_fails = true};
-    assert_true(try_all(*state, f, &sum) > 50);
-    assert_true(sum.told_full > 50);
+    assert_true(try_all(*state, f, &sum) > 50 / STRIDE);
+    assert_true(sum.told_full > 50 / STRIDE);
     assert_int_equal(sum.told_broken, 0);
 }
 
@@ -248,18 +276,18 @@ static void a_write_that_fails_fails_its_batch_only(void **state)
                           .error = SQLITE_IOERR_WRITE,
                           .short_writes = true,
                           .power_fails = power};
-        assert_true(try_all(*state, f, &sum) > 50);
-        assert_true(sum.told_broken > 50);
+        assert_true(try_all(*state, f, &sum) > 50 / STRIDE);
+        assert_true(sum.told_broken > 50 / STRIDE);
         assert_true(sum.told_ok > sum.told_broken);
     }
 }
 
 static void a_sync_that_fails_is_not_believed_again(void **state)
 {
-    for (unsigned power = 0; power < 2; power++) {
+    for (unsigned syncs = 1; syncs <= 3; syncs++) {
         struct trial sum = {0};
-        struct fault f = {.power_fails = power};
-        assert_true(try_all(*state, f, &sum) >= STEPS);
+        struct fault f = {.syncs = syncs, .power_fails = true};
+        assert_true(try_all(*state, f, &sum) >= STEPS / STRIDE);
         assert_true(sum.told_ok > 0);
     }
 }
@@ -269,11 +297,11 @@ static void the_same_while_the_log_goes_into_the_file(void **state)
     struct fault faults[] = {
         {.writes = 1, .error = SQLITE_FULL, .power_fails = true, .big = true},
         {.writes = 1, .error = SQLITE_IOERR_WRITE, .power_fails = true, .big = true},
-        {.power_fails = true, .big = true},
+        {.syncs = 1, .power_fails = true, .big = true},
     };
     for (unsigned i = 0; i < ARRAY_LEN(faults); i++) {
         struct trial *sum = xcalloc(1, sizeof(*sum));
-        assert_true(try_all(*state, faults[i], sum) > STEPS);
+        assert_true(try_all(*state, faults[i], sum) > STEPS / STRIDE);
         xfree(sum);
     }
 }

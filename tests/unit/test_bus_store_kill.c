@@ -23,6 +23,7 @@ static const char *const POINTS[] = {"after_insert", "before_commit",  "after_co
 /* What the child says: a number with what happened to it. */
 struct notice {
     enum { ACKED, SETTLED, OFF } what;
+
     unsigned number;
 };
 
@@ -82,8 +83,8 @@ static void settle_all(struct desk *d, uint32_t a, int pipe)
         struct delivery_note note = desk_next(d, a);
         unsigned number = number_of(note.message);
         struct message *output = numbered("out", number);
-        struct op_settle op = {.consumer = a, .seq = note.message->seq, .outputs = &output,
-                               .output_count = 1};
+        struct op_settle op = {
+            .consumer = a, .seq = note.message->seq, .outputs = &output, .output_count = 1};
         if (number % 8 == 0 && note.tries == 0) {
             if (desk_later(d, a, note.message->seq, 1, 0) == ENGINE_OK)
                 tell(pipe, OFF, number);

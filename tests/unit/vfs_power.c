@@ -2,6 +2,7 @@
 
 #include <assert.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 struct handle {
@@ -125,7 +126,8 @@ static int file_sync(sqlite3_file *file, int flags)
     int rc = SQLITE_OK;
     (void)flags;
     pthread_mutex_lock(&p->mutex);
-    if (p->recording && ++p->syncs == p->fail_sync) {
+    if (p->recording && ++p->syncs >= p->fail_sync && p->fail_sync &&
+        p->syncs < p->fail_sync + p->fail_syncs) {
         lose_unsynced(p, h->file);
         rc = SQLITE_IOERR_FSYNC;
     } else
@@ -261,6 +263,8 @@ static int power_path(sqlite3_vfs *vfs, const char *name, int size, char *out)
 
 void power_init(struct power *p)
 {
+    if (sqlite3_vfs_find("power"))
+        abort(); /* a test before this one failed half-way: nothing after it can be trusted */
     *p = (struct power){.vfs = *sqlite3_vfs_find("unix")};
     pthread_mutex_init(&p->mutex, NULL);
     p->vfs.zName = "power";

@@ -41,7 +41,7 @@ struct power {
     unsigned fail_write, fail_writes; /* from this one on so many fail: 1 = the first */
     int write_error;                  /* SQLITE_FULL, SQLITE_IOERR_WRITE */
     bool short_writes;                /* half of what fails is written all the same */
-    unsigned fail_sync;               /* this one fails */
+    unsigned fail_sync, fail_syncs;   /* from this one on so many fail */
 };
 
 /* Becomes SQLite's default. */

@@ -1,14 +1,13 @@
 """POST /posts/ID/comments {"text": "..."}: states that there is a comment, and what became of it."""
 
 import uuid
-from typing import Dict, Tuple
 
 import nodey
 
 MOST = 2000
 
 
-def checked(post: str, body: object) -> Dict[str, str]:
+def checked(post: str, body: object) -> dict[str, str]:
     try:
         post = str(uuid.UUID(post))
     except ValueError:
@@ -20,7 +19,7 @@ def checked(post: str, body: object) -> Dict[str, str]:
 
 
 @nodey.post("/posts/:post/comments")
-async def create(req: nodey.Request) -> Tuple[int, Dict[str, str]]:
+async def create(req: nodey.Request) -> tuple[int, dict[str, str]]:
     comment = checked(req.params["post"], req.json())
     await nodey.publish_async("comment.created", comment, key=comment["post"])
     return 201, comment

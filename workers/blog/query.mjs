@@ -4,7 +4,7 @@ import path from 'node:path';
 import { Dead, get, on } from 'nodey';
 import { TOPICS, fold } from './web/fold.mjs';
 
-const FOLDER = path.join('data', 'query');
+const FOLDER = path.join(process.env.NODEY_STORY ?? 'data', 'query'); // `nodey test` has a folder for stories
 fs.mkdirSync(FOLDER, { recursive: true });
 
 const fileOf = (post) => path.join(FOLDER, `${post}.json`);

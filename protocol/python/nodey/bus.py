@@ -265,8 +265,10 @@ def on(
 
     The function is given the Event, and a Context if it takes two arguments.  When it
     returns, the event is settled; when it raises, it comes again: after the back-off, or
-    after the time that nodey.Retry says, or, with nodey.Dead, never.  Of several patterns
-    of one group that fit a topic, the one that says most is taken.
+    after the time that nodey.Retry says, or, with nodey.Dead, never.  When several handlers of
+    one group want an event, they run in the order in which they were declared, and are settled
+    together: the first that raises is the failure, and the rest does not run.  `attempts`,
+    `backoff` and `timeout` of the first that wants it count.
     """
     if others:
         from .habits import refuse_options

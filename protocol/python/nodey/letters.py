@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from .delivery import Event
-    from .subscription import Subscription
+    from .subscription import Attempt, Subscription
 
 _BACKOFF = (1000, 5000, 30_000, 120_000, 600_000, 3_600_000)
 _ATTEMPTS = 10
@@ -49,19 +49,30 @@ class DeadLetter:
 
 
 class Delivery:
-    """A message on its way through one group."""
+    """A message on its way through one group.  subscription: whose options count."""
 
     def __init__(
-        self, message: dict[str, Any], group: str, subscription: Subscription, due: int
+        self,
+        message: dict[str, Any],
+        group: str,
+        subscription: Subscription,
+        handler: Attempt,
+        due: int,
     ) -> None:
         self.message = message
         self.group = group
         self.subscription = subscription
+        self.handler = handler
         self.attempt = 0
         self.due = due
         self.expires: int | None = None  # By the bus's clock, while it is being handled.
         self.future: concurrent.futures.Future[str] | None = None
         self.frame: dict[str, Any] = {}
+
+    @property
+    def place(self) -> tuple[str, bool, bool]:
+        """What its turn is counted in: the group, of jobs, of broadcasts."""
+        return (self.group, self.subscription.job, self.subscription.each)
 
     @property
     def most_attempts(self) -> int:
@@ -78,4 +89,4 @@ class Delivery:
         return int(table[min(self.attempt, len(table)) - 1])
 
     def __str__(self) -> str:
-        return f"{self.subscription.handler.name} with seq {self.message['seq']}"
+        return f"{self.handler.name} with seq {self.message['seq']}"

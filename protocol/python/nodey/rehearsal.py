@@ -31,7 +31,7 @@ from .delivery import Event
 from .letters import DeadLetter, Delivery, Failure
 from .message import Published, check_name, duration_ms, members_of, nack_line
 from .standin import StandIn, copied, in_thread, registry_of
-from .subscription import Subscription, exactness, matches, start_of
+from .subscription import Subscription, matches, start_of
 
 _AT_A_TIME = 16
 _DEDUPE_MS = 120_000
@@ -82,6 +82,7 @@ class Bus:
         self._engine = _Engine(self, dict(tokens or {}))
         self._registries: list[Registry] = []
         self._subscriptions: list[tuple[str, Subscription, int]] = []  # Group, target.
+        self._most: dict[tuple[str, bool, bool], int] = {}  # That a group has at a time.
         with self._engine.in_charge():
             for target in targets or (None,):
                 self._add(target)
@@ -114,6 +115,8 @@ class Bus:
             usual = one.name if one.job else own
             group = one.settings.get("group") or usual
             self._subscriptions.append((group, one, len(self._registries)))
+            place = (group, one.job, one.each)
+            self._most[place] = max(self._most.get(place, 0), one.max or _AT_A_TIME)
 
     # -------------------------------------------------------------- publishing
 
@@ -203,7 +206,7 @@ class Bus:
 
     def _fan_out(self, message: dict[str, Any], only: str | None) -> None:
         """Has the groups wait for a message.  only: this one group."""
-        chosen: dict[tuple[str, int], Subscription] = {}
+        chosen: dict[tuple[str, int], tuple[int, list[Subscription]]] = {}
         for group, one, target in self._subscriptions:
             if one.job:
                 fits = one.name == message.get("queue")
@@ -211,12 +214,16 @@ class Bus:
                 fits = "topic" in message and matches(one.name, message["topic"])
             if not fits or (only is not None and group != only):
                 continue
-            place = (group, target if one.each else 0)  # Each process, or one of all.
-            if place not in chosen or exactness(one.name) > exactness(chosen[place].name):
-                chosen[place] = one
-        for (group, _target), one in chosen.items():
+            # Each process, or the first that wants it: a group is in one place.
+            own, fitting = chosen.setdefault((group, target if one.each else 0), (target, []))
+            if own == target:
+                fitting.append(one)
+        for (group, _place), (target, fitting) in chosen.items():
+            events = self._registries[target - 1].events
+            assert events is not None
+            handler, one = events.attempt_of(fitting), fitting[0]
             queue = self._broadcasts if one.each else self._waiting
-            queue.append(Delivery(message, group, one, self._now))
+            queue.append(Delivery(message, group, one, handler, self._now))
 
     # ----------------------------------------------------------------- running
 
@@ -326,7 +333,7 @@ class Bus:
             id = self._ids
             frame = delivery.frame = self._frame_for(delivery, id)
             self._running[id] = delivery
-            handler = delivery.subscription.handler
+            handler = delivery.handler
         token = _serving.set(id)
         try:
             if handler.is_async:
@@ -346,19 +353,17 @@ class Bus:
         return True
 
     def _next_waiting(self) -> Delivery | None:
-        """The oldest that is due, whose key is free, and whose handler has a hand left."""
+        """The oldest that is due, whose key is free, and whose group has a hand left."""
         blocked = {(one.group, one.message.get("key")) for one in self._running.values()}
-        busy: dict[tuple[str, int], int] = {}
+        busy: dict[tuple[str, bool, bool], int] = {}
         for one in self._running.values():
-            place = (one.group, id(one.subscription.handler))
-            busy[place] = busy.get(place, 0) + 1
+            busy[one.place] = busy.get(one.place, 0) + 1
         for one in sorted(self._waiting, key=lambda one: int(one.message["seq"])):
             key = (one.group, one.message.get("key"))
             is_free = key[1] is None or key not in blocked
             blocked.add(key)
-            most = one.subscription.max or _AT_A_TIME
             if is_free and one.due <= self._now:
-                if busy.get((one.group, id(one.subscription.handler)), 0) < most:
+                if busy.get(one.place, 0) < self._most[one.place]:
                     self._waiting.remove(one)
                     return one
         return None

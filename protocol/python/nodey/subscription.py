@@ -6,7 +6,7 @@ import os
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping, Sequence
     from typing import Any
 
     from .handler import InThread
@@ -34,7 +34,7 @@ class EventHandler(Handler):
     """The function behind `@nodey.on` or `@nodey.job`: called with the event, and with the
     Context if it takes two arguments.  What it returns is of no account."""
 
-    __slots__ = ("takes", "canceller")
+    __slots__ = ("takes",)
 
     has_result = False
 
@@ -58,14 +58,29 @@ class EventHandler(Handler):
         self.name = f"{name} ({label})"
         self.function = function
         self.is_async = bool(flags & _COROUTINE)
-        self.canceller: Canceller | None = None
         # A second parameter with a default is the function's own.
         self.takes = 2 if len(needed) == 2 or most == float("inf") else int(min(most, 1))
 
-    def arguments(self, event: Event, context: Context) -> tuple[Any, ...]:
-        return (event, context)[: self.takes]
+    def handle(self, event: Event, context: Context) -> None:
+        """Calls the function, a `def`."""
+        self._check_result(self.function(*(event, context)[: self.takes]))
 
-    def check_result(self, result: Any) -> None:
+    async def handle_async(self, event: Event, context: Context, in_thread: InThread) -> None:
+        """The same in an event loop, for either kind of function."""
+        if not self.is_async:
+            await in_thread(lambda: self.handle(event, context))
+            if context.cancelled():
+                from asyncio import CancelledError
+
+                # Of the task, which cannot be while a thread is at work.
+                raise CancelledError
+            return
+        result = self.function(*(event, context)[: self.takes])
+        if hasattr(result, "__await__"):
+            result = await result
+        self._check_result(result)
+
+    def _check_result(self, result: Any) -> None:
         """Raises TypeError for a result that has still to be done."""
         if type(result) is Published or result is None:
             return
@@ -75,38 +90,71 @@ class EventHandler(Handler):
                 "write `async def` and `await`"
             )
 
+
+class Attempt(Handler):
+    """Who handles a message: the handlers of its group that want it, one after the other.
+
+    They succeed together, with one ack; the first that raises is the failure of all, and the
+    rest does not run.
+    """
+
+    __slots__ = ("row", "canceller")
+
+    has_result = False
+
+    def __init__(self, row: Sequence[EventHandler], canceller: Canceller | None) -> None:
+        super().__init__(lambda _event: None, "event")
+        self.name = ", ".join(one.name for one in row)
+        self.row = row
+        self.canceller = canceller
+        self.is_async = any(one.is_async for one in row)
+
     def serve(self, frame: dict[str, Any], argument: Any) -> str:
-        handling = self._begin(frame)
+        if frame.get("id") is None and len(self.row) > 1:
+            for alone in self._apart():
+                alone.serve(frame, argument)
+            return ""
+        handling, where = self._begin(frame), self.name
         token = current.set(handling)
         try:
-            arguments = self.arguments(Event(frame), Context(frame, self.canceller, channel.write))
-            self.check_result(self.function(*arguments))
+            event, context = Event(frame), Context(frame, self.canceller, channel.write)
+            for one in self.row:
+                where = one.name
+                one.handle(event, context)
             return self._handled(frame, handling.settle())
         except Exception as exc:
-            return failed_line(exc, frame, self.name)
+            return failed_line(exc, frame, where)
         finally:
             handling.settle()
             current.reset(token)
 
     async def serve_async(self, frame: dict[str, Any], argument: Any, in_thread: InThread) -> str:
-        handling = self._begin(frame)
+        if frame.get("id") is None and len(self.row) > 1:
+            from asyncio import gather
+
+            await gather(*(one.serve_async(frame, argument, in_thread) for one in self._apart()))
+            return ""
+        handling, where = self._begin(frame), self.name
         token = current.set(handling)
         try:
-            arguments = self.arguments(Event(frame), Context(frame, self.canceller, channel.write))
-            result = self.function(*arguments)
-            if hasattr(result, "__await__"):
-                result = await result
-            self.check_result(result)
+            event, context = Event(frame), Context(frame, self.canceller, channel.write)
+            for one in self.row:
+                where = one.name
+                await one.handle_async(event, context, in_thread)
             outputs = handling.settle()
             if frame.get("id") is None and outputs:
                 await in_thread(lambda: _publish_all(outputs))
                 return ""
             return self._handled(frame, outputs)
         except Exception as exc:
-            return failed_line(exc, frame, self.name)
+            return failed_line(exc, frame, where)
         finally:
             handling.settle()
             current.reset(token)
+
+    def _apart(self) -> list[Attempt]:
+        """For a broadcast, which has no end that the handlers could share."""
+        return [Attempt((one,), self.canceller) for one in self.row]
 
     def _begin(self, frame: dict[str, Any]) -> Handling:
         # Room for the ack around the messages, whose id may be a string.
@@ -177,9 +225,7 @@ class Subscription:
         return found
 
     def __str__(self) -> str:
-        if self.job:
-            return f"@nodey.job({self.name!r})"
-        return f"@nodey.on({self.name!r}) of the group {self.group!r}"
+        return f"@nodey.{'job' if self.job else 'on'}({self.name!r})"
 
 
 def own_group() -> str:
@@ -199,30 +245,28 @@ def matches(pattern: str, topic: str) -> bool:
     )
 
 
-def exactness(pattern: str) -> list[int]:
-    """Greater for a pattern that says more, token by token."""
-    return [{"*": 1, ">": 0}.get(token, 2) for token in pattern.split(".")]
-
-
 class Subscriptions:
     """All of a worker."""
 
     def __init__(self) -> None:
         self.all: list[Subscription] = []
+        self._canceller: Canceller | None = None
+        self._attempts: dict[tuple[EventHandler, ...], Attempt] = {}
 
     def add(self, new: Subscription, replaces: bool) -> None:
-        """Raises ValueError when the same is declared twice."""
-        for old in self.all:
+        """replaces: it may be a function of before that was changed.
+
+        Raises ValueError for a second handler of a queue.
+        """
+        for index, old in enumerate(self.all):
             if (old.job, old.name, old.group, old.each) != (new.job, new.name, new.group, new.each):
                 continue
-            if not replaces:
+            if replaces and (new.job or _is_anew(old.handler.function, new.handler.function)):
+                self.all[index] = new
+                return
+            if new.job:
                 name = old.handler.name.partition(" (")[0]
-                if new.job:
-                    raise ValueError(f"{new} has a handler already, {name}")
-                text = f"{new} is handled already, by {name}: give one of them a group= of its own"
-                raise ValueError(text)
-            self.all.remove(old)
-            break
+                raise ValueError(f"{new} has a handler already, {name}; an order is for one")
         self.all.append(new)
 
     @property
@@ -242,8 +286,8 @@ class Subscriptions:
                 found[member] = listed
         return found
 
-    def find(self, frame: dict[str, Any]) -> EventHandler:
-        """The handler of an `event`.  Raises Error when there is none."""
+    def find(self, frame: dict[str, Any]) -> Attempt:
+        """The handlers of an `event`.  Raises Error when there is none."""
         topic, group = frame.get("topic"), frame.get("group")
         if topic is None:
             queue = frame.get("queue")
@@ -259,11 +303,26 @@ class Subscriptions:
         if not fitting:
             what = f"topic {topic!r}" if topic is not None else f"queue {frame.get('queue')!r}"
             raise Error("unimplemented", f"this worker has no handler of the {what} in {group!r}")
-        return max(fitting, key=lambda one: exactness(one.name)).handler
+        return self.attempt_of(fitting)
+
+    def attempt_of(self, fitting: Iterable[Subscription]) -> Attempt:
+        """The handlers of these, in the order of their declaration, each once."""
+        row = tuple(dict.fromkeys(one.handler for one in fitting))
+        found = self._attempts.get(row)
+        if found is None:
+            found = self._attempts[row] = Attempt(row, self._canceller)
+        return found
 
     def seal(self, canceller: Canceller | None) -> None:
-        for one in self.all:
-            one.handler.canceller = canceller
+        """Everything is declared.  canceller: tells whether a message is cancelled."""
+        self._canceller = canceller
+        self._attempts.clear()
+
+
+def _is_anew(old: Any, new: Any) -> bool:
+    """Whether a function was declared before, under its name."""
+    names = ("__module__", "__qualname__")
+    return all(getattr(old, name, old) == getattr(new, name, new) for name in names)
 
 
 # --------------------------------------------------------------------- settings

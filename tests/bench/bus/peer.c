@@ -137,8 +137,8 @@ int main(int argc, char **argv)
     run.depth = (unsigned)atoi(argv[4]);
     run.size = (size_t)atoi(argv[5]);
     run.queue_type = argc > 7 ? argv[7] : "quorum";
-    if (!run.wire || !run.connections || run.connections > CONNECTIONS_MAX || !run.depth
-        || run.depth > DEPTH_MAX || run.size < 48 || run.size > PAYLOAD_MAX)
+    if (!run.wire || !run.connections || run.connections > CONNECTIONS_MAX || !run.depth ||
+        run.depth > DEPTH_MAX || run.size < 48 || run.size > PAYLOAD_MAX)
         die("not one of these wires, or a number out of its bounds");
     for (unsigned i = 0; i < run.connections; i++) {
         peers[i].run = &run;

@@ -13,8 +13,8 @@ struct peer {
     int fd;
     struct bytes in, out;
     uint64_t sent, stored; /* messages; they are numbered from 0 as they are sent */
-    uint64_t floor;               /* of a wire that confirms many at once: all below are stored */
-    uint64_t sent_ns[DEPTH_MAX];  /* by number; 0 = it is stored */
+    uint64_t floor;        /* of a wire that confirms many at once: all below are stored */
+    uint64_t sent_ns[DEPTH_MAX]; /* by number; 0 = it is stored */
 };
 
 struct wire {

@@ -49,13 +49,15 @@ def _idle(context: Context) -> Table:
     return table
 
 
-def _deliveries(pools: Sequence[str], groups: int, server: Server, seconds: float, **words: object) -> Figures:
+def _deliveries(
+    pools: Sequence[str], groups: int, server: Server, seconds: float, keys: int = 0
+) -> Figures:
     """Deliveries settled per second, from the first publish to the last handler."""
-    count = max(EVENTS // groups, 2000)
+    count = EVENTS
     for pool in pools:
         bus.ask(server, f"/{pool}/stats?reset=1")
     before, begun = proc.cpu_seconds(server.pid), time.monotonic_ns()
-    measured = bus.publish(server, depth=IN_FLIGHT, count=count, **words)
+    measured = bus.publish(server, depth=IN_FLIGHT, count=count, keys=keys)
     each = count * groups // len(pools)
     last = max(bus.wait_handled(server, pool, each)["last_ns"] for pool in pools)
     took = (last - begun) / 1e9

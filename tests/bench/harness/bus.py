@@ -68,6 +68,7 @@ def nodey(
         words = [str(program("worker")), *(w for hearing in hearings for w in hearing.words())]
         lines += [f"[workers.{pool}]", f"command = {json.dumps(words)}", 'timeout = "10m"']
         lines += [f"instances = {(instances or {}).get(pool, 1)}", 'backoff_min = "10ms"']
+        lines += ['backoff_max = "20ms"']  # workers die on purpose
     for pool, script in (scripts or {}).items():
         shutil.copy(script, folder)
         lines += [f"[workers.{pool}]", f"script = {json.dumps(script.name)}", "instances = 1"]
@@ -137,7 +138,8 @@ class Peer(Server):
     """A server that is ready when it can be connected to."""
 
     wire: str = ""
-    words: tuple[str, ...] = ()
+    words: tuple[str, ...] = ()  # more arguments of its driver
+    ready_seconds: float = PEER_READY_SECONDS
 
     def answers(self) -> bool:
         try:
@@ -145,8 +147,6 @@ class Peer(Server):
         except OSError:
             return False
         return True
-
-    ready_seconds: float = PEER_READY_SECONDS
 
 
 def probe_peer(connections: int, depth: int, server: Server, seconds: float) -> Figures:

@@ -89,6 +89,7 @@ class Server:
     expect: object = field(default_factory=lambda: {"hello": "world"})
     env: dict[str, str] = field(default_factory=dict)
     backends: list["Server"] = field(default_factory=list)
+    ready_seconds: float = READY_SECONDS
     child: subprocess.Popen[bytes] | None = None
 
     @property
@@ -133,7 +134,7 @@ class Server:
         return True
 
     def wait_ready(self) -> None:
-        deadline = time.monotonic() + READY_SECONDS
+        deadline = time.monotonic() + self.ready_seconds
         while not self.answers():
             assert self.child is not None
             ended = self.child.poll()

@@ -1,6 +1,6 @@
 """Keeps what is known of each game, and answers the gateway's questions about them."""
 
-from typing import Any, Dict, List
+from typing import Any
 
 import nodey
 from store import Store
@@ -14,10 +14,10 @@ def received(event: nodey.Event) -> None:
 
 
 @nodey.token("Games")
-def games(args: Dict[str, Any]) -> List[Dict[str, Any]]:
+def games(args: dict[str, Any]) -> list[dict[str, Any]]:
     return store.games(args["user"])
 
 
 @nodey.token("Results")
-def results(args: Dict[str, Any]) -> List[Dict[str, Any]]:
+def results(args: dict[str, Any]) -> list[dict[str, Any]]:
     return store.results(args["user"], args["after"])

@@ -2,12 +2,12 @@
 
 import cmath
 import math
-from typing import Dict, List, Sequence
+from typing import Sequence
 
 PEAKS_APART_SECONDS = 0.1
 
 
-def analyse(samples: Sequence[float], rate: float) -> Dict[str, float]:
+def analyse(samples: Sequence[float], rate: float) -> dict[str, float]:
     mean = math.fsum(samples) / len(samples)
     swing = [sample - mean for sample in samples]
     strength = rms(swing)
@@ -50,11 +50,11 @@ def dominant_frequency(samples: Sequence[float], rate: float) -> float:
     return (top + (0.5 * (left - right) / curve if curve else 0.0)) * rate / size
 
 
-def fft(samples: Sequence[complex]) -> List[complex]:
+def fft(samples: Sequence[complex]) -> list[complex]:
     """The discrete Fourier transform of a number of samples that is a power of two."""
     size = len(samples)
     bits = size.bit_length() - 1
-    out: List[complex] = [samples[int(f"{at:0{bits}b}"[::-1], 2)] for at in range(size)]
+    out: list[complex] = [samples[int(f"{at:0{bits}b}"[::-1], 2)] for at in range(size)]
     half = 1
     while half < size:
         turns = [cmath.exp(-1j * math.pi * at / half) for at in range(half)]

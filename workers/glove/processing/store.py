@@ -3,7 +3,7 @@
 import json
 import sqlite3
 from pathlib import Path
-from typing import Any, Dict, List
+from typing import Any
 
 FILE = Path("data", "glove.db")
 SCHEMA = """
@@ -25,21 +25,21 @@ class Store:
         self.db.row_factory = sqlite3.Row
         self.db.executescript(SCHEMA)
 
-    def add_game(self, event: str, received: int, game: Dict[str, Any]) -> None:
+    def add_game(self, event: str, received: int, game: dict[str, Any]) -> None:
         """Once for an event, however often it comes."""
         self.db.execute(
             "INSERT INTO game (event, user, game, title, received) VALUES (?, ?, ?, ?, ?) ON CONFLICT (event) DO NOTHING",
             (event, game["user"], game["id"], game["title"], received),
         )
 
-    def add_result(self, event: str, game: Dict[str, Any], analysis: Dict[str, Any]) -> None:
+    def add_result(self, event: str, game: dict[str, Any], analysis: dict[str, Any]) -> None:
         """Likewise."""
         self.db.execute(
             "INSERT INTO result (event, user, game, analysis) VALUES (?, ?, ?, ?) ON CONFLICT (event) DO NOTHING",
             (event, game["user"], game["id"], json.dumps(analysis)),
         )
 
-    def games(self, user: str) -> List[Dict[str, Any]]:
+    def games(self, user: str) -> list[dict[str, Any]]:
         """The newest first; `n` is null while a game has no result."""
         rows = self.db.execute(
             "SELECT game, title, received, n FROM game LEFT JOIN result USING (user, game)"
@@ -47,7 +47,7 @@ class Store:
         )
         return [dict(row) for row in rows]
 
-    def results(self, user: str, after: int) -> List[Dict[str, Any]]:
+    def results(self, user: str, after: int) -> list[dict[str, Any]]:
         """In the order in which they were stored: what is there later has a greater n."""
         rows = self.db.execute(
             "SELECT n, game, analysis FROM result WHERE user = ? AND n > ? ORDER BY n LIMIT 100", (user, after)

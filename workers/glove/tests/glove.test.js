@@ -22,8 +22,9 @@ after(() => {
 const game = { id: 'g1', title: 'first', rate: 100, sensors: { thumb: Array(16).fill(0) } };
 
 async function tokenOf(user) {
-    const { token } = (await client(gateway('login.js')).post('/login', { json: { user, password: `${user}-plays` } })).json();
-    return { authorization: `Bearer ${token}` };
+    const json = { user, password: `${user}-plays` };
+    const answer = await client(gateway('login.js')).post('/login', { json });
+    return { authorization: `Bearer ${answer.json().token}` };
 }
 
 test('a game is stored and given to processing, in the name of who sent it', async () => {
@@ -45,8 +46,10 @@ test('without a token, and with what is no game, nothing is taken', async () => 
     const phone = client(gateway('gateway.js'));
     const headers = await tokenOf('bob');
     assert.equal((await phone.post('/game', { json: game })).status, 401);
-    for (const wrong of [{ id: '../x' }, { title: 7 }, { rate: 0 }, { sensors: {} }, { sensors: { thumb: [1, null] } }]) {
-        assert.equal((await phone.post('/game', { json: { ...game, ...wrong }, headers })).status, 400, JSON.stringify(wrong));
+    for (const wrong of [{ id: '../x' }, { id: ['x'] }, { title: 7 }, { rate: 0 }, { rate: '100' }, { sensors: {} },
+        { sensors: { thumb: Array(16).fill(null) } }, { sensors: { thumb: [1, 2] } }]) {
+        const answer = await phone.post('/game', { json: { ...game, ...wrong }, headers });
+        assert.equal(answer.status, 400, JSON.stringify(wrong));
     }
     assert.equal((await phone.post('/game', { json: null, headers })).status, 400);
     assert.equal(bus.enqueued().length, 0);

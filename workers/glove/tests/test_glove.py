@@ -3,7 +3,7 @@
 import math
 import sys
 from pathlib import Path
-from typing import Any, Dict
+from typing import Any
 
 import pytest
 from nodey.testing import Bus
@@ -20,7 +20,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delitem(sys.modules, name, raising=False)
 
 
-def game(id: str, frequency: float = 7.3) -> Dict[str, Any]:
+def game(id: str, frequency: float = 7.3) -> dict[str, Any]:
     thumb = [2 + math.sin(2 * math.pi * frequency * at / 100) for at in range(1000)]
     return {"user": "ann", "id": id, "title": id, "rate": 100, "sensors": {"thumb": thumb}}
 

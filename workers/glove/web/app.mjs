@@ -14,7 +14,8 @@ function show({ n, game, analysis }) {
     for (const [finger, { peaks, rms, frequency }] of Object.entries(analysis).reverse()) {
         const row = byId('results').insertRow(0);
         row.dataset.game = game;
-        for (const text of [n, finger, peaks, rms.toFixed(2), `${frequency.toFixed(1)} Hz`]) row.insertCell().textContent = text;
+        const texts = [n, finger, peaks, rms.toFixed(2), `${frequency.toFixed(1)} Hz`];
+        for (const text of texts) row.insertCell().textContent = text;
     }
 }
 

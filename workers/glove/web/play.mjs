@@ -14,5 +14,7 @@ function squeezes(count, trembleHz) {
 
 export function play(number) {
     const sensors = FINGERS.map((finger, at) => [finger, squeezes(5 + at, 8)]);
-    return { id: crypto.randomUUID?.() ?? `game-${Date.now()}`, title: `game ${number}`, rate: RATE, sensors: Object.fromEntries(sensors) };
+    // Pages that are not from this machine have randomUUID with https only.
+    const id = crypto.randomUUID?.() ?? `game-${Date.now()}`;
+    return { id, title: `game ${number}`, rate: RATE, sensors: Object.fromEntries(sensors) };
 }
