@@ -10,7 +10,8 @@
  *
  * What a handler published with such an ack is dropped with it.  The last attempt of a message
  * is let alone: chaos makes no dead letters.  What befalls which message follows from the seed,
- * its seq, its group and its attempt, and so is the same in another run.
+ * its seq, its group and its attempt: the same in another run, if the same is published in the
+ * same order.
  */
 #pragma once
 

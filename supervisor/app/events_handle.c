@@ -199,13 +199,6 @@ static bool read_outputs(struct verdict_text *t, const struct frame *f,
     return good;
 }
 
-static void read_ack(struct verdict_text *t, const struct frame *f, const struct handling *h)
-{
-    t->settlement.verdict = VERDICT_DONE;
-    if (f->outputs.raw.len && !read_outputs(t, f, h))
-        fail_with(t, "InvalidPublish", slice_of(t->words));
-}
-
 /* What --chaos does to a message that was handled; true: its ack is not to be taken. */
 static bool befalls(struct verdict_text *t, const struct handling *h)
 {
@@ -224,6 +217,15 @@ static bool befalls(struct verdict_text *t, const struct handling *h)
     return true;
 }
 
+static void read_ack(struct verdict_text *t, const struct frame *f, const struct handling *h)
+{
+    t->settlement.verdict = VERDICT_DONE;
+    if (befalls(t, h))
+        return;
+    if (f->outputs.raw.len && !read_outputs(t, f, h))
+        fail_with(t, "InvalidPublish", slice_of(t->words));
+}
+
 void handle_let_go(struct listener *l)
 {
     if (!l->feed && l->out == 0)
@@ -238,7 +240,7 @@ static void on_done(struct call *call, const struct call_reply *reply)
     struct verdict_text t = {.settlement = {.verdict = VERDICT_DONE}};
     if (reply->failure)
         read_failure(&t, reply->failure, d);
-    else if (reply->frame->kind == FRAME_ACK && !befalls(&t, h))
+    else if (reply->frame->kind == FRAME_ACK)
         read_ack(&t, reply->frame, h);
     else if (reply->frame->kind == FRAME_NACK)
         read_nack(&t, reply->frame);
