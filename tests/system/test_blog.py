@@ -15,6 +15,7 @@ from app import App
 from command import Done, run
 from examples import Killer, Listener, Start, browse, copied
 from timing import slow, until
+pytestmark = pytest.mark.outside
 
 SERVICES = ["comments", "moderation", "query"]
 

@@ -14,6 +14,7 @@ from timing import until
 from workers import script
 
 Nodey = Callable[..., App]
+pytestmark = pytest.mark.outside
 
 # Has no part in what befalls handlers.
 PUBLISHER = '''

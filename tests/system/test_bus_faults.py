@@ -24,6 +24,7 @@ sys.path.insert(0, str(PROOF))
 import store  # noqa: E402
 
 Nodey = Callable[..., App]
+pytestmark = pytest.mark.outside
 
 
 class Peak(threading.Thread):

@@ -12,6 +12,7 @@ import pytest
 
 from app import BINARY, ROOT
 from timing import slow
+pytestmark = pytest.mark.outside
 
 
 @pytest.mark.long

@@ -18,6 +18,7 @@ from eventful import data, eventful, frames, job, on, wait_frames
 from timing import slow, until
 
 Nodey = Callable[..., App]
+pytestmark = pytest.mark.outside
 
 
 SOON = '[server]\nshutdown_timeout = "1500ms"\n'  # some of the workers here do not let go

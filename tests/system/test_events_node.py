@@ -7,12 +7,15 @@ from pathlib import Path
 from signal import SIGKILL
 from typing import Any, Callable
 
+import pytest
+
 from app import App
 from checks import kill
 from timing import slow, until
 from workers import script
 
 Nodey = Callable[..., App]
+pytestmark = pytest.mark.outside
 
 # What handlers saw, one JSON value in a line, whichever process it was.
 SEEN = '''

@@ -23,6 +23,7 @@ from sse import EventStream
 from timing import slow, until
 
 Nodey = Callable[..., App]
+pytestmark = pytest.mark.outside
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 

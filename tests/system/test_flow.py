@@ -7,12 +7,15 @@ from pathlib import Path
 from signal import SIGKILL
 from typing import Any, Callable
 
+import pytest
+
 import command
 from app import App
 from storied import FILES, POOLS, put
 from timing import until
 
 Nodey = Callable[..., App]
+pytestmark = pytest.mark.outside
 
 
 def flow(app: App) -> dict[str, Any]:

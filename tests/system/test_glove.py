@@ -23,6 +23,7 @@ from client import Response
 from command import run
 from examples import Killer, Listener, Start, browse, copied
 from timing import slow, until
+pytestmark = pytest.mark.outside
 
 QUICK = {"[workers.login]": '[defaults]\nbackoff_max = "100ms"\nmax_restarts = 1000\n\n[workers.login]',
          'scale_idle = "10s"': 'scale_idle = "2s"'}

@@ -18,6 +18,7 @@ from test_flow import handled
 from timing import slow
 
 Nodey = Callable[..., App]
+pytestmark = pytest.mark.outside
 
 # As `nodey record` writes it, shorter: one comment that is refused and one that is not.
 STORY: list[dict[str, Any]] = [
