@@ -214,6 +214,11 @@ void a_delayed_message_comes_never_early_and_once(void **state)
                                   .due_ms = due};
     assert_int_equal(desk_publish(d, parts), ENGINE_OK);
     assert_int_equal(d->last_seq, 0);
+    struct message_parts after = {.stream = SLICE("events"),
+                                  .topic = SLICE("later"),
+                                  .data = SLICE("1"),
+                                  .due_ms = due + 300};
+    assert_int_equal(desk_publish(d, after), ENGINE_OK);
     if (seat->kind->dedupe) {
         assert_int_equal(desk_publish(d, parts), ENGINE_OK);
         assert_true(d->duplicate);
@@ -236,10 +241,13 @@ void a_delayed_message_comes_never_early_and_once(void **state)
     assert_true(slice_is(note.message->data, "\"later\""));
     assert_true(slice_is(note.message->key, "k"));
     message_release(note.message);
+    note = desk_next(d, a);
+    assert_true(note.message->time_ms >= due + 300);
+    message_release(note.message);
     desk_quiet(d);
     if (seat->kind->durable) {
         desk_reopen(d, seat->dir);
-        assert_int_equal(desk_count(d, "events"), 2);
+        assert_int_equal(desk_count(d, "events"), 3);
     }
 }
 

@@ -263,9 +263,11 @@ static int power_path(sqlite3_vfs *vfs, const char *name, int size, char *out)
 
 void power_init(struct power *p)
 {
-    if (sqlite3_vfs_find("power"))
+    static bool in_use;
+    if (in_use)
         abort(); /* a test before this one failed half-way: nothing after it can be trusted */
-    *p = (struct power){.vfs = *sqlite3_vfs_find("unix")};
+    in_use = true;
+    *p = (struct power){.vfs = *sqlite3_vfs_find("unix"), .in_use = &in_use};
     pthread_mutex_init(&p->mutex, NULL);
     p->vfs.zName = "power";
     p->vfs.pNext = NULL;
@@ -287,6 +289,7 @@ void power_deinit(struct power *p)
     for (unsigned i = 0; i < POWER_FILES; i++)
         xfree(p->files[i].name);
     pthread_mutex_destroy(&p->mutex);
+    *p->in_use = false;
 }
 
 void power_clear(struct power *p)

@@ -32,6 +32,7 @@ struct power_file {
 
 struct power {
     sqlite3_vfs vfs;
+    bool *in_use; /* there is one at a time */
     pthread_mutex_t mutex;
     struct power_file files[POWER_FILES];
     bool recording;
