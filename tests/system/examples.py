@@ -134,7 +134,7 @@ class Killer:
 
     def _run(self) -> None:
         while not self._ended.wait(self.every) and self.count() < self.most:
-            name = self._random.choice(self.names)
+            name = min(self.names, key=lambda one: (self.kills.get(one, 0), self._random.random()))
             pids = self.app().worker_pids(name)
             if pids:
                 with suppress(ProcessLookupError):

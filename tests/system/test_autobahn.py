@@ -13,6 +13,8 @@ from autobahn import (CLEAN, COMPRESSED, FAST, PLAIN, TRIPS, Case, Fast, Pause, 
 from timing import slow
 from ws import BINARY, TEXT, Event, WebSocket, compressed, fragments
 
+pytestmark = pytest.mark.outside
+
 WORKER = Path(__file__).resolve().parents[1] / "workers" / "ws_raw.py"
 
 

@@ -26,6 +26,7 @@ from timing import slow, until
 from workers import pool, raw
 
 Nodey = Callable[..., App]
+pytestmark = pytest.mark.outside
 
 FIB = '''
 import os

@@ -348,5 +348,5 @@ def test_a_golden_transcript_ends_where_it_ends(tmp_path: Path, end: str, why: s
     error = {"type": "error", "id": None, "code": "failed_precondition",
              "message": "DATABASE_URL is not set"}
     write_files(tmp_path, {"broken.sh": f"#!/bin/sh\necho '{json.dumps(error)}'\n{end}\n"})
-    result = verdict(tmp_path, "--as", "broken", "broken.sh")
+    result = verdict(tmp_path, "--timeout", PATIENCE, "--as", "broken", "broken.sh")
     assert [one["why"] for one in result["checks"]] and why in result["checks"][0]["why"], result

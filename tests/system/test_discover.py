@@ -14,6 +14,7 @@ import pytest
 from app import App
 
 Nodey = Callable[..., App]
+pytestmark = pytest.mark.outside
 
 
 def hello(path: str, value: str = "'hello'") -> str:

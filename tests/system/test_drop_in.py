@@ -15,6 +15,7 @@ from timing import slow, until
 from workers import script
 
 Nodey = Callable[..., App]
+pytestmark = pytest.mark.outside
 
 HELLO_PY = '''
 import nodey

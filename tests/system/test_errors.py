@@ -10,6 +10,8 @@ import subprocess
 from html.parser import HTMLParser
 from typing import Callable, Optional
 
+import pytest
+
 import command
 from app import App
 from client import Response
@@ -17,6 +19,7 @@ from timing import until
 from workers import doomed, evil, script
 
 Nodey = Callable[..., App]
+pytestmark = pytest.mark.outside
 
 DEV = ["--dev", "--no-watch"]
 BROWSER = {"Accept": "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"}

@@ -19,6 +19,8 @@ from eventful import (data, enqueue, entries, eventful, frames, job, on, publish
 from timing import slow, until
 
 Nodey = Callable[..., App]
+# Handlers that hang do not hold up the end.
+BRIEF = '\n[server]\nshutdown_timeout = "1s"\n'
 
 
 def settled(journal: Path, count: int, seconds: float = 0.3) -> list[dict[str, Any]]:
@@ -140,7 +142,7 @@ def test_workers_of_a_pool_compete(nodey: Nodey, tmp_path: Path) -> None:
 
 def test_no_instance_has_more_than_its_max(nodey: Nodey, tmp_path: Path) -> None:
     seen = tmp_path / "seen"
-    app = nodey(config=eventful("shop", seen, on("a", max=3)))
+    app = nodey(config=eventful("shop", seen, on("a", max=3)) + BRIEF)
     for n in range(7):
         publish(app, "shop", "a", {"hang": True})
     assert len(settled(seen, 3)) == 3
@@ -205,7 +207,7 @@ def assert_alone(found: list[dict[str, Any]]) -> None:
 
 def test_without_a_key_nobody_waits(nodey: Nodey, tmp_path: Path) -> None:
     seen = tmp_path / "seen"
-    app = nodey(config=eventful("shop", seen, on("a")))
+    app = nodey(config=eventful("shop", seen, on("a")) + BRIEF)
     publish(app, "shop", "a", {"hang": True})
     publish(app, "shop", "a", {"n": 2})
     publish(app, "shop", "a", {"hang": True}, key="k")

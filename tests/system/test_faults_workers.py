@@ -92,6 +92,8 @@ def test_with_all_killed_at_once_requests_wait_for_the_next(nodey: Nodey, kind: 
         before = wait_running(app, 3)
         time.sleep(1.2)  # So long that their ends are no crash loop.
         kill(before)
+        if kind != "service":  # A begun GET is done once more, and not on each that ends, too.
+            wait_gone(before, 5, "all of them")
         load = Load(app.port, echo("/w", posts=0), connections=16, requests=64).start()
         load.join().require("ok", at_least=64)
     other.outcome.require("ok", at_least=20)
@@ -241,7 +243,7 @@ def test_what_runs_for_a_while_again_and_again_is_flapping(nodey: Nodey, kind: s
     share = counts["ok"] / sum(counts.values())
     say("W7", "answers that are good", 1000 * share, "thousandths")
     assert share > 0.9, counts
-    assert not set(counts) - {"ok", "bad", "refused"}, counts
+    assert not set(counts) - {"ok", "bad", "refused", "cut"}, counts
     assert app.log().count("flapping") == 1
 
 

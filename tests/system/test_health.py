@@ -18,6 +18,7 @@ from programs import Value, free_port
 from timing import slow, until
 
 Nodey = Callable[..., App]
+pytestmark = pytest.mark.outside
 
 # A web server that does as a file says: "200", "500", "302", "hang", "garbage", "close".
 SERVER = """

@@ -20,6 +20,7 @@ from programs import free_port, service
 from timing import slow, until
 
 Nodey = Callable[..., App]
+pytestmark = pytest.mark.outside
 
 SERVE = '''
 import nodey

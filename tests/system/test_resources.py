@@ -21,6 +21,7 @@ from timing import slow, until
 from workers import evil
 
 Nodey = Callable[..., App]
+pytestmark = pytest.mark.outside
 
 
 def connect_some(port: int, count: int) -> list[socket.socket]:

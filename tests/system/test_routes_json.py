@@ -18,6 +18,7 @@ from client import Connection, Response, exchange_bytes, request_bytes
 from timing import slow, until
 
 Nodey = Callable[..., App]
+pytestmark = pytest.mark.outside
 
 DUAL = ROOT / "tests" / "fixtures" / "dual"
 

@@ -23,6 +23,7 @@ from programs import Value, free_port, section, service
 from timing import slow, until
 
 Nodey = Callable[..., App]
+pytestmark = pytest.mark.outside
 
 SERVED = [sys.executable, "-S", "-E", str(ROOT / "tests" / "workers" / "served.py")]
 ROUTE = '[[routes]]\npath = "/web/*"\nto = "web"\n'

@@ -25,6 +25,7 @@ from timing import slow, until
 from workers import Setting, evil, pool, raw
 
 Nodey = Callable[..., App]
+pytestmark = pytest.mark.outside
 
 
 def free_port() -> int:

@@ -21,6 +21,7 @@ from timing import slow
 from workers import script
 
 Nodey = Callable[..., App]
+pytestmark = pytest.mark.outside
 
 HELLO_PY = '''\
 import nodey
