@@ -76,7 +76,7 @@ struct verdict_text {
     struct settlement settlement;
     struct buf name, message, stack;
     struct arena arena;
-    char words[400];
+    char words[640];
     bool from_worker; /* the error is its own */
 };
 
