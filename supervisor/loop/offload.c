@@ -72,6 +72,8 @@ static void *on_thread(void *arg)
 
 static void flush(struct offload *o)
 {
+    task_cancel(&o->flush);
+    o->waiting = 0;
     pthread_mutex_lock(&o->mutex);
     list_splice(&o->in, &o->posted);
     pthread_mutex_unlock(&o->mutex);
@@ -89,6 +91,7 @@ int offload_open(struct offload *o, struct loop *loop, const struct offload_ops 
     o->loop = loop;
     o->closing = o->ended = false;
     list_init(&o->posted);
+    o->waiting = 0;
     list_init(&o->in);
     list_init(&o->out);
     task_init(&o->flush, on_flush);
@@ -106,7 +109,10 @@ void offload_post(struct offload *o, struct list *node)
 {
     assert(!o->closing);
     list_add(&o->posted, node);
-    loop_defer(o->loop, &o->flush);
+    if (++o->waiting < OFFLOAD_BATCH)
+        loop_defer(o->loop, &o->flush);
+    else
+        flush(o);
 }
 
 void offload_reply(struct offload *o, struct list *node)
