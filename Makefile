@@ -200,6 +200,11 @@ $(B)/unit/replay_%: $(B)/tests/fuzz/fuzz_%.o $(B)/tests/fuzz/replay.o $(ARCHIVE)
 	$(call say,LINK,$@)
 	$(Q)mkdir -p $(@D) && $(LINK) -o $@ $^ $(LIBS)
 
+# The one benchmark that is built from the rooms themselves: tests/bench/run asks for it.
+$(B)/bench/%: $(B)/tests/bench/%.o $(ARCHIVE)
+	$(call say,LINK,$@)
+	$(Q)mkdir -p $(@D) && $(LINK) -o $@ $^ $(LIBS)
+
 $(B)/fuzz_%: $(B)/tests/fuzz/fuzz_%.o $(ARCHIVE)
 	$(call say,LINK,$@)
 	$(Q)$(LINK) -fsanitize=fuzzer -o $@ $^ $(LIBS)

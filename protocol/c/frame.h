@@ -98,15 +98,16 @@ struct frame {
     struct json_value payload; /* ask `args`, answer `value`, log `fields`: anything */
     struct frame_id for_id;    /* ask, publish: what the worker is serving */
     bool has_timeout;
-    uint64_t timeout_ms;     /* ask */
-    uint64_t grace_ms;       /* drain */
-    uint64_t inflight;       /* pong */
-    uint64_t rss;            /* pong, bytes */
-    struct json_value level; /* log: a string */
-    struct json_value topic; /* publish: a string; or */
-    struct json_value queue; /* publish: a string */
-    struct json_value key;   /* publish: a string, or null */
-    struct json_value msgid; /* publish: a string */
+    uint64_t timeout_ms;                               /* ask */
+    uint64_t grace_ms;                                 /* drain */
+    uint64_t inflight;                                 /* pong */
+    uint64_t rss;                                      /* pong, bytes */
+    struct json_value level;                           /* log: a string */
+    struct json_value topic;                           /* publish: a string; or */
+    struct json_value queue;                           /* publish: a string */
+    struct json_value key;                             /* publish: a string, or null */
+    struct json_value msgid;                           /* publish: a string */
+    struct json_value cause, correlation, traceparent; /* publish: strings */
     bool has_at;
     uint64_t at_ms; /* publish: ms since 1970 */
     bool has_delay;

@@ -46,6 +46,9 @@ static const struct slice member_names[MEMBERS] = {
     [M_ERROR] = {"error", 5},
     [M_GROUP] = {"group", 5},
     [M_TO] = {"to", 2},
+    [M_CAUSE] = {"cause", 5},
+    [M_CORRELATION] = {"correlation", 11},
+    [M_TRACEPARENT] = {"traceparent", 11},
 };
 
 /* How a member is read, and with that the type of what `offset` names in struct frame. */
@@ -175,6 +178,9 @@ static const struct rule publish_rules[] = {
     {M_DELAY, AS_COUNT, INTO(delay_ms), false, "delay must be whole milliseconds from now"},
     {M_HEADERS, AS_TEXTS, INTO(headers), false, "headers must be an object of strings"},
     {M_FOR, AS_ID, INTO(for_id), false, "for must be the id of what is being served"},
+    {M_CAUSE, AS_STRING, INTO(cause), false, "cause must be a string, the id of an event"},
+    {M_CORRELATION, AS_STRING, INTO(correlation), false, "correlation must be a string"},
+    {M_TRACEPARENT, AS_STRING, INTO(traceparent), false, "traceparent must be a string"},
     {M_DATA, AS_ANY, INTO(data), false, NULL},
 };
 

@@ -49,6 +49,9 @@ enum member {
     M_ERROR,
     M_GROUP,
     M_TO,
+    M_CAUSE,
+    M_CORRELATION,
+    M_TRACEPARENT,
     MEMBERS,
 };
 

@@ -239,6 +239,7 @@ static bool read_routes(struct ready *r, const struct json_value *v, struct err 
         return unusable(err, "routes", v, rule);
     r->routes = arena_alloc(&r->arena, count_items(v) * sizeof(*r->routes));
     r->route_count = 0;
+    r->says_routes = true;
     struct json_scan it = json_iter(v);
     struct json_value item;
     while (json_next_item(&it, &item)) {

@@ -59,6 +59,7 @@ struct ready {
     bool json_body; /* body: "json" */
     struct ready_route *routes;
     size_t route_count;
+    bool says_routes; /* the member was there, be it empty */
     struct slice *tokens;
     size_t token_count;
     struct ready_subscription *subscriptions;

@@ -1,93 +1,22 @@
 #include "app/app.h"
 
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include "app/app_parts.h"
 #include "app/banner.h"
-#include "app/busdoor.h"
 #include "app/chaos.h"
-#include "app/confined.h"
-#include "app/control.h"
 #include "app/datadir.h"
-#include "app/discreet.h"
 #include "app/environment.h"
-#include "app/errorpage.h"
-#include "app/events.h"
-#include "app/gateway.h"
-#include "app/incidents.h"
 #include "app/keeper.h"
-#include "app/logbook.h"
 #include "app/logsink.h"
-#include "app/notify.h"
 #include "app/passed.h"
-#include "app/probe.h"
-#include "app/reload.h"
-#include "app/sdk.h"
-#include "app/story.h"
-#include "app/tail.h"
 #include "loop/orphans.h"
-#include "loop/sig.h"
 
-enum {
-    HTTP_SHARE = 60,      /* per cent of shutdown_timeout for the requests under way */
-    SAME_SIGNAL_MS = 200, /* a wrapper may pass on what the terminal sent to us as well */
-    HTTP_CHECK_MS = 100,  /* between two looks at them */
-    PATIENCE_MS = 5000,   /* between two words about workers that are not ready */
-    KILL_RESERVE = 500,   /* ms of it kept for the end of what had to be killed */
-    EXIT_KILLED = 128,
-};
-
-struct app {
-    struct config *config;
-    const struct app_options *options;
-    bool dev;
-    bool watching;
-    struct loop loop;
-    struct sink err;
-    struct sink out;
-    struct sdk sdk;
-    char **env;
-    char **bare_env;
-    struct pool_observer observer;
-    struct pools pools;
-    struct probes probes;
-    struct confined confined;
-    struct routes routes;
-    struct access access;
-    struct gateway gateway;
-    struct logbook logbook;
-    struct tails tails; /* what workers said last, in development */
-    struct incidents incidents;
-    struct errorpage errors;
-    struct events events;
-    struct flowgraph flowgraph;
-    struct story story;
-    struct busdoor busdoor;
-    struct http_server *server;
-    struct reload reload;
-    struct control control;
-    struct notify notify;
-    struct discreet discreet;
-    int passed; /* a listening socket from a service manager, or -1 */
-    struct state state;
-    struct sig term;
-    struct sig interrupt;
-    struct timer limit;
-    struct timer patience;
-    uint64_t asked_ms;   /* when the first signal to stop came */
-    uint64_t push_at_ms; /* when workers are told to stop, whatever is open */
-    uint64_t stop_at_ms; /* when everything must have ended */
-    uint64_t stop_ms;    /* time for that instead of shutdown_timeout; 0 = that */
-    bool listening;
-    bool stopping;
-    int exit_code;
-};
-
-static const char who[] = "nodey";
+enum { PATIENCE_MS = 5000 }; /* between two words about workers that are not ready */
 
 /* ---------------------------------------------------------------------- log */
 
@@ -122,216 +51,15 @@ static void raise_descriptor_limit(void)
     }
 }
 
-/* ------------------------------------------------------------------ stopping */
+/* --------------------------------------------------------------------- port */
 
-static void on_limit(struct timer *timer)
-{
-    struct app *app = container_of(timer, struct app, limit);
-    log_line(LOG_WARN, who, "shutdown_timeout is over: killing what is left");
-    pools_kill(&app->pools);
-}
-
-static void stop_pools(struct app *app)
-{
-    if (app->pools.stopping)
-        return;
-    uint64_t now = loop_now(&app->loop);
-    uint64_t left = app->stop_at_ms > now ? app->stop_at_ms - now : 0;
-    timer_start(&app->loop, &app->limit, left, on_limit);
-    proxy_let_go(&app->gateway.proxy);
-    pools_stop(&app->pools, left / 2);
-}
-
-/* Event streams and tunnels end when their workers are told to: waiting for them is no use. */
-static void on_http_check(struct timer *timer)
-{
-    struct app *app = container_of(timer, struct app, limit);
-    size_t ending = http_server_ending(app->server);
-    if (ending && loop_now(&app->loop) < app->push_at_ms) {
-        timer_start(&app->loop, timer, HTTP_CHECK_MS, on_http_check);
-        return;
-    }
-    if (ending)
-        log_line(LOG_WARN, who, "%zu connections are still open: not waiting any longer",
-                 ending);
-    stop_pools(app);
-}
-
-static void on_http_drained(void *arg)
-{
-    stop_pools(arg);
-}
-
-static void stop(struct app *app)
-{
-    notify_stopping(&app->notify);
-    reload_stop(&app->reload);
-    uint64_t all = app->stop_ms ? app->stop_ms : app->config->server.shutdown_timeout;
-    app->stopping = true;
-    app->stop_at_ms = loop_now(&app->loop) + (all > KILL_RESERVE ? all - KILL_RESERVE : 0);
-    app->push_at_ms = loop_now(&app->loop) + all * HTTP_SHARE / 100;
-    websockets_drain(&app->gateway.sockets);
-    follow_close(&app->busdoor.follow);
-    http_server_drain(app->server, on_http_drained, app);
-    timer_start(&app->loop, &app->limit, HTTP_CHECK_MS, on_http_check);
-}
-
-static void on_signal(struct app *app, int signum)
-{
-    if (!app->stopping) {
-        if (!app->options->private_socket)
-            log_line(LOG_INFO, who, "shutting down (signal again to stop at once)");
-        app->asked_ms = loop_now(&app->loop);
-        stop(app);
-        return;
-    }
-    if (loop_now(&app->loop) - app->asked_ms < SAME_SIGNAL_MS)
-        return;
-    log_line(LOG_WARN, who, "stopping at once");
-    app->exit_code = EXIT_KILLED + signum;
-    pools_kill(&app->pools);
-}
-
-static void on_term(struct sig *sig, int signum)
-{
-    on_signal(container_of(sig, struct app, term), signum);
-}
-
-static void on_interrupt(struct sig *sig, int signum)
-{
-    on_signal(container_of(sig, struct app, interrupt), signum);
-}
-
-static void on_stopped(struct pool_observer *observer)
-{
-    struct app *app = container_of(observer, struct app, observer);
-    timer_stop(&app->loop, &app->limit);
-    timer_stop(&app->loop, &app->patience);
-    http_server_free(app->server);
-    proxy_close(&app->gateway.proxy);
-    app->server = NULL;
-    control_close(&app->control);
-    notify_deinit(&app->notify);
-    sig_stop(&app->term);
-    sig_stop(&app->interrupt);
-    reload_end(&app->reload);
-    flowgraph_close(&app->flowgraph);
-    story_close(&app->story);
-    events_close(&app->events);
-    orphans_release(&app->loop);
-    logbook_close(&app->logbook);
-    sink_detach(&app->err); /* the loop ends when nothing is left in it */
-    sink_detach(&app->out);
-}
-
-/* ------------------------------------------------------------------ observer */
-
-static void tell_manager(struct app *app)
+void app_tell_manager(struct app *app)
 {
     const char *url = app->server ? http_server_url(app->server, 0) : NULL;
     notify_programs(&app->notify, &app->pools, url);
 }
 
-static void on_tell(struct pool_observer *observer, const struct pool *pool,
-                    const struct worker *w, enum log_level level, const char *sentence)
-{
-    struct app *app = container_of(observer, struct app, observer);
-    sentence = discreet_sentence(&app->discreet, sentence);
-    log_line(level, w ? w->name : pool->config->name, "%s", sentence);
-    control_told(&app->control, pool, level, sentence);
-    tails_told(&app->tails, pool, w, level, sentence);
-}
-
-static void on_wrote(struct pool_observer *observer, const struct worker_line *line)
-{
-    struct app *app = container_of(observer, struct app, observer);
-    struct worker_line shown = discreet_line(&app->discreet, line);
-    struct call_about about;
-    line = &shown;
-    bool repeats = tails_repeats(&app->tails, line);
-    tails_wrote(&app->tails, line);
-    if (repeats)
-        return;
-    call_describe(line->call, &about);
-    log_write(&(struct log_entry){
-        .level = line->level,
-        .who = line->worker->name,
-        .stream = line->stream,
-        .text = line->text,
-        .fields = line->fields,
-        .cut = line->cut,
-        .request = slice_of(about.what),
-        .request_id = about.request_id,
-    });
-}
-
-static void on_ended(struct pool_observer *observer, struct pool *pool, struct worker *w,
-                     const char *how)
-{
-    struct app *app = container_of(observer, struct app, observer);
-    (void)pool;
-    incidents_ended(&app->incidents, w, how);
-    events_ended(&app->events, w);
-}
-
-static void on_ready(struct pool_observer *observer, struct pool *pool, struct worker *w)
-{
-    struct app *app = container_of(observer, struct app, observer);
-    bool is_new = w->generation != pool->kept_generation;
-    if (is_new) {
-        pool->kept_generation = w->generation;
-        cached_purge_pool(&app->gateway.cached, pool);
-    }
-    tails_ready(&app->tails, pool);
-    incidents_ready(&app->incidents, w);
-    events_ready(&app->events, pool, w);
-    flowgraph_ready(&app->flowgraph, pool, w);
-    proxy_wake(&app->gateway.proxy);
-    routes_rebuild(&app->routes);
-    if (is_new && app->listening)
-        banner_tell_ready(app->config, pool);
-    if (!app->stopping)
-        live_pool_ready(&app->reload.live, pool);
-    tell_manager(app);
-}
-
-static void on_failed(struct pool_observer *observer, struct pool *pool, struct worker *w)
-{
-    struct app *app = container_of(observer, struct app, observer);
-    (void)w;
-    sdk_link_modules(&app->sdk, app->config); /* what it did not find may have been nodey */
-    if (!app->stopping)
-        live_pool_failed(&app->reload.live, pool);
-    tell_manager(app);
-}
-
-/* Whose end nodey's is to be has ended for good. */
-static void on_changed(struct pool_observer *observer, struct pool *pool)
-{
-    struct app *app = container_of(observer, struct app, observer);
-    const char *name = app->options->exit_code_from;
-    proxy_wake(&app->gateway.proxy);
-    tell_manager(app);
-    if (!name || app->stopping || pool->rest != POOL_ENDED ||
-        strcmp(name, pool->config->name) != 0)
-        return;
-    const struct proc_exit *end = &pool->last_exit;
-    log_line(LOG_INFO, who, "%s has ended, and nodey with it", name);
-    app->exit_code = end->signal ? EXIT_KILLED + end->signal : (int)(end->code & 0xff);
-    stop(app);
-}
-
-static void on_room(struct pool_observer *observer, struct pool *pool)
-{
-    events_room(&container_of(observer, struct app, observer)->events, pool);
-}
-
-static void on_framed(struct pool_observer *observer, struct worker *w, const struct frame *f)
-{
-    events_framed(&container_of(observer, struct app, observer)->events, w, f);
-}
-
-static void open_port(struct app *app)
+void app_open_port(struct app *app)
 {
     struct err err;
     const char *given = app->options->listen;
@@ -344,24 +72,15 @@ static void open_port(struct app *app)
     if (rc) {
         banner_no_port(address, &err);
         app->exit_code = 1;
-        stop(app);
+        app_stop(app, 0);
         return;
     }
     banner_show(app->config, &app->pools, http_server_url(app->server, 0), app->watching);
     notify_ready(&app->notify);
-    tell_manager(app);
+    app_tell_manager(app);
     if (app->options->background && app->config->server.log_files)
-        log_line(LOG_INFO, who, "what follows is in the log files: nodey logs");
+        log_line(LOG_INFO, APP_WHO, "what follows is in the log files: nodey logs");
     set_up_log(app);
-}
-
-/* Who does not start is reported, and the others are served. */
-static void on_settled(struct pool_observer *observer, struct pool *pool)
-{
-    struct app *app = container_of(observer, struct app, observer);
-    (void)pool;
-    if (!app->listening && !app->stopping && pools_settled(&app->pools))
-        open_port(app);
 }
 
 /* -------------------------------------------------------------------- reload */
@@ -430,9 +149,8 @@ static void on_down(void *arg, uint64_t limit_ms)
     struct app *app = arg;
     if (app->stopping)
         return;
-    log_line(LOG_INFO, who, "shutting down: a person said so");
-    app->stop_ms = limit_ms;
-    stop(app);
+    log_line(LOG_INFO, APP_WHO, "shutting down: a person said so");
+    app_stop(app, limit_ms);
 }
 
 /* Without it programs are served all the same; but a run for one command needs it. */
@@ -455,28 +173,15 @@ static void open_control(struct app *app)
                                         .arg = app,
                                         .is_private = private != NULL});
     if (control_open(&app->control, path, &err)) {
-        log_line(LOG_WARN, who, "%s: nodey call, ask and reload cannot reach this nodey",
+        log_line(LOG_WARN, APP_WHO, "%s: nodey call, ask and reload cannot reach this nodey",
                  err.text);
-        if (private)
-            on_signal(app, SIGTERM);
+        if (private && !app->stopping)
+            app_stop(app, 0);
     }
     xfree(path);
 }
 
 /* ---------------------------------------------------------------------- start */
-
-static const struct pool_observer observer = {
-    .tell = on_tell,
-    .wrote = on_wrote,
-    .ready = on_ready,
-    .failed = on_failed,
-    .settled = on_settled,
-    .ended = on_ended,
-    .changed = on_changed,
-    .room = on_room,
-    .framed = on_framed,
-    .stopped = on_stopped,
-};
 
 static void make_server(struct app *app)
 {
@@ -517,7 +222,7 @@ static void hold_stopped(struct app *app)
 
 static void make_pools(struct app *app)
 {
-    app->observer = observer;
+    app_observe(app);
     pools_init(&app->pools, &app->loop, &app->observer);
     app->pools.env = (const char *const *)app->env;
     app->pools.bare_env = (const char *const *)app->bare_env;
@@ -542,10 +247,10 @@ static void on_patience(struct timer *timer)
     list_each (at, &app->pools.list) {
         const struct pool *pool = container_of(at, struct pool, node);
         if (!pool->settled && pool->rest == POOL_WAITS)
-            log_line(LOG_INFO, who, "the port opens when %s runs, which waits for %s",
+            log_line(LOG_INFO, APP_WHO, "the port opens when %s runs, which waits for %s",
                      pool->config->name, pool->waits_for);
         else if (!pool->settled)
-            log_line(LOG_INFO, who,
+            log_line(LOG_INFO, APP_WHO,
                      "the port opens when %s is ready, or has not become so in %llu s",
                      pool->config->name,
                      (unsigned long long)pool->config->start_timeout / 1000);
@@ -588,9 +293,9 @@ static void start_pools(struct app *app)
     hold_stopped(app);
     pools_start(&app->pools);
     if (app->config->empty)
-        log_line(LOG_INFO, who, "%s", app->config->empty);
+        log_line(LOG_INFO, APP_WHO, "%s", app->config->empty);
     if (app->config->empty || !app->config->worker_count)
-        open_port(app);
+        app_open_port(app);
 }
 
 static void start(struct app *app)
@@ -612,11 +317,10 @@ static void start(struct app *app)
     make_errors(app);
     make_server(app);
     start_reload(app);
-    app->listening = app->options->private_socket != NULL;       /* such a run opens no port */
-    IGNORE(sig_start(&app->term, &app->loop, SIGTERM, on_term)); /* then it ends at once */
-    IGNORE(sig_start(&app->interrupt, &app->loop, SIGINT, on_interrupt));
+    app->listening = app->options->private_socket != NULL; /* such a run opens no port */
+    app_obey_signals(app);
     notify_start(&app->notify, &app->loop);
-    tell_manager(app);
+    app_tell_manager(app);
     start_pools(app);
     open_control(app);
 }
@@ -635,7 +339,7 @@ static void tell_chaos(const struct chaos *chaos)
     if (!chaos)
         return;
     chaos_describe(chaos, &words);
-    log_line(LOG_WARN, who,
+    log_line(LOG_WARN, APP_WHO,
              "chaos is on, and messages suffer on purpose; the same again: --chaos %s",
              buf_cstr(&words));
     buf_deinit(&words);
@@ -657,7 +361,7 @@ static int start_events(struct app *app)
     story_init(&app->story, &app->events, &app->flowgraph, app->options->plays);
     if (events_start(&app->events, &err) == 0)
         return 0;
-    log_line(LOG_ERROR, who, "events and jobs: %s", err.text);
+    log_line(LOG_ERROR, APP_WHO, "events and jobs: %s", err.text);
     return 1;
 }
 
@@ -668,16 +372,16 @@ static int prepare(struct app *app)
     char run[40];
     const char *data_dir = app->config->server.data_dir;
     if (app->config->empty && !app->watching) {
-        log_line(LOG_ERROR, who, "%s", app->config->empty);
+        log_line(LOG_ERROR, APP_WHO, "%s", app->config->empty);
         return 1;
     }
     if (open_data_dir(app, &err) || sdk_unpack(&app->sdk, data_dir, &err)) {
-        log_line(LOG_ERROR, who, "%s", err.text);
+        log_line(LOG_ERROR, APP_WHO, "%s", err.text);
         return 1;
     }
     bool tells = !log_is_pretty() && !app->options->private_socket;
     for (size_t i = 0; tells && i < app->config->notes.count; i++)
-        log_line(LOG_INFO, who, "%s", app->config->notes.items[i]); /* else the banner's */
+        log_line(LOG_INFO, APP_WHO, "%s", app->config->notes.items[i]); /* else the banner's */
     sdk_resolve(&app->sdk, app->config);
     sdk_link_modules(&app->sdk, app->config);
     raise_descriptor_limit();
@@ -688,7 +392,7 @@ static int prepare(struct app *app)
     app->bare_env = environment_new_bare(&app->sdk, run);
     int rc = loop_init(&app->loop);
     if (rc)
-        log_line(LOG_ERROR, who, "cannot start the event loop: %s", loop_strerror(rc));
+        log_line(LOG_ERROR, APP_WHO, "cannot start the event loop: %s", loop_strerror(rc));
     return rc ? 1 : start_events(app);
 }
 
@@ -708,7 +412,7 @@ static void release(struct app *app)
     logbook_deinit(&app->logbook);
     state_close(&app->state);
     if (loop_deinit(&app->loop))
-        log_line(LOG_DEBUG, who, "a handle was left open");
+        log_line(LOG_DEBUG, APP_WHO, "a handle was left open");
 }
 
 static bool decide(bool yes, bool no, int configured, bool automatic)

@@ -97,7 +97,7 @@ static void on_done(struct publication *publication, enum publish_fault fault, c
     if (x && fault)
         refuse(p->door, x, statuses[fault], "it is not stored: %s", why);
     else if (x)
-        answer_stored(x, publication->op.messages[0]);
+        answer_stored(x, publication->messages[0]);
     xfree(p);
 }
 
@@ -275,7 +275,9 @@ static bool read_from(struct exchange *x, struct follow_request *r, struct err *
         r->from = FOLLOW_NEW;
     else if (slice_to_u64(from, INT64_MAX, &seq))
         r->after = seq ? seq - 1 : 0;
-    else if (!slice_is(from, "first")) {
+    else if (slice_is(from, "first"))
+        r->from = FOLLOW_FIRST;
+    else {
         err_set(err, -1, "from is first, new, or the id of the first event that is wanted");
         return false;
     }

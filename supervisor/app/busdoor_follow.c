@@ -152,7 +152,7 @@ static void begin(struct follower *f)
     f->seeks = r->from == FOLLOW_TIME || r->from == FOLLOW_LAST;
     if (r->from == FOLLOW_NEW)
         f->pos = newest;
-    else if (r->from == FOLLOW_AFTER && r->after <= newest)
+    else if (r->from == FOLLOW_AFTER && (r->after <= newest || r->format == FOLLOW_NDJSON))
         f->pos = r->after; /* else it was another store's: nothing of this one was seen */
 }
 
@@ -218,7 +218,8 @@ void follow_learned(struct follow *follow, uint64_t newest)
 static void on_stored(struct events_watcher *watcher, const struct message *m)
 {
     struct follow *follow = container_of(watcher, struct follow, watcher);
-    if (!follow->known) {
+    /* The answer to which is the newest may overtake the news of it. */
+    if (!follow->known || m->seq <= follow->newest) {
         follow->known = true;
         follow->floor = follow->newest = m->seq - 1;
     }

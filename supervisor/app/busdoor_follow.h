@@ -8,7 +8,8 @@
  * A follower is its seq: the last message that it was given, or that is not for it.  The tail
  * holds the newest messages, each once, and encoded once for each format.  Who takes what it is
  * sent too slowly is given nothing more until it has, and whose seq the tail has left behind
- * reads the store: nobody is buffered for, and nobody skips a message.  Nothing is kept while
+ * reads the store: nobody is buffered for, and nobody skips a message.  What the store has
+ * removed before it was read, as too old or for room, is told as a gap.  Nothing is kept while
  * nobody follows.
  */
 #pragma once
@@ -42,8 +43,9 @@ struct follow {
     struct timer beat;
 };
 
-/* Where one begins. */
-enum follow_from { FOLLOW_NEW, FOLLOW_AFTER, FOLLOW_TIME, FOLLOW_LAST };
+/* Where one begins.  AFTER and no other says what it has seen, or wants, to the message: when
+ * some of those are not there any more it is told. */
+enum follow_from { FOLLOW_NEW, FOLLOW_FIRST, FOLLOW_AFTER, FOLLOW_TIME, FOLLOW_LAST };
 
 struct follow_request {
     enum follow_format format;

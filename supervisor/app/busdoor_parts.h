@@ -17,6 +17,7 @@ struct follower {
     struct follow_request request;
     const char *path; /* of its route; NULL: it has none */
     uint64_t pos;     /* seq: the last that it was given, or that is not for it */
+    uint64_t told;    /* seq: up to here it knows of what was removed, or does not ask */
     uint64_t before;  /* LAST: what lies below has not been looked at */
     uint64_t page;    /* messages that it reads at a time */
     bool begun;       /* `pos` says something */
@@ -71,6 +72,10 @@ void read_forget(struct follower *);
 void read_newest(struct follow *);
 
 /* ---------------------------------------------------------- busdoor_text.c */
+
+/* Appends that these are not there any more; an SSE client is past them when `passed`. */
+void follow_write_gap(enum follow_format, uint64_t from, uint64_t to, bool passed,
+                      struct buf *);
 
 /* Appends the message; `data` is what it carries. */
 void follow_write(enum follow_format, const struct message *, struct slice data, struct buf *);

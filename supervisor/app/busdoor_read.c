@@ -157,6 +157,29 @@ static void seek_last(struct reading *r)
     follower_advance(f);
 }
 
+static bool takes_what_there_is(const struct follower *f)
+{
+    enum follow_from from = f->request.from;
+    return !f->pos && from != FOLLOW_AFTER && from != FOLLOW_NEW;
+}
+
+/* Of several streams one may still have messages of that time: then it is not past them. */
+static void tell_removed(struct follower *f, const struct op_read *op)
+{
+    uint64_t from = MAX(f->pos, f->told) + 1, to = op->removed;
+    bool passed = !op->count || op->messages[0]->seq > to;
+    f->told = MAX(f->told, to);
+    if (takes_what_there_is(f) || to < from)
+        return;
+    struct buf text = {0};
+    follow_write_gap(f->request.format, from, to, passed, &text);
+    IGNORE(!exchange_write(f->exchange, buf_slice(&text))); /* no length was announced */
+    buf_deinit(&text);
+    f->wrote = true;
+    if (passed)
+        f->pos = to;
+}
+
 static void on_read(struct op *op)
 {
     struct reading *r = container_of(op, struct reading, op.op);
@@ -167,6 +190,7 @@ static void on_read(struct op *op)
             follower_end(f, false);
         return;
     }
+    tell_removed(f, &r->op);
     if (f->seeks && f->request.from == FOLLOW_LAST) {
         seek_last(r);
         return;

@@ -22,6 +22,18 @@ static void write_sse(const struct message *m, struct slice data, struct buf *ou
     buf_adds(out, "\n\n");
 }
 
+void follow_write_gap(enum follow_format format, uint64_t from, uint64_t to, bool passed,
+                      struct buf *out)
+{
+    bool sse = format == FOLLOW_SSE;
+    if (sse && passed)
+        buf_addf(out, "id: %llu\n", (unsigned long long)to);
+    buf_adds(out, sse ? "event: gap\ndata: " : "{\"gap\":");
+    buf_addf(out, "{\"from\":%llu,\"to\":%llu}", (unsigned long long)from,
+             (unsigned long long)to);
+    buf_adds(out, sse ? "\n\n" : "}\n");
+}
+
 static void add_text(struct buf *out, const char *name, struct slice text)
 {
     if (!text.len)

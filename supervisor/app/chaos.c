@@ -1,8 +1,10 @@
 #include "app/chaos.h"
 
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "app/events_parts.h"
 #include "base/buf.h"
 #include "config/value.h"
 
@@ -141,7 +143,7 @@ static uint64_t name_of(const struct chaos *c, const struct delivery *d)
     return n | 1;
 }
 
-enum { CHANCE_DELAY = 1, CHANCE_BLOW };
+enum { CHANCE_DELAY = 1, CHANCE_BLOW, CHANCE_MOMENT };
 
 /* 0 <= x < 1 */
 static double chance(const struct chaos *c, const struct delivery *d, unsigned what)
@@ -160,6 +162,34 @@ uint64_t chaos_delay(const struct chaos *c, const struct delivery *d)
                          : 0;
 }
 
+/* Of what a chance of a blow means, the part between doubling and failing. */
+static bool is_deadly(const struct chaos *c, const struct delivery *d, double x)
+{
+    return !d->last && x >= c->dup && x < c->dup + c->kill;
+}
+
+/* 0, 1, 3, 7, ... 1023: a handler may take a millisecond or a second. */
+uint64_t chaos_moment(const struct chaos *c, const struct delivery *d)
+{
+    enum { MOMENTS = 11 };
+
+    if (!is_deadly(c, d, chance(c, d, CHANCE_BLOW)))
+        return UINT64_MAX;
+    return (UINT64_C(1) << (unsigned)(chance(c, d, CHANCE_MOMENT) * MOMENTS)) - 1;
+}
+
+bool chaos_kill(struct worker *w)
+{
+    list_each (at, &w->slots) {
+        const struct delivery *d = handle_delivery(container_of(at, struct slot, node)->call);
+        if (d && d->last)
+            return false;
+    }
+    w->signalled = SIGKILL; /* no request of its is to blame */
+    worker_kill(w, "killed by --chaos");
+    return true;
+}
+
 enum chaos_blow chaos_strike(struct chaos *c, const struct delivery *d)
 {
     double x = chance(c, d, CHANCE_BLOW);
@@ -172,5 +202,5 @@ enum chaos_blow chaos_strike(struct chaos *c, const struct delivery *d)
     }
     if (d->last || x >= c->dup + c->kill + c->nak)
         return CHAOS_NONE;
-    return x < c->dup + c->kill ? CHAOS_KILL : CHAOS_NAK;
+    return is_deadly(c, d, x) ? CHAOS_KILL : CHAOS_NAK;
 }

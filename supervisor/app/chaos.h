@@ -5,8 +5,8 @@
  *   dup=5%          handled, and then given once more, as when an ack is lost
  *   delay=0..2s     given later by a time between these
  *   reorder=unkeyed messages without a key come in any order
- *   kill=1%         handled, and then the worker is killed before that is known
- *   nak=5%          handled, and then taken for failed
+ *   kill=1%         the worker is killed while it handles it, at the latest when it says that
+ * it has, before that is known nak=5%          handled, and then taken for failed
  *
  * What a handler published with such an ack is dropped with it.  The last attempt of a message
  * is let alone: chaos makes no dead letters.  What befalls which message follows from the seed,
@@ -17,6 +17,8 @@
 
 #include "base/err.h"
 #include "bus/bus.h"
+
+struct worker;
 
 enum { CHAOS_SEEN = 4096 };
 
@@ -39,6 +41,13 @@ void chaos_describe(const struct chaos *, struct buf *out);
 
 /* How long this is kept back before it is given, in ms. */
 uint64_t chaos_delay(const struct chaos *, const struct delivery *);
+
+/* How long after it was given its worker is to be killed, in ms; UINT64_MAX: not at all. */
+uint64_t chaos_moment(const struct chaos *, const struct delivery *);
+
+/* Kills it.  False: it is let alone, because another message that it has is at its last
+ * attempt. */
+bool chaos_kill(struct worker *);
 
 /* What happens to it now that it was handled.  Each message is doubled once for a group. */
 enum chaos_blow chaos_strike(struct chaos *, const struct delivery *);

@@ -151,7 +151,9 @@ static bool read_from(struct exchange *x, struct follow_request *r)
         r->after = last;
     } else if (slice_is(from, "new") || (!from.len && r->goes_on)) {
         r->from = FOLLOW_NEW;
-    } else if (from.len && !slice_is(from, "first")) {
+    } else if (!from.len || slice_is(from, "first")) {
+        r->from = FOLLOW_FIRST;
+    } else {
         if (!slice_to_u64(from, INT64_MAX, &seq)) {
             control_invalid(x, "from is first, new, or the seq of a message");
             return false;
@@ -325,7 +327,8 @@ bool control_bus(struct control *c, struct exchange *x)
                      {"/v1/events", "GET", show_events},
                      {"/v1/bus", "GET", show_bus},
                      {"/v1/bus/sql", "POST", ask_sql},
-                     {"/v1/bus/backup", "POST", back_up}};
+                     {"/v1/bus/backup", "POST", back_up},
+                     {"/v1/bus/drop", "POST", control_drop_stream}};
     const struct http_request *req = exchange_request(x);
     static const struct slice dead = {"/v1/dead", 8}, groups = {"/v1/groups/", 11};
     for (size_t i = 0; i < ARRAY_LEN(endpoints); i++) {

@@ -48,3 +48,4 @@ void control_groups(struct control *, struct exchange *, struct slice rest);
 int64_t control_bus_now_ms(void);
 
 void control_publish(struct control *, struct exchange *);
+void control_drop_stream(struct control *, struct exchange *);

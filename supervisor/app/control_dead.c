@@ -99,8 +99,10 @@ static void end(struct letters *l)
 {
     struct exchange *x = bus_job_end(&l->job);
     if (x && l->whole && !l->out.len) {
-        control_refuse(x, 404, "not_found", SLICE("there is no such dead letter"),
-                       (struct slice){0});
+        char text[80];
+        snprintf(text, sizeof(text), "there is no dead letter %llu; nodey dead list shows them",
+                 (unsigned long long)l->read.before - 1);
+        control_refuse(x, 404, "not_found", slice_of(text), (struct slice){0});
     } else if (x && l->what == LETTERS_SHOW) {
         struct buf all = {0};
         buf_adds(&all, l->whole ? "" : "[");
@@ -196,7 +198,7 @@ static void on_page(struct op *op)
 /* Who has left wants no more of it; and nodey may be about to end. */
 static void look_further(struct letters *l)
 {
-    if (l->over || !l->job.exchange) {
+    if (l->over || !l->job.exchange || !bus_takes_ops(l->bus)) {
         end(l);
         return;
     }

@@ -15,6 +15,7 @@ struct change {
     struct op_drop drop;
     size_t next; /* of info.consumers */
     bool found;
+    uint64_t wanted; /* seek: the first seq that it asked for; 0 = none */
     char *name;
 };
 
@@ -22,7 +23,10 @@ static void change_end(struct change *g, unsigned status, const char *error)
 {
     struct exchange *x = bus_job_end(&g->job);
     if (x && error)
-        control_refuse(x, status, status == 404 ? "not_found" : "failed_precondition",
+        control_refuse(x, status,
+                       status == 404   ? "not_found"
+                       : status == 503 ? "unavailable"
+                                       : "failed_precondition",
                        slice_of(error), (struct slice){0});
     else if (x)
         control_answer(x, SLICE("{\"done\":true}\n"));
@@ -45,6 +49,54 @@ static void on_changed(void *arg, const char *error)
     change_end(arg, 409, error);
 }
 
+/* ---------------------------------------------------------- what a seek cannot bring back */
+
+/* Of the streams that the group reads. */
+static uint64_t removed_for(const struct change *g)
+{
+    uint64_t removed = 0;
+    for (size_t i = 0; i < g->info.consumer_count; i++)
+        for (size_t j = 0; j < g->info.stream_count; j++)
+            if (slice_is(g->info.consumers[i].name, g->name) &&
+                slice_eq(g->info.consumers[i].stream, g->info.streams[j].name))
+                removed = MAX(removed, g->info.streams[j].removed);
+    return removed;
+}
+
+static void on_looked(struct op *op)
+{
+    struct change *g = container_of(op, struct change, info.op);
+    uint64_t removed = op->status == ENGINE_OK ? removed_for(g) : 0;
+    struct exchange *x = removed >= g->wanted ? bus_job_end(&g->job) : NULL;
+    if (x) {
+        char text[120];
+        int len = snprintf(text, sizeof(text),
+                           "{\"done\":true,\"gap\":{\"from\":%llu,\"to\":%llu}}\n",
+                           (unsigned long long)g->wanted, (unsigned long long)removed);
+        control_answer(x, (struct slice){text, (size_t)len});
+    }
+    change_end(g, 0, NULL);
+}
+
+static void look(struct change *g, void (*done)(struct op *))
+{
+    if (!bus_takes_ops(g->bus)) {
+        change_end(g, 503, "nodey is stopping");
+        return;
+    }
+    g->info = (struct op_info){.op = {.kind = OP_INFO, .done = done}, .arena = &g->arena};
+    engine_submit(bus_engine(g->bus), &g->info.op);
+}
+
+static void on_sought(void *arg, const char *error)
+{
+    struct change *g = arg;
+    if (error || !g->wanted || !g->job.exchange)
+        change_end(g, 409, error);
+    else
+        look(g, on_looked);
+}
+
 /* ------------------------------------------------------- a group that nobody serves */
 
 static void drop_next(struct change *);
@@ -58,13 +110,31 @@ static void on_dropped(struct op *op)
         change_end(g, 409, op->error);
 }
 
+static bool is_of_queue(const struct consumer_info *i)
+{
+    return slice_starts(i->stream, SLICE("queue."));
+}
+
+/* "queue.NAME" is the queue's; a name alone is a group's of topics, if there is one. */
+static bool is_meant(const struct change *g, const struct consumer_info *i)
+{
+    bool plain = false;
+    for (size_t n = 0; n < g->info.consumer_count && !plain; n++)
+        plain =
+            slice_is(g->info.consumers[n].name, g->name) && !is_of_queue(&g->info.consumers[n]);
+    if (is_of_queue(i))
+        return slice_is(i->stream, g->name) || (!plain && slice_is(i->name, g->name));
+    return slice_is(i->name, g->name);
+}
+
 /* It may have a place in several streams. */
 static void drop_next(struct change *g)
 {
     char text[200];
-    for (; g->job.exchange && g->next < g->info.consumer_count; g->next++) {
+    for (; g->job.exchange && bus_takes_ops(g->bus) && g->next < g->info.consumer_count;
+         g->next++) {
         const struct consumer_info *i = &g->info.consumers[g->next];
-        if (!slice_is(i->name, g->name))
+        if (!is_meant(g, i))
             continue;
         g->found = true;
         g->next++;
@@ -85,9 +155,7 @@ static void on_info(struct op *op)
 /* One of an earlier run, whose program may be gone: only the store knows it. */
 static void drop_stranger(struct exchange *x, struct bus *bus, struct slice name)
 {
-    struct change *g = change_new(x, bus, name);
-    g->info = (struct op_info){.op = {.kind = OP_INFO, .done = on_info}, .arena = &g->arena};
-    engine_submit(bus_engine(bus), &g->info.op);
+    look(change_new(x, bus, name), on_info);
 }
 
 /* ------------------------------------------------------------------------- requests */
@@ -135,25 +203,28 @@ static void seek(struct exchange *x, struct bus *bus, struct slice name)
 {
     struct start start;
     struct group *group = bus_find_group(bus, name);
-    if (!group)
+    if (!group) {
         refuse_group(x, name);
-    else if (read_start(x, &start))
-        group_seek(group, start, on_changed, change_new(x, bus, name));
+        return;
+    }
+    if (!read_start(x, &start))
+        return;
+    struct change *g = change_new(x, bus, group_name(group));
+    g->wanted = start.kind == START_SEQ ? MAX(start.seq, 1) : 0;
+    group_seek(group, start, on_sought, g);
 }
 
-/* What a program serves would be declared again at once, and begin anew. */
-static void drop(struct exchange *x, struct bus *bus, struct slice name)
+static void drop(struct control *c, struct exchange *x, struct bus *bus, struct slice name)
 {
     struct group *group = bus_find_group(bus, name);
-    if (!group)
+    struct err err;
+    if (!group) {
         drop_stranger(x, bus, name);
-    else
-        control_refuse(
-            x, 409, "failed_precondition",
-            SLICE("a program of this run has that group, and would have it again: it "
-                  "can be dropped by a nodey that runs without the program. To "
-                  "begin anew: nodey events replay GROUP --from first"),
-            (struct slice){0});
+        return;
+    }
+    struct change *g = change_new(x, bus, group_name(group));
+    if (!events_drop_group(c->host.events, group, on_changed, g, &err))
+        change_end(g, 409, err.text);
 }
 
 void control_groups(struct control *c, struct exchange *x, struct slice rest)
@@ -175,6 +246,6 @@ void control_groups(struct control *c, struct exchange *x, struct slice rest)
         if (bus && seeks)
             seek(x, bus, name);
         else if (bus)
-            drop(x, bus, name);
+            drop(c, x, bus, name);
     }
 }

@@ -152,9 +152,9 @@ static void on_done(struct publication *publication, enum publish_fault fault, c
                        slice_of(why), (struct slice){0});
     else if (x) {
         buf_adds(&out, o->many ? "[" : "");
-        for (size_t i = 0; i < publication->op.count; i++) {
+        for (size_t i = 0; i < publication->count; i++) {
             buf_adds(&out, i ? "," : "");
-            write_stored(publication->op.messages[i], &out);
+            write_stored(publication->messages[i], &out);
         }
         buf_adds(&out, o->many ? "]\n" : "\n");
         control_answer(x, buf_slice(&out));

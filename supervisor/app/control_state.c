@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "app/control_about.h"
+#include "app/routes.h"
 #include "base/secret.h"
 #include "os/usage.h"
 #include "pool/ask.h"
@@ -222,7 +223,7 @@ static void write_routes(const struct config *config, const struct pool *pool, s
             write_configured(&list, &config->routes[i]);
     for (size_t i = 0; ready && i < ready->route_count; i++)
         write_route(&list, ready->routes[i].method, ready->routes[i].path);
-    if (list.count == 0 && !pool->config->is_service) {
+    if (list.count == 0 && routes_by_name(pool)) {
         char path[96];
         snprintf(path, sizeof(path), "/%s/*", pool->config->name);
         write_route(&list, (struct slice){0}, slice_of(path));

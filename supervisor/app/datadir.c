@@ -2,12 +2,15 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
+
+enum { LEFT_BEHIND_MS = 2000, LOOK_MS = 10 };
 
 static int make_one(const char *path, struct err *err)
 {
@@ -72,6 +75,28 @@ static int refuse(int fd, const char *name, struct err *err)
     return err_set(err, -1, "another nodey runs here already (it holds %s): %s", name, advice);
 }
 
+/*
+ * One that was killed while it started a process leaves that one with the lock until it is the
+ * program that it is to become: a matter of milliseconds, and nobody runs here.
+ */
+static bool is_left_behind(int fd)
+{
+    long holder = read_holder(fd);
+    return holder > 0 && kill((pid_t)holder, 0) < 0 && errno == ESRCH;
+}
+
+static bool take_lock(int fd)
+{
+    for (unsigned i = 0; i < LEFT_BEHIND_MS / LOOK_MS; i++) {
+        if (flock(fd, LOCK_EX | LOCK_NB) == 0)
+            return true;
+        if (!is_left_behind(fd))
+            return false;
+        usleep(LOOK_MS * 1000);
+    }
+    return false;
+}
+
 int datadir_open(const char *path, struct err *err)
 {
     if (datadir_make(path, err))
@@ -82,7 +107,7 @@ int datadir_open(const char *path, struct err *err)
     int rc = 0;
     if (fd < 0)
         rc = err_set(err, -1, "cannot write to the data folder %s: %s", path, strerror(errno));
-    else if (flock(fd, LOCK_EX | LOCK_NB))
+    else if (!take_lock(fd))
         rc = refuse(fd, name, err);
     else
         write_holder(fd);

@@ -208,11 +208,31 @@ static void add_down(const struct errorpage *e, struct slice path, struct buf *o
         buf_addf(out, "; and %zu more do not start", down - DOWN_MAX);
 }
 
+/* The path is one that a worker would have by its name, had it any. */
+static void add_silent(const struct errorpage *e, struct slice path, struct buf *out)
+{
+    list_each (at, &e->routes->pools->list) {
+        const struct pool *pool = container_of(at, struct pool, node);
+        struct slice name = slice_of(pool->config->name);
+        if (path.len <= name.len || !slice_starts(slice_from(path, 1), name) ||
+            (path.len > name.len + 1 && path.ptr[name.len + 1] != '/'))
+            continue;
+        const struct ready *ready = pool_declaration(pool);
+        if (ready && !ready->route_count && !routes_by_name(pool))
+            buf_addf(out,
+                     "no route for this path: %s handles events and jobs, and serves no path "
+                     "of its name",
+                     pool->config->name);
+    }
+}
+
 void errorpage_send_missing(struct errorpage *e, struct exchange *x)
 {
     struct buf detail = {0};
     if (e && e->dev)
         add_down(e, exchange_request(x)->path, &detail);
+    if (e && e->dev && !detail.len)
+        add_silent(e, exchange_request(x)->path, &detail);
     bool incomplete =
         e && e->routes && listing_is_incomplete(e->routes->config, e->routes->pools);
     if (!detail.len)

@@ -91,6 +91,13 @@ void events_framed(struct events *, struct worker *, const struct frame *);
 /* The pool is to be removed: others may handle its groups. */
 void events_pool_removed(struct events *, struct pool *);
 
+/*
+ * Forgets a group of the bus, which no worker may subscribe to; `done` comes once.  False: it
+ * was not begun, with a sentence that says who has it.
+ */
+bool events_drop_group(struct events *, struct group *, void (*done)(void *arg, const char *),
+                       void *arg, struct err *);
+
 /* Appends the groups that this pool handles, as JSON: [{"name","backlog"}]. */
 void events_write_groups(const struct events *, const struct pool *, struct buf *);
 

@@ -288,6 +288,55 @@ void listeners_pool_removed(struct events *e, struct pool *pool)
     }
 }
 
+/* ------------------------------------------------------------------- forgetting one */
+
+static unsigned count_subscribed(const struct listener *l)
+{
+    unsigned count = 0;
+    for (int state = WORKER_READY; l->feed && state <= WORKER_UNHEALTHY; state++)
+        list_each (at, &l->feed->pool->states[state]) {
+            const struct worker *w = container_of(at, struct worker, node);
+            bool does = false;
+            for (size_t i = 0; i < w->ready.subscription_count && !does; i++) {
+                const struct ready_subscription *s = &w->ready.subscriptions[i];
+                does = !s->each && s->job == l->job && slice_is(name_of(w, s), l->name);
+            }
+            count += does;
+        }
+    return count;
+}
+
+bool events_drop_group(struct events *e, struct group *group,
+                       void (*done)(void *arg, const char *), void *arg, struct err *err)
+{
+    struct listener *l = NULL;
+    list_each (at, &e->listeners)
+        if (container_of(at, struct listener, node)->group == group)
+            l = container_of(at, struct listener, node);
+    unsigned count = l ? count_subscribed(l) : 0;
+    if (count) {
+        const char *program = l->feed->pool->config->name;
+        err_set(
+            err, -1,
+            "%u process%s of %s subscribe%s to it: stop the program (nodey stop %s), or take "
+            "it out of the configuration (nodey reload), before its place is forgotten. To "
+            "begin anew: nodey events replay %s --from first",
+            count, count == 1 ? "" : "es", program, count == 1 ? "s" : "", program, l->name);
+        return false;
+    }
+    if (l && l->out) {
+        err_set(err, -1, "a worker that is about to end still has messages of it: try again");
+        return false;
+    }
+    if (l) { /* the group may be no more when group_drop() returns */
+        group_serve(group, NULL, NULL, 0);
+        l->feed = NULL;
+        l->group = NULL;
+    }
+    group_drop(group, done, arg);
+    return true;
+}
+
 void listeners_free(struct events *e)
 {
     list_each_safe (at, &e->listeners) {

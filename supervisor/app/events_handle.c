@@ -1,7 +1,6 @@
 /*
  * What a worker does with a message that it is given: a part of events.h.
  */
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -21,7 +20,8 @@ struct handling {
     uint64_t began_ns;
     struct worker *worker; /* NULL: it is kept back */
     struct list node;      /* events->kept_back */
-    struct timer timer;    /* until it is given */
+    struct timer timer;    /* until it is given, and then until its worker is killed */
+    bool struck;           /* its worker has been, by --chaos */
 };
 
 /* ------------------------------------------------------------------------- needs */
@@ -138,9 +138,21 @@ static void read_error(struct verdict_text *t, const struct frame *f)
     set_error(t);
 }
 
-static void read_failure(struct verdict_text *t, const struct call_failure *failure,
-                         const struct delivery *d)
+/* An attempt counts that ended so: else the same would befall the next one. */
+static void fail_by_chaos(struct verdict_text *t, const char *what)
 {
+    fail_with(t, "WorkerExit", slice_of(what));
+    t->settlement.crashed = true;
+}
+
+static void read_failure(struct verdict_text *t, const struct call_failure *failure,
+                         const struct handling *h)
+{
+    const struct delivery *d = h->delivery;
+    if (h->struck) {
+        fail_by_chaos(t, "its worker was killed by --chaos while it handled it");
+        return;
+    }
     if (failure->ended && (!failure->begun || failure->planned)) {
         t->settlement.verdict = VERDICT_BACK;
         return;
@@ -210,10 +222,9 @@ static bool befalls(struct verdict_text *t, const struct handling *h)
         fail_with(t, "Chaos", SLICE("it was handled, and is taken for failed"));
     if (blow != CHAOS_KILL)
         return blow != CHAOS_NONE;
-    fail_with(t, "WorkerExit", SLICE("it was handled, and its worker killed by --chaos"));
-    t->settlement.crashed = true;
-    if (h->worker->proc.pid > 0)
-        kill(h->worker->proc.pid, SIGKILL);
+    if (!h->struck && !chaos_kill(h->worker))
+        return false;
+    fail_by_chaos(t, "it was handled, and its worker killed by --chaos");
     return true;
 }
 
@@ -238,8 +249,9 @@ static void on_done(struct call *call, const struct call_reply *reply)
     struct listener *l = h->listener;
     struct delivery *d = h->delivery;
     struct verdict_text t = {.settlement = {.verdict = VERDICT_DONE}};
+    timer_stop(l->events->host.loop, &h->timer);
     if (reply->failure)
-        read_failure(&t, reply->failure, d);
+        read_failure(&t, reply->failure, h);
     else if (reply->frame->kind == FRAME_ACK)
         read_ack(&t, reply->frame, h);
     else if (reply->frame->kind == FRAME_NACK)
@@ -326,12 +338,22 @@ static struct handling *handling_new(struct listener *l, struct delivery *d)
     return h;
 }
 
+static void on_moment(struct timer *timer)
+{
+    struct handling *h = container_of(timer, struct handling, timer);
+    h->struck = chaos_kill(h->worker);
+}
+
 static void give(struct handling *h, struct worker *w)
 {
     struct delivery *d = h->delivery;
+    struct events *e = h->listener->events;
+    uint64_t moment_ms = e->host.chaos ? chaos_moment(e->host.chaos, d) : UINT64_MAX;
     h->began_ns = loop_clock_ns();
     h->worker = w;
     tell_given(h->listener, d);
+    if (moment_ms != UINT64_MAX)
+        timer_start(e->host.loop, &h->timer, moment_ms, on_moment);
     event_give(w, &h->call, h->listener, d->alone, d->subscription->timeout_ms);
 }
 

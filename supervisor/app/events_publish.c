@@ -146,7 +146,7 @@ static void on_done(struct publication *publication, enum publish_fault fault, c
     if (p->worker && fault)
         answer_error(p->worker, slice_of(p->id), code_of(fault), why);
     else if (p->worker)
-        answer_stored(p->worker, slice_of(p->id), publication->op.messages[0]);
+        answer_stored(p->worker, slice_of(p->id), publication->messages[0]);
     else if (fault && !p->id)
         log_line(LOG_WARN, "nodey", "what a worker published is not stored: %s", why);
     publishing_free(p);
@@ -159,7 +159,7 @@ static const struct slot *published_for(const struct worker *w, const struct fra
 {
     if (f->for_id.kind == FRAME_ID_NUMBER)
         return idmap_get(&w->open, f->for_id.number);
-    if (w->ready.concurrency > 1 || list_empty(&w->slots))
+    if (f->cause.raw.len || w->ready.concurrency > 1 || list_empty(&w->slots))
         return NULL;
     return worker_newest(w);
 }
@@ -175,6 +175,15 @@ static void hold_if_congested(struct events *e, struct worker *w)
     e->awaits_relief = true;
 }
 
+/* Of an event without an id nothing is known here but what the worker says of it. */
+static void read_cause(const struct frame *f, struct arena *arena,
+                       struct publish_request *request)
+{
+    request->cause = text_of(arena, &f->cause);
+    request->correlation = text_of(arena, &f->correlation);
+    request->traceparent = text_of(arena, &f->traceparent);
+}
+
 static void publish(struct events *e, struct bus *bus, struct worker *w, const struct frame *f)
 {
     struct arena arena = {0};
@@ -185,7 +194,10 @@ static void publish(struct events *e, struct bus *bus, struct worker *w, const s
     if (slot)
         call_describe(slot->call, &about);
     publish_read(f, handle_delivery(about.origin), &arena, &request);
-    request.traceparent = about.traceparent;
+    if (slot)
+        request.traceparent = about.traceparent;
+    else
+        read_cause(f, &arena, &request);
     request.origin = slice_of(w->pool->config->name);
     struct message *m = bus_compose(bus, &request, &err);
     arena_deinit(&arena);

@@ -2,6 +2,7 @@
 
 #include <stdlib.h>
 
+#include "app/routes.h"
 #include "config/value.h"
 
 struct taker {
@@ -73,8 +74,7 @@ static void take_declared(struct taker *t, const struct config *config, const st
     const struct ready *ready = pool_declaration(pool);
     for (size_t i = 0; ready && i < ready->route_count; i++)
         take(t, ready->routes[i].method, ready->routes[i].path, name);
-    if ((ready && ready->route_count) || is_configured(config, name) || listing_is_down(pool) ||
-        pool->config->is_service)
+    if (!routes_by_name(pool) || is_configured(config, name) || listing_is_down(pool))
         return;
     char *path = xasprintf("/%s/*", name);
     take(t, (struct slice){0}, arena_copy(arena, slice_of(path)), name);

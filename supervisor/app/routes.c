@@ -193,9 +193,16 @@ static void add_declared(struct routes *r, struct pool *pool, const struct cache
             (struct route){
                 .pool = pool, .timeout_ms = declared->timeout_ms, .cache = rules[i]});
     }
-    bool has_any = pool->config->is_service || (ready && ready->route_count);
-    if (!has_any && !is_configured(r, pool))
+    if (routes_by_name(pool) && !is_configured(r, pool))
         add_by_name(r, pool);
+}
+
+bool routes_by_name(const struct pool *pool)
+{
+    const struct ready *ready = pool_declaration(pool);
+    if (pool->config->is_service || (ready && ready->route_count))
+        return false;
+    return !ready || !ready->says_routes || !ready->subscription_count;
 }
 
 void routes_configure(struct routes *r, struct config *config)

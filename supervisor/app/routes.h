@@ -3,7 +3,8 @@
  * workers declare.
  *
  * Configured routes win over declared ones.  A pool that has neither serves /NAME
- * and everything below it.  Rebuilt when a declaration is new.
+ * and everything below it, unless it handles events and says that it has no routes.
+ * Rebuilt when a declaration is new.
  *
  * A route with a root has no worker: see statics.h; nor has one to addresses: see proxy.h; nor
  * one that publishes or streams events: see busdoor.h.  A
@@ -41,6 +42,9 @@ void routes_deinit(struct routes *);
 
 /* Another configuration; builds the router anew. */
 void routes_configure(struct routes *, struct config *);
+
+/* Is /NAME, with what is below it, the pool's when nothing is configured for it? */
+bool routes_by_name(const struct pool *);
 
 /* Builds the router anew; conflicts are told of. */
 void routes_rebuild(struct routes *);

@@ -216,13 +216,20 @@ static void serve_record(struct story *s, struct exchange *x)
 
 /* ------------------------------------------------------------------------ what happens */
 
+static bool is_wanted(const struct flow_interest *i, const struct message *m)
+{
+    bool job = slice_starts(m->stream, SLICE("queue."));
+    return i->job == job && (!m->only.len || slice_is(m->only, i->group)) &&
+           (job ? slice_is(m->topic, i->pattern)
+                : topic_matches(slice_of(i->pattern), m->topic));
+}
+
 /* Two subscriptions of one group are one. */
 static bool is_counted(const struct story *s, const struct flow_interest *i,
                        const struct message *m)
 {
-    bool job = slice_starts(m->stream, SLICE("queue."));
-    if (i->each || i->job != job || (m->only.len && !slice_is(m->only, i->group)) ||
-        !(job ? slice_is(m->topic, i->pattern) : topic_matches(slice_of(i->pattern), m->topic)))
+    bool job = i->job;
+    if (i->each || !is_wanted(i, m))
         return false;
     list_each (at, &s->graph->interests) {
         const struct flow_interest *other = container_of(at, struct flow_interest, node);
@@ -237,9 +244,13 @@ static bool is_counted(const struct story *s, const struct flow_interest *i,
 
 static void await_handlers(struct story *s, const struct message *m)
 {
-    if (!slice_is(m->stream, "dead"))
-        list_each (at, &s->graph->interests)
-            s->unsettled += is_counted(s, container_of(at, struct flow_interest, node), m);
+    if (slice_is(m->stream, "dead"))
+        return;
+    list_each (at, &s->graph->interests) {
+        const struct flow_interest *i = container_of(at, struct flow_interest, node);
+        s->unsettled += is_counted(s, i, m);
+        s->is_heard |= i->each && is_wanted(i, m);
+    }
 }
 
 static void on_stored(struct events_watcher *watcher, const struct message *m)

@@ -57,6 +57,7 @@ struct story {
     struct timer lease;
 
     int64_t unsettled; /* of a run for stories: what somebody has yet to handle */
+    bool is_heard;     /* likewise: by an `each`, of which nobody says when it is done */
     uint64_t moves;    /* counts whatever happens */
 };
 

@@ -10,6 +10,7 @@
 enum {
     LOOK_MS = 2,
     STILL_LOOKS = 3,       /* so often nothing must have happened */
+    HEARD_LOOKS = 50,      /* where an `each` may have something to say yet */
     WAIT_USUAL_MS = 10000, /* for what it leads to */
     WAIT_MAX_MS = 600000,
 };
@@ -48,6 +49,7 @@ static void answer(struct playing *p, bool idle)
     }
     buf_deinit(&out);
     timer_stop(s->events->host.loop, &p->look);
+    s->is_heard = false;
     xfree(p);
 }
 
@@ -60,8 +62,9 @@ static void on_look(struct timer *timer)
     p->still = idle && s->moves == p->moves ? p->still + 1 : 0;
     p->moves = s->moves;
     bool late = loop_now(loop) >= p->until_ms || s->events->closing;
-    if (p->still == STILL_LOOKS || (p->stored && late))
-        answer(p, p->still == STILL_LOOKS);
+    bool done = p->still >= (s->is_heard ? HEARD_LOOKS : STILL_LOOKS);
+    if (done || (p->stored && late))
+        answer(p, done);
     else
         timer_start(loop, timer, LOOK_MS, on_look);
 }

@@ -2,8 +2,9 @@
  * idmap: from a number to what it stands for, O(1).
  *
  * Ids are given out in increasing order and never again, so an id that has been
- * removed stays unknown for ever: a stale answer finds nothing.  Open addressing
- * with linear probing; the identity is a good hash for numbers that increase.
+ * removed stays unknown for ever: a stale answer finds nothing.  Open addressing with
+ * linear probing, and a hash that scatters: by their own value ids in a row would fill a
+ * run of slots, which looking for an unknown one, and removing one, would have to walk.
  */
 #pragma once
 

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <time.h>
 
+#include "bus/dead_count.h"
 #include "bus/group_parts.h"
 
 int64_t bus_wall_ms(void)
@@ -59,6 +60,7 @@ static void on_closed(struct engine *e)
     struct bus *bus = e->owner;
     bus->closed = true;
     task_cancel(&bus->turn);
+    timer_stop(bus->loop, &bus->patience_timer);
     bus->observer->closed(bus->observer);
 }
 
@@ -94,8 +96,6 @@ uint64_t bus_repeat_later(struct bus *bus)
 
 /* ------------------------------------------------------------- open and close */
 
-static void refuse_publications(struct task *task);
-
 static struct bus *bus_new(struct loop *loop, struct config *config,
                            struct bus_observer *observer)
 {
@@ -118,9 +118,8 @@ static struct bus *bus_new(struct loop *loop, struct config *config,
     list_init(&bus->spare_entries);
     list_init(&bus->spare_settlings);
     list_init(&bus->relieved);
-    list_init(&bus->refused);
     task_init(&bus->turn, groups_turn);
-    task_init(&bus->refuse, refuse_publications);
+    publish_init(bus);
     return bus;
 }
 
@@ -146,6 +145,7 @@ struct bus *bus_open_on(struct loop *loop, struct config *config, struct bus_obs
     /* Ops are done in order, so whatever is published comes after these. */
     streams_configure(bus);
     bus->schedules = schedules_new(bus);
+    strangers_look(bus);
     return bus;
 }
 
@@ -166,6 +166,7 @@ void bus_close(struct bus *bus)
     bus->closing = true;
     timer_stop(bus->loop, &bus->put_off_timer);
     timer_stop(bus->loop, &bus->look_timer);
+    timer_stop(bus->loop, &bus->strangers_timer);
     timer_stop(bus->loop, &bus->repeat_timer);
     schedules_stop(bus->schedules);
     settle_repeat(bus);
@@ -184,11 +185,10 @@ void bus_close_when_idle(struct bus *bus)
 void bus_free(struct bus *bus)
 {
     assert(bus->closed);
-    if (bus->refuse.node.next)
-        refuse_publications(&bus->refuse);
-    task_cancel(&bus->refuse);
+    publish_end(bus);
     groups_free(bus);
     schedules_free(bus->schedules);
+    dead_count_free(bus->dead_count);
     entries_free_spare(bus);
     settle_free_spare(bus);
     streams_free(bus);
@@ -210,6 +210,11 @@ const struct engine_caps *bus_caps(const struct bus *bus)
 struct engine *bus_engine(struct bus *bus)
 {
     return bus->engine;
+}
+
+bool bus_takes_ops(const struct bus *bus)
+{
+    return !bus->engine_closing;
 }
 
 /* --------------------------------------------------------------- congestion */
@@ -252,112 +257,4 @@ void bus_on_relief(struct bus *bus, struct task *task)
         loop_defer(bus->loop, task);
     else if (list_empty(&task->node))
         list_add(&bus->relieved, &task->node);
-}
-
-/* ------------------------------------------------------------------ publish */
-
-static enum publish_fault fault_of(enum engine_status status)
-{
-    switch (status) {
-    case ENGINE_OK:
-        return PUBLISH_OK;
-    case ENGINE_FULL:
-        return PUBLISH_FULL;
-    case ENGINE_INVALID:
-        return PUBLISH_INVALID;
-    default:
-        return PUBLISH_FAILED;
-    }
-}
-
-static const char *why_of(const struct op *op)
-{
-    if (op->status == ENGINE_OK || *op->error)
-        return op->error;
-    return op->status == ENGINE_FULL ? "the stream or the disk is full" : "the store failed";
-}
-
-/* Its publisher may free the publication from within `done`. */
-static void publication_end(struct publication *p, enum publish_fault fault, const char *why)
-{
-    struct message *one = p->single, **messages = p->op.messages;
-    size_t count = p->op.count;
-    bool is_single = messages == &p->single;
-    p->done(p, fault, why);
-    for (size_t i = 0; i < count; i++)
-        message_release(is_single ? one : messages[i]);
-    if (!is_single)
-        xfree(messages);
-}
-
-static void on_published(struct op *op)
-{
-    struct publication *p = container_of(op, struct publication, op.op);
-    struct bus *bus = p->bus;
-    bus_count_out(bus, p->bytes);
-    publication_end(p, fault_of(op->status), why_of(op));
-}
-
-static void refuse_publications(struct task *task)
-{
-    struct bus *bus = container_of(task, struct bus, refuse);
-    while (!list_empty(&bus->refused)) {
-        struct publication *p = list_first(&bus->refused, struct publication, op.op.node);
-        list_del(&p->op.op.node);
-        publication_end(p, PUBLISH_FAILED, "nodey is stopping");
-    }
-}
-
-void bus_replace(struct bus *bus, struct publication *p, struct message *const *messages,
-                 size_t count, uint64_t forget)
-{
-    assert(count <= MESSAGE_OUTPUTS_MAX);
-    p->bus = bus;
-    p->bytes = bus_bytes_of(messages, count);
-    p->op = (struct op_publish){
-        .op = {.kind = OP_PUBLISH, .done = on_published}, .count = count, .forget = forget};
-    p->op.messages = &p->single;
-    if (count == 1) {
-        p->single = messages[0];
-    } else if (count) {
-        p->op.messages = xmalloc(count * sizeof(*messages));
-        memcpy(p->op.messages, messages, count * sizeof(*messages));
-    }
-    list_init(&p->op.op.node);
-    if (bus->engine_closing) {
-        list_add(&bus->refused, &p->op.op.node);
-        loop_defer(bus->loop, &bus->refuse);
-        return;
-    }
-    bus_count_in(bus, p->bytes);
-    engine_submit(bus->engine, &p->op.op);
-}
-
-void bus_publish(struct bus *bus, struct publication *p, struct message *const *messages,
-                 size_t count)
-{
-    bus_replace(bus, p, messages, count, 0);
-}
-
-struct quiet {
-    struct publication publication;
-    struct bus *bus;
-};
-
-static void on_quiet(struct publication *p, enum publish_fault fault, const char *why)
-{
-    struct quiet *q = container_of(p, struct quiet, publication);
-    if (fault != PUBLISH_OK)
-        bus_tell(q->bus, LOG_ERROR,
-                 "what a handler has published is lost with the message that it handled: %s",
-                 why);
-    xfree(q);
-}
-
-void bus_publish_quietly(struct bus *bus, struct message *const *messages, size_t count)
-{
-    struct quiet *q = xcalloc(1, sizeof(*q));
-    q->bus = bus;
-    q->publication.done = on_quiet;
-    bus_publish(bus, &q->publication, messages, count);
 }

@@ -108,11 +108,10 @@ enum publish_fault { PUBLISH_OK, PUBLISH_INVALID, PUBLISH_FULL, PUBLISH_FAILED }
 
 /* In the publisher's memory from bus_publish() to `done`. */
 struct publication {
-    struct op_publish op;
-    struct bus *bus;
     void (*done)(struct publication *, enum publish_fault, const char *why);
-    struct message *single; /* the bus's: op.messages, when it is one */
-    uint64_t bytes;
+    struct message **messages; /* from bus_publish() until `done` returns: with their seqs, when
+                                  they are stored */
+    size_t count;
 };
 
 /* What is to be published: facts by topic, jobs by queue.  Slices are copied. */
@@ -136,8 +135,8 @@ struct message *bus_compose(struct bus *, const struct publish_request *, struct
 
 /*
  * Stores all of them or none, then `done`, which comes later and once, and may free the
- * publication.  Takes over the references; op.messages is there until `done` returns.
- * count 1..MESSAGE_OUTPUTS_MAX.
+ * publication.  Takes over the references.  A store that does not answer within ten seconds is
+ * PUBLISH_FAILED, too: then it may still be stored.  count 1..MESSAGE_OUTPUTS_MAX.
  */
 void bus_publish(struct bus *, struct publication *, struct message *const *, size_t count);
 
@@ -203,8 +202,14 @@ void bus_settle(struct delivery *, const struct settlement *);
 
 /* ----------------------------------------------------------------- for people */
 
-/* The engine's own: read, info, query, backup.  For the control socket and event streams. */
+/* The engine's own: read, info, query, backup.  For the control socket and event streams.  Who
+ * submits one op after the other asks each time whether it still takes any. */
 struct engine *bus_engine(struct bus *);
+bool bus_takes_ops(const struct bus *);
+
+/* A stream with all that it has, when nothing of this run uses it; a queue is "queue.NAME". */
+void bus_drop_stream(struct bus *, struct slice name,
+                     void (*done)(void *arg, const char *error), void *arg);
 
 /* Dead letters: published again to where they failed, with a new msgid, for the group only; or
  * dropped. */

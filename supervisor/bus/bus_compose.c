@@ -98,7 +98,9 @@ static int check(struct bus *bus, const struct publish_request *r, struct err *e
         return err_set(err, -1, "%s \"%.*s\": %s", r->queue.len ? "queue" : "topic",
                        (int)MIN(name.len, (size_t)80), name.len ? name.ptr : "", why);
     }
-    if (check_id(r->key, "key", err) < 0 || check_id(r->msgid, "msgid", err) < 0)
+    if (check_id(r->key, "key", err) < 0 || check_id(r->msgid, "msgid", err) < 0 ||
+        check_id(r->cause, "cause", err) < 0 ||
+        check_id(r->correlation, "correlation", err) < 0)
         return -1;
     uint64_t most = bus->engine->caps.max_data;
     most = most ? MIN(most, (uint64_t)MESSAGE_DATA_MAX) : (uint64_t)MESSAGE_DATA_MAX;
@@ -159,8 +161,6 @@ struct message *bus_compose(struct bus *bus, const struct publish_request *r, st
         .due_ms = r->at_ms > bus_wall_ms() ? r->at_ms : 0,
     };
     inherit(&parts, r, id);
-    parts.cause = shorter(parts.cause, MESSAGE_ID_MAX);
-    parts.correlation = shorter(parts.correlation, MESSAGE_ID_MAX);
     struct slice before = r->traceparent;
     if (!before.len && r->handling)
         before = r->handling->message->traceparent;

@@ -1,7 +1,9 @@
 #include "base/json.h"
+#include "bus/dead_count.h"
 #include "bus/group_parts.h"
 
 struct description {
+    struct dead_wait wait;
     struct bus *bus;
     struct buf *out;
     struct op_info info;
@@ -62,11 +64,13 @@ static void add_streams(struct buf *out, const struct op_info *i)
         add_text(out, "name", s->name);
         buf_addf(out,
                  ",\"work\":%s,\"durability\":\"%s\",\"first\":%llu,\"last\":%llu,"
-                 "\"messages\":%llu,\"bytes\":%llu,\"max_bytes\":%llu},",
+                 "\"messages\":%llu,\"bytes\":%llu,\"max_bytes\":%llu,"
+                 "\"removed\":%llu,\"delayed\":%llu},",
                  s->work ? "true" : "false", durability_name(s->durability),
                  (unsigned long long)s->first, (unsigned long long)s->last,
                  (unsigned long long)s->messages, (unsigned long long)s->bytes,
-                 (unsigned long long)s->max_bytes);
+                 (unsigned long long)s->max_bytes, (unsigned long long)s->removed,
+                 (unsigned long long)s->delayed);
     }
     end_list(out, ']');
 }
@@ -150,12 +154,13 @@ static void add_group(struct buf *out, const struct group *g, const struct op_in
     buf_addf(out,
              ",\"served\":%s,\"in_flight\":%u,\"most\":%u,\"ready\":%zu,\"suspects\":%zu,"
              "\"full\":%s,\"delivered\":%llu,\"handled\":%llu,\"failed\":%llu,"
-             "\"crashed\":%llu,\"dead\":%llu",
+             "\"crashed\":%llu,\"dead\":%llu,\"letters\":%llu",
              g->ops ? "true" : "false", g->out_count, g->most, list_count(&g->ready),
              list_count(&g->suspects), sum.full ? "true" : "false",
              (unsigned long long)n->delivered, (unsigned long long)n->handled,
              (unsigned long long)n->failed, (unsigned long long)n->crashed,
-             (unsigned long long)n->dead);
+             (unsigned long long)n->dead,
+             (unsigned long long)dead_count_of(g->bus, group_name(g), g->is_queue));
     add_times(out, "wait_ms", n->wait_us);
     add_times(out, "run_ms", n->run_us);
     buf_adds(out, "},");
@@ -174,12 +179,14 @@ static void add_stranger(struct buf *out, const struct bus *bus, const struct co
     json_write(out, i->stream);
     buf_addc(out, ']');
     add_sum(out, &sum);
-    buf_adds(out, ",\"served\":false,\"in_flight\":0},");
+    bool is_queue = slice_starts(i->stream, SLICE(BUS_QUEUE));
+    buf_addf(out, ",\"served\":false,\"in_flight\":0,\"letters\":%llu},",
+             (unsigned long long)dead_count_of(bus, i->name, is_queue));
 }
 
-static void on_info(struct op *op)
+static void on_counted(struct dead_wait *wait)
 {
-    struct description *d = container_of(op, struct description, info.op);
+    struct description *d = container_of(wait, struct description, wait);
     struct bus *bus = d->bus;
     struct buf *out = d->out;
     buf_addc(out, '{');
@@ -201,6 +208,12 @@ static void on_info(struct op *op)
     bus_close_when_idle(bus);
 }
 
+static void on_info(struct op *op)
+{
+    struct description *d = container_of(op, struct description, info.op);
+    dead_count_refresh(d->bus, &d->wait);
+}
+
 void bus_describe(struct bus *bus, struct buf *out, void (*done)(void *arg), void *arg)
 {
     if (bus->engine_closing) {
@@ -209,7 +222,8 @@ void bus_describe(struct bus *bus, struct buf *out, void (*done)(void *arg), voi
         return;
     }
     struct description *d = xcalloc(1, sizeof(*d));
-    *d = (struct description){.bus = bus, .out = out, .done = done, .arg = arg};
+    *d = (struct description){
+        .wait.done = on_counted, .bus = bus, .out = out, .done = done, .arg = arg};
     d->info = (struct op_info){.op = {.kind = OP_INFO, .done = on_info}, .arena = &d->arena};
     bus->jobs++;
     engine_submit(bus->engine, &d->info.op);

@@ -2,6 +2,7 @@
 
 #include "bus/bus_parts.h"
 #include "bus/dead.h"
+#include "bus/dead_count.h"
 
 /* A person wants something done with a dead letter: it is read, and then replaced. */
 struct wish {
@@ -25,7 +26,10 @@ static void end(struct wish *w, const char *error)
 
 static void on_replaced(struct publication *p, enum publish_fault fault, const char *why)
 {
-    end(container_of(p, struct wish, publication), fault == PUBLISH_OK ? NULL : why);
+    struct wish *w = container_of(p, struct wish, publication);
+    if (fault == PUBLISH_OK)
+        dead_count_forget(w->bus, w->seq);
+    end(w, fault == PUBLISH_OK ? NULL : why);
 }
 
 static bool replace(struct wish *w, const struct message *letter)
@@ -57,7 +61,8 @@ static void on_read(struct op *op)
     xfree(w->read.messages);
     if (found)
         return;
-    snprintf(error, sizeof(error), "there is no dead letter %llu", (unsigned long long)w->seq);
+    snprintf(error, sizeof(error), "there is no dead letter %llu; nodey dead list shows them",
+             (unsigned long long)w->seq);
     end(w, op->status == ENGINE_BROKEN ? op->error : error);
 }
 

@@ -17,8 +17,10 @@ enum {
     BUS_CONGESTED_BYTES = 64 << 20, /* submitted and not done: publishers are not read from */
     BUS_RELIEVED_BYTES = 32 << 20,  /* until it is less than this */
     BUS_REPEAT_MS = 250,            /* the first time; doubled up to the next */
-    BUS_REPEAT_MAX_MS = 30000,
-    BUS_LOOK_MS = 1000, /* between two looks at how much waits for groups with a full window */
+    BUS_REPEAT_MAX_MS = 5000,
+    BUS_PATIENCE_MS = 10000,
+    BUS_TELL_MS = 60000, /* between two sentences about what is tried again */
+    BUS_LOOK_MS = 1000,  /* between two looks at how much waits for groups with a full window */
 };
 
 #define BUS_DEAD  "dead"
@@ -74,7 +76,7 @@ struct bus {
     struct timer put_off_timer;
     struct list repeats; /* struct settling: the store was not able to */
     struct timer repeat_timer;
-    uint64_t repeat_ms;
+    uint64_t repeat_ms, repeat_told_ms;
     struct list spare_entries, spare_settlings;
     size_t spare_entry_count, spare_settling_count;
     struct timer look_timer;
@@ -85,11 +87,16 @@ struct bus {
     uint64_t waiting_bytes; /* submitted and not done */
     bool congested;
     struct list relieved; /* tasks */
-    struct list refused;  /* publications that were not even tried */
+    struct list sendings; /* publications whose publishers wait, the oldest first */
+    struct timer patience_timer;
+    uint64_t patience_ms; /* so long they wait for a store that does not answer */
+    struct timer strangers_timer;
+    struct list refused; /* publications that were not even tried */
     struct task refuse;
 
     struct schedules *schedules;
-    uint64_t out;  /* deliveries with their owners */
+    struct dead_count *dead_count; /* NULL: nobody has asked */
+    uint64_t out;                  /* deliveries with their owners */
     uint64_t jobs; /* dead letters being read, and the like: closing waits for them */
     bool closing;
     bool engine_closing;
@@ -118,7 +125,11 @@ void bus_close_when_idle(struct bus *);
 /* What the store was not able to do is tried again, in so many ms. */
 uint64_t bus_repeat_later(struct bus *);
 
-/* As bus_publish(), also of nothing, and that message is forgotten in the same transaction. */
+void publish_init(struct bus *);
+void publish_end(struct bus *);
+
+/* As bus_publish(), also of nothing and for as long as it takes, and that message is forgotten
+ * in the same transaction. */
 void bus_replace(struct bus *, struct publication *, struct message *const *, size_t count,
                  uint64_t forget);
 
@@ -142,6 +153,9 @@ struct bus_stream *stream_of_topic(struct bus *, struct slice topic);
 struct bus_stream *stream_of_queue(struct bus *, struct slice queue);
 struct bus_stream *stream_of_times(struct bus *);
 struct bus_stream *stream_find(struct bus *, struct slice name);
+
+/* Tells, once, what earlier runs have left in streams that nobody uses any more. */
+void strangers_look(struct bus *);
 
 /* Can a message of that pattern be in it? */
 bool stream_may_have(struct bus *, const struct bus_stream *, struct slice pattern);

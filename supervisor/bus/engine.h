@@ -180,6 +180,7 @@ struct op_read {
     struct message **messages; /* filled in: `count` references, the owner's; xfree the array */
     size_t count;
     uint64_t next; /* a seq: what lies from there on was too much for one op; 0 = that is all */
+    uint64_t removed; /* of these streams, see stream_info; 0 = nothing */
 };
 
 struct stream_info {
@@ -188,6 +189,9 @@ struct stream_info {
     enum durability durability;
     uint64_t first, last; /* seq; 0 = none */
     uint64_t messages, bytes, max_bytes;
+    uint64_t
+        removed; /* seq: the newest that went as too old or for room; not of work streams */
+    uint64_t delayed; /* messages whose time has not come */
 };
 
 struct consumer_info {
@@ -211,6 +215,8 @@ struct op_info {
     uint64_t disk_bytes, wal_bytes, blob_bytes;
     uint64_t commits, committed; /* transactions, and ops in them, since start */
     uint64_t commit_p50_us, commit_p99_us;
+    uint64_t batch_p50, batch_p99; /* messages stored by one transaction that stores any */
+    double batch_mean;
     uint64_t failures; /* writes or fsyncs that failed since start */
     bool disk_full;
 };

@@ -196,6 +196,14 @@ void consumer_drop_if_idle(struct consumer *c)
     group_free_if_gone(g);
 }
 
+void consumer_go_on(struct consumer *c)
+{
+    if (c->gone)
+        consumer_drop_if_idle(c);
+    else
+        group_wake(c->group);
+}
+
 static struct consumer *consumer_in(const struct group *g, const struct bus_stream *s)
 {
     list_each (at, &g->consumers) {

@@ -113,10 +113,7 @@ static void on_credit(struct op *op)
     c->ops--;
     if (op->status != ENGINE_OK)
         c->credit -= MIN(c->credit, c->credit_op.more);
-    if (c->gone)
-        consumer_drop_if_idle(c);
-    else
-        group_wake(c->group);
+    consumer_go_on(c);
 }
 
 static void give_credit(struct consumer *c)
@@ -153,10 +150,7 @@ static void end_take(struct consumer *c)
 {
     c->take_busy = false;
     c->ops--;
-    if (c->gone)
-        consumer_drop_if_idle(c);
-    else
-        group_wake(c->group);
+    consumer_go_on(c);
 }
 
 /* Whatever has not come by now is not there any more, or could not be read. */

@@ -195,6 +195,9 @@ void consumer_was_declared(struct consumer *, const struct op *);
 void consumer_seek(struct consumer *);
 void consumer_drop_if_idle(struct consumer *);
 
+/* An op of its is over: its group may have work, or it is gone, and this was the last. */
+void consumer_go_on(struct consumer *);
+
 /* Declares the consumer, or its patterns anew. */
 void consumer_declare(struct consumer *);
 

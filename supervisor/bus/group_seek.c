@@ -59,10 +59,7 @@ static void on_sought(struct op *op)
     }
     c->seeking = false;
     end_wait(c->group, op);
-    if (c->gone)
-        consumer_drop_if_idle(c);
-    else
-        group_wake(c->group);
+    consumer_go_on(c);
 }
 
 void consumer_seek(struct consumer *c)

@@ -149,13 +149,16 @@ void settle_park(struct entry *e)
 static void repeat(struct settling *s)
 {
     struct bus *bus = s->entry->consumer->bus;
+    uint64_t now = bus_clock_ms();
     list_add(&bus->repeats, &s->node);
-    if (list_first(&bus->repeats, struct settling, node) == s)
+    if (!bus->repeat_told_ms || now - bus->repeat_told_ms >= BUS_TELL_MS) {
+        bus->repeat_told_ms = now;
         bus_tell(bus, LOG_ERROR,
                  "what group \"%s\" has done cannot be stored (%s): it is tried again",
                  s->entry->consumer->group->name,
                  s->op.op.status == ENGINE_FULL ? "a stream or the disk is full"
                                                 : s->op.op.error);
+    }
     IGNORE(bus_repeat_later(bus)); /* when that is does not matter here */
 }
 
@@ -233,10 +236,7 @@ static void on_settled(struct op *op)
     conclude(s);
     settling_free(bus, s);
     c->ops--;
-    if (c->gone)
-        consumer_drop_if_idle(c);
-    else
-        group_wake(c->group);
+    consumer_go_on(c);
     bus_close_when_idle(bus);
 }
 

@@ -181,7 +181,7 @@ static void on_published(struct publication *pub, enum publish_fault fault, cons
     bus->jobs--;
     if (fault == PUBLISH_OK) {
         p->last_ms = ran_ms;
-        p->mark = pub->op.messages[pub->op.count - 1]->seq;
+        p->mark = pub->messages[pub->count - 1]->seq;
         p->error[0] = '\0';
     } else {
         if (!p->error[0])

@@ -140,6 +140,7 @@ static void tick(struct store *s)
         return;
     s->next_tick_ms = now + (s->active ? STORE_TICK_MS : STORE_IDLE_MS);
     s->active = false;
+    store_tell_past(s, now);
     if (store_sweep(s, now) || store_commit_own(s))
         store_own_failed(s);
 }
@@ -155,8 +156,7 @@ static bool checkpoint(struct store *s)
         disk_room_exhausted(&s->room);
         return true; /* the log keeps what the file has no room for */
     }
-    store_fall(s);
-    store_reopen(s);
+    store_recover(s);
     return !s->down;
 }
 
@@ -304,6 +304,7 @@ static struct store *store_new(const struct store_config *config,
     s->wants_stored = events->stored != NULL;
     s->hash_key = siphash_key_new();
     s->commit_us = xcalloc(1, sizeof(*s->commit_us));
+    s->batch_sizes = xcalloc(1, sizeof(*s->batch_sizes));
     s->next_due_ms = INT64_MAX;
     list_init(&s->streams);
     list_init(&s->consumers);
@@ -375,6 +376,7 @@ void store_free(struct engine *e)
     buf_deinit(&s->batch.blobs.doomed);
     buf_deinit(&s->batch.blobs.written);
     xfree(s->commit_us);
+    xfree(s->batch_sizes);
     xfree(s->dir);
     xfree(s);
 }

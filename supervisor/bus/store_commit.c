@@ -1,11 +1,6 @@
 /*
  * One transaction for all ops that wait.  Nobody hears of what it did before it is stored; when
  * it fails, everything is as before it began.
- *
- * After a failed fsync nobody knows what is on the disk, and a second one would say nothing. So
- * the log is cut behind the last transaction that was kept, and the file is closed and opened
- * again, which reads what is there.  The number of the last commit then says how the batch
- * ended.
  */
 #include "bus/store_core.h"
 
@@ -56,6 +51,17 @@ static int write_tally(struct store *s, enum db_place place, uint32_t stream, ui
     return db_run(&s->db, stmt);
 }
 
+/* What a stream has besides messages that are there. */
+static int write_marks(struct store *s, const struct stream *stream)
+{
+    struct tally marks = {.total = stream->removed, .stored = stream->delayed};
+    bool same =
+        stream->removed == stream->saved_removed && stream->delayed == stream->saved_delayed;
+    if (same || stream->place == DB_MEMORY)
+        return 0;
+    return write_tally(s, DB_FILE, 0, stream->id + STORE_MARKS, "", &marks);
+}
+
 static int write_consumer(struct store *s, const struct consumer *c)
 {
     sqlite3_stmt *stmt = fixed_statement(s, FIXED_CONSUMER, DB_FILE);
@@ -79,6 +85,10 @@ static int write_changes(struct store *s)
     list_each (at, &b->topics) {
         struct topic *t = container_of(at, struct topic, dirty);
         if (write_tally(s, t->stream->place, t->stream->id, t->id, t->name, &t->now))
+            return -1;
+    }
+    list_each (at, &b->streams) {
+        if (write_marks(s, container_of(at, struct stream, changed)))
             return -1;
     }
     list_each (at, &b->consumers) {
@@ -108,6 +118,8 @@ static int commit(struct store *s)
         return -1;
     store_fault(s, FAULT_AFTER_COMMIT);
     histogram_add(s->commit_us, (loop_clock_ns() - begin) / 1000);
+    if (s->batch.fresh_count)
+        histogram_add(s->batch_sizes, s->batch.fresh_count);
     s->commits++;
     return 0;
 }
@@ -127,6 +139,13 @@ static void apply(struct store *s, bool ok)
     s->batch.apply = NULL;
 }
 
+/* Something was published: there is room. */
+static void tell_room(struct store *s)
+{
+    if (s->filled.since_ms && outage_ends(&s->filled, store_wall_ms()))
+        store_tell(s, LOG_WARN, "the disk has room again: publishes are accepted");
+}
+
 /* It is stored: from now on it is to be seen. */
 static void batch_kept(struct store *s)
 {
@@ -142,6 +161,8 @@ static void batch_kept(struct store *s)
     }
     if (b->file)
         s->commits_on_disk = b->number;
+    if (b->fresh_count && !b->refuse)
+        tell_room(s);
     struct parcel *p = b->parcel;
     if (s->wants_stored && b->fresh_count)
         p->stored = xmalloc(b->fresh_count * sizeof(struct message *));
@@ -215,7 +236,7 @@ static int run_ops(struct store *s)
     return rc;
 }
 
-static void rollback(struct store *s)
+void store_rollback(struct store *s)
 {
     if (s->db.sql && !sqlite3_get_autocommit(s->db.sql))
         IGNORE(db_exec(&s->db, "ROLLBACK")); /* else it was rolled back already */
@@ -239,7 +260,7 @@ static void reply(struct store *s)
     offload_reply_all(&s->offload, &b->ops);
 }
 
-static void decided(struct store *s, bool kept)
+void store_decided(struct store *s, bool kept)
 {
     s->undecided = false;
     if (kept) {
@@ -253,42 +274,17 @@ static void decided(struct store *s, bool kept)
     reply(s);
 }
 
-void store_fall(struct store *s)
+static void tell_full(struct store *s, bool reserve)
 {
-    s->failures++;
-    store_tell(s, LOG_ERROR, "the store has failed: %s; it is closed and opened again",
-               s->db.why);
-    store_backup_end(s, "the store has failed");
-    list_each (at, &s->streams)
-        stream_forget_statements(container_of(at, struct stream, all));
-    db_cut_log(&s->db);
-    db_close(&s->db);
-    s->down = true;
-    s->retry_ms = 0;
-}
-
-void store_reopen(struct store *s)
-{
-    struct err err;
-    uint64_t commits = 0;
-    char why[sizeof(s->db.why)];
-    memcpy(why, s->db.why, sizeof(why)); /* what the ops are to be told */
-    if (db_open(&s->db, &err) == 0 &&
-        (store_read_commits(s, &commits) || store_reload_memory(s))) {
-        err_set(&err, -1, "%s", s->db.why);
-        db_close(&s->db);
-    }
-    if (!s->db.sql) {
-        s->retry_ms = store_wall_ms() + 1000;
-        store_tell(s, LOG_ERROR, "the store cannot be opened: %s", err.text);
+    struct outage *o = &s->filled;
+    if (!outage_goes_on(o, store_wall_ms()))
         return;
-    }
-    memcpy(s->db.why, why, sizeof(why));
-    s->db.page.strict = false;
-    s->down = false;
-    store_tell(s, LOG_WARN, "the store is open again");
-    if (s->undecided)
-        decided(s, s->batch.file && commits == s->batch.number);
+    if (o->times > 1)
+        store_tell(s, LOG_ERROR, "the disk is full: publishes were refused %llu times so far",
+                   (unsigned long long)o->times);
+    else
+        store_tell(s, LOG_ERROR, "the disk is full: publishes are refused%s",
+                   reserve ? ", and the reserve is used for what frees room" : "");
 }
 
 /* With a full disk: what frees room goes on, with the reserve; what needs room does not. */
@@ -301,8 +297,7 @@ static bool try_again(struct store *s)
     list_each (at, &s->batch.ops)
         store_clear_op(container_of(at, struct op, node));
     bool reserve = disk_room_exhausted(&s->room);
-    store_tell(s, LOG_ERROR, "the disk is full: publishes are refused%s",
-               reserve ? ", and the reserve is used for what frees room" : "");
+    tell_full(s, reserve);
     s->batch.refuse = true;
     return true;
 }
@@ -316,25 +311,24 @@ static void failed(struct store *s)
         return;
     }
     s->undecided = true; /* also when COMMIT was not reached: then the number tells so */
-    store_fall(s);
-    store_reopen(s);
+    store_recover(s);
 }
 
 static void run_batch(struct store *s)
 {
     int rc = run_ops(s);
     if (rc) {
-        rollback(s);
+        store_rollback(s);
         if (try_again(s)) {
             rc = run_ops(s);
             if (rc)
-                rollback(s);
+                store_rollback(s);
         }
     }
     if (rc)
         failed(s);
     else
-        decided(s, true);
+        store_decided(s, true);
 }
 
 int store_commit_own(struct store *s)
@@ -347,15 +341,14 @@ int store_commit_own(struct store *s)
 
 void store_own_failed(struct store *s)
 {
-    rollback(s);
+    store_rollback(s);
     if (disk_is_full(s)) {
         batch_undone(s);
         disk_room_exhausted(&s->room);
         return;
     }
     s->undecided = true;
-    store_fall(s);
-    store_reopen(s);
+    store_recover(s);
 }
 
 /* ------------------------------------------------------------------ the queue */
@@ -364,6 +357,8 @@ static void look_at_room(struct store *s)
 {
     if (!disk_room_check(&s->room, store_wall_ms()))
         return;
+    if (!s->room.full)
+        IGNORE(outage_ends(&s->filled, store_wall_ms())); /* as is told here */
     if (s->room.gone)
         store_tell(s, LOG_ERROR,
                    "%s was removed, or another folder is in its place: publishes are refused "
@@ -387,7 +382,7 @@ static void refuse_all(struct store *s)
         s->closing |= (int)container_of(at, struct op, node)->kind == LETTER_CLOSE;
     store_fail_ops(s, &ops, ENGINE_BROKEN);
     if (s->closing && s->undecided)
-        decided(s, false);
+        store_decided(s, false);
     offload_reply_all(&s->offload, &ops);
 }
 

@@ -108,6 +108,31 @@ uint64_t consumer_lag(struct consumer *c)
     return lag > 0 ? (uint64_t)lag : 0;
 }
 
+sqlite3_stmt *consumer_statement(struct store *s, const struct consumer *c, uint64_t seq,
+                                 enum fixed_statement which)
+{
+    sqlite3_stmt *stmt = fixed_statement(s, which, c->stream->place);
+    if (!stmt)
+        return NULL;
+    sqlite3_bind_int64(stmt, 1, c->id);
+    sqlite3_bind_int64(stmt, 2, (int64_t)seq);
+    return stmt;
+}
+
+int consumer_put_off(struct store *s, const struct consumer *c, uint64_t seq, uint32_t *tries)
+{
+    if (!c->put_off)
+        return 0;
+    sqlite3_stmt *stmt = consumer_statement(s, c, seq, FIXED_PENDING_GET);
+    if (!stmt)
+        return -1;
+    int rc = db_next(&s->db, stmt);
+    if (rc > 0 && tries)
+        *tries = (uint32_t)sqlite3_column_int64(stmt, 0);
+    sqlite3_reset(stmt);
+    return rc;
+}
+
 int consumer_floor(struct store *s, struct consumer *c, uint64_t *seq)
 {
     *seq = c->hi + 1;

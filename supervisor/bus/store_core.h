@@ -2,7 +2,8 @@
  * store_core: what the parts of the embedded engine share; all of it is the thread's.
  *
  *   store            the engine's face to the loop, and the thread's turn
- *   store_commit     one transaction for all ops that wait; what to do when it fails
+ *   store_commit     one transaction for all ops that wait
+ *   store_outage     what to do when the file fails
  *   store_ops        which ops go together, and who does them
  *   store_publish    messages in            store_settle    messages over
  *   store_stream     streams and topics     store_consumer  consumers
@@ -48,6 +49,7 @@ enum {
     STORE_TICK_MS = 1000,    /* between looks at what is to be swept, while something happens */
     STORE_IDLE_MS = 60000,   /* and else */
     STORE_ROW_OVERHEAD = 64, /* bytes that a message counts for besides its own */
+    STORE_MARKS = 1,         /* of stream N: topic N+1 of what is the store's, see MIGRATIONS */
 };
 
 struct store;
@@ -94,9 +96,11 @@ struct stream {
     bool declared;
     uint64_t last;       /* the newest seq that ever was; 0 = none */
     struct tally sum;    /* of all topics */
+    uint64_t removed;    /* seq: the newest that went as too old or for room; 0 = none */
+    uint64_t delayed;    /* messages whose time has not come */
     struct list changed; /* in the batch, when what follows is what was */
     struct tally saved;
-    uint64_t saved_last;
+    uint64_t saved_last, saved_removed, saved_delayed;
     size_t saved_topics;
     struct topic **topics; /* by id */
     size_t topic_count, topic_cap;
@@ -194,6 +198,14 @@ struct tell {
     char sentence[400];
 };
 
+/* Something that may fail each second for hours, and must not fill the log. */
+struct outage {
+    int64_t since_ms;          /* 0: there is none */
+    int64_t over_ms;           /* 0: it goes on */
+    int64_t told_ms, ended_ms; /* when that it goes on, or its end, was last told */
+    uint64_t times, told;      /* how often so far, and what of that was told */
+};
+
 /* Points at which a test lets the process die. */
 enum fault_point {
     FAULT_NONE,
@@ -235,6 +247,8 @@ struct store {
     bool down;        /* the connection is closed; `batch` may be undecided */
     bool undecided;   /* the last commit failed so that only a reopening can tell */
     int64_t retry_ms; /* when to try to open it again */
+    unsigned retries;
+    struct outage failing, filled;
     bool closing, shut;
     bool sweeping; /* more is to be swept at once */
     int64_t next_tick_ms;
@@ -243,6 +257,7 @@ struct store {
     struct store_backup *backup;
     uint64_t commits, committed, failures;
     struct histogram *commit_us;
+    struct histogram *batch_sizes; /* messages */
     enum fault_point fault;
     uint64_t fault_passes;
 };
@@ -295,7 +310,7 @@ void parcel_gap(struct parcel *, uint32_t consumer, uint64_t from, uint64_t to);
 int store_load(struct store *, struct err *) MUST_CHECK;
 int store_read_commits(struct store *, uint64_t *commits) MUST_CHECK;
 
-/* Anew after the connection was closed: tables in memory are empty then. */
+/* After the connection was closed, and with it what was in memory: it is forgotten. */
 int store_reload_memory(struct store *) MUST_CHECK;
 void store_unload(struct store *);
 
@@ -341,6 +356,15 @@ int consumer_count(struct store *, struct consumer *, uint64_t from, uint64_t to
 
 /* Matching messages that are not settled. */
 uint64_t consumer_lag(struct consumer *);
+
+/* A statement whose first two parameters are the consumer and a seq, with these; or NULL. */
+sqlite3_stmt *consumer_statement(struct store *, const struct consumer *, uint64_t seq,
+                                 enum fixed_statement);
+
+/* 1 and its attempts (NULL: never mind) if it has put off the message, 0 if not, or negative.
+ */
+int consumer_put_off(struct store *, const struct consumer *, uint64_t seq,
+                     uint32_t *tries) MUST_CHECK;
 
 /* The lowest seq that it may still want; UINT64_MAX is possible. */
 int consumer_floor(struct store *, struct consumer *, uint64_t *seq) MUST_CHECK;
@@ -466,9 +490,28 @@ void store_commit_turn(struct store *);
 int store_commit_own(struct store *) MUST_CHECK;
 void store_own_failed(struct store *);
 
-/* It cannot be trusted any more: closed, until store_reopen(). */
-void store_fall(struct store *);
+void store_rollback(struct store *);
 
-/* Opens it again and finds out how an undecided batch ended. */
-void store_reopen(struct store *);
+/* How the batch has ended: everybody in it is told. */
+void store_decided(struct store *, bool kept);
 void batch_init(struct store *);
+
+/* -------------------------------------------------------- store_outage */
+
+/* The connection cannot be trusted any more: it is closed, and opened again when that can be
+   done at once; else `down`. */
+void store_recover(struct store *);
+
+/* While it is down, at `retry_ms`: another try. */
+void store_reopen(struct store *);
+
+/* Once more: true when it is to be told, which is at first, and then once a minute.  What comes
+   within a minute after its end belongs to it. */
+bool outage_goes_on(struct outage *, int64_t now_ms);
+
+/* It is over, for now: likewise. */
+bool outage_ends(struct outage *, int64_t now_ms);
+
+/* It has been over for a minute; true when there is something that was not told. */
+bool outage_is_past(struct outage *, int64_t now_ms);
+void store_tell_past(struct store *, int64_t now_ms);

@@ -13,7 +13,8 @@ static const char *const MIGRATIONS[STORE_FORMAT] = {
     " config TEXT NOT NULL, patterns TEXT NOT NULL, settled INT NOT NULL, hi INT NOT NULL,"
     " open BLOB NOT NULL, UNIQUE(stream, name)) STRICT;"
     /* Per topic of a stream how much came and how much is there; topic 0: of those for one
-       group only.  Stream 0 has what is the store's: (seq, delayed, time) and (commits). */
+       group only.  Stream 0 has what is the store's: (seq, delayed, time) and (commits), and
+       as topic N+1 of each stream N that has any: (newest seq removed, delayed). */
     "CREATE TABLE tally(stream INT NOT NULL, topic INT NOT NULL, name TEXT NOT NULL,"
     " total INT NOT NULL, stored INT NOT NULL, bytes INT NOT NULL,"
     " PRIMARY KEY(stream, topic)) STRICT, WITHOUT ROWID;"
@@ -48,6 +49,7 @@ void db_init(struct db *db, const char *path)
 void db_deinit(struct db *db)
 {
     db_close(db);
+    db_forget_saved(db);
     store_page_deinit(&db->page);
     xfree(db->path);
 }
@@ -142,6 +144,35 @@ void db_cut_log(struct db *db)
         return;
     log->pMethods->xSync(log,
                          SQLITE_SYNC_NORMAL); /* if it fails, sums tell what is not whole */
+}
+
+/* Page by page, all of it. */
+static int copy_schema(sqlite3 *to, const char *to_name, sqlite3 *from, const char *from_name)
+{
+    sqlite3_backup *copy = sqlite3_backup_init(to, to_name, from, from_name);
+    if (!copy)
+        return -1;
+    int rc = sqlite3_backup_step(copy, -1);
+    return sqlite3_backup_finish(copy) == SQLITE_OK && rc == SQLITE_DONE ? 0 : -1;
+}
+
+void db_save_memory(struct db *db)
+{
+    db_forget_saved(db);
+    if (sqlite3_open(":memory:", &db->saved) != SQLITE_OK ||
+        copy_schema(db->saved, "main", db->sql, "memory"))
+        db_forget_saved(db);
+}
+
+int db_bring_back(struct db *db)
+{
+    return copy_schema(db->sql, "memory", db->saved, "main") ? db_fault(db) : 0;
+}
+
+void db_forget_saved(struct db *db)
+{
+    sqlite3_close(db->saved);
+    db->saved = NULL;
 }
 
 int db_sizes(struct db *db, uint64_t *file, uint64_t *log)

@@ -33,6 +33,7 @@ struct db {
     int wal_pages;      /* in the log since the last checkpoint began */
     int durable_frames; /* of the log: those behind it are of no transaction that was kept */
     sqlite3_stmt *fixed[32][DB_PLACES];
+    sqlite3 *saved; /* what was in the tables in memory, while the connection is closed */
 };
 
 /* The path is copied.  Opens nothing yet. */
@@ -68,6 +69,12 @@ int db_checkpoint(struct db *, bool all) MUST_CHECK;
 
 /* After a write or a sync of the log failed, and before it is closed. */
 void db_cut_log(struct db *);
+
+/* What is in memory outlives the connection: saved before it is closed, and brought back after
+   it was opened; `saved` is NULL when that could not be done. */
+void db_save_memory(struct db *);
+int db_bring_back(struct db *) MUST_CHECK;
+void db_forget_saved(struct db *);
 
 /* Bytes of the file and of its log. */
 int db_sizes(struct db *, uint64_t *file, uint64_t *log) MUST_CHECK;

@@ -148,25 +148,11 @@ bool store_feed(struct store *s, struct parcel *p)
     return more;
 }
 
-static int tries_of(struct store *s, const struct consumer *c, uint64_t seq, uint32_t *tries)
-{
-    sqlite3_stmt *stmt = fixed_statement(s, FIXED_PENDING_GET, c->stream->place);
-    if (!stmt)
-        return -1;
-    sqlite3_bind_int64(stmt, 1, c->id);
-    sqlite3_bind_int64(stmt, 2, (int64_t)seq);
-    int rc = db_next(&s->db, stmt);
-    if (rc > 0)
-        *tries = (uint32_t)sqlite3_column_int64(stmt, 0);
-    sqlite3_reset(stmt);
-    return rc;
-}
-
 static int take_one(struct store *s, struct consumer *c, uint64_t seq, struct parcel *p)
 {
     uint32_t tries = 0;
     struct message *m = tail_get(&c->stream->tail, seq);
-    int rc = tries_of(s, c, seq, &tries);
+    int rc = consumer_put_off(s, c, seq, &tries);
     if (rc <= 0)
         return rc;
     if (m)

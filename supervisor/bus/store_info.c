@@ -11,6 +11,8 @@ static void about_stream(struct store *s, struct stream *stream, struct stream_i
         .messages = stream->sum.stored,
         .bytes = stream->sum.bytes,
         .max_bytes = stream->max_bytes == UINT64_MAX ? 0 : stream->max_bytes,
+        .removed = stream->removed,
+        .delayed = stream->delayed,
     };
     if (stream_edges(s, stream, &info->first, &info->last))
         store_tell(s, LOG_ERROR, "the store cannot be read: %s", s->db.why);
@@ -68,23 +70,26 @@ static void about_consumer(struct store *s, struct consumer *c, struct consumer_
 
 void store_do_info(struct store *s, struct op_info *op)
 {
-    op->stream_count = op->consumer_count = 0;
+    op->stream_count = op->consumer_count = op->delayed = 0;
     op->streams = arena_alloc(op->arena, (list_count(&s->streams) + 1) * sizeof(*op->streams));
     op->consumers =
         arena_alloc(op->arena, (list_count(&s->consumers) + 1) * sizeof(*op->consumers));
     list_each (at, &s->streams) {
         struct stream *stream = container_of(at, struct stream, all);
         about_stream(s, stream, &op->streams[op->stream_count++], op->arena);
+        op->delayed += stream->delayed;
         list_each (in, &stream->consumers)
             about_consumer(s, container_of(in, struct consumer, node),
                            &op->consumers[op->consumer_count++], op->arena);
     }
-    op->delayed = s->delayed;
     op->blob_bytes = s->blobs.bytes;
     op->commits = s->commits;
     op->committed = s->committed;
     op->commit_p50_us = histogram_at(s->commit_us, 50);
     op->commit_p99_us = histogram_at(s->commit_us, 99);
+    op->batch_p50 = histogram_at(s->batch_sizes, 50);
+    op->batch_p99 = histogram_at(s->batch_sizes, 99);
+    op->batch_mean = histogram_mean(s->batch_sizes);
     op->failures = s->failures;
     op->disk_full = s->room.full;
     if (db_sizes(&s->db, &op->disk_bytes, &op->wal_bytes))

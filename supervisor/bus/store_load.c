@@ -52,6 +52,16 @@ static int load_topic(struct store *s, struct stream *stream, sqlite3_stmt *row)
     return 0;
 }
 
+static void load_marks(struct store *s, sqlite3_stmt *row)
+{
+    struct stream *stream =
+        stream_by_id(s, (uint32_t)sqlite3_column_int64(row, 1) - STORE_MARKS);
+    if (!stream)
+        return;
+    stream->removed = (uint64_t)sqlite3_column_int64(row, 3);
+    stream->delayed = (uint64_t)sqlite3_column_int64(row, 4);
+}
+
 static int load_tallies(struct store *s)
 {
     sqlite3_stmt *stmt = NULL;
@@ -67,7 +77,9 @@ static int load_tallies(struct store *s)
             s->seq = (uint64_t)sqlite3_column_int64(stmt, 3);
             s->delayed = (uint64_t)sqlite3_column_int64(stmt, 4);
             s->time_ms = sqlite3_column_int64(stmt, 5);
-        } else if (id == 0)
+        } else if (id == 0 && sqlite3_column_int64(stmt, 1) > STORE_MARKS)
+            load_marks(s, stmt);
+        else if (id == 0)
             s->commits_on_disk = (uint64_t)sqlite3_column_int64(stmt, 3);
         else if ((stream && stream->id == id) || (stream = stream_by_id(s, id)))
             rc = load_topic(s, stream, stmt);
@@ -165,6 +177,36 @@ static int load_ends(struct store *s)
     return 0;
 }
 
+static int count_delayed(struct store *s)
+{
+    sqlite3_stmt *stmt = NULL;
+    if (!db_prepare(&s->db, &stmt, "SELECT frame FROM main.delayed"))
+        return -1;
+    list_each (at, &s->streams)
+        container_of(at, struct stream, all)->delayed = 0;
+    s->delayed = 0;
+    int rc;
+    while ((rc = db_next(&s->db, stmt)) > 0) {
+        struct message *m = frame_unpack(s, db_blob(stmt, 0));
+        struct stream *stream = m ? store_stream(s, m->stream) : NULL;
+        if (stream)
+            stream->delayed++;
+        s->delayed++;
+        message_release(m);
+    }
+    sqlite3_finalize(stmt);
+    return rc;
+}
+
+/* Of whom they are is known, unless some were in memory only, or an older nodey wrote this. */
+static int load_delayed(struct store *s)
+{
+    uint64_t known = 0;
+    list_each (at, &s->streams)
+        known += container_of(at, struct stream, all)->delayed;
+    return known == s->delayed ? 0 : count_delayed(s);
+}
+
 static int load_due(struct store *s)
 {
     sqlite3_stmt *stmt = fixed_statement(s, FIXED_DELAYED_NEXT, DB_FILE);
@@ -198,7 +240,7 @@ int store_load(struct store *s, struct err *err)
             "or move the file away to begin anew",
             s->db.path, s->db.why);
     s->db.page.strict = false; /* messages have sums of their own */
-    if (load_ids(s) || load_ends(s))
+    if (load_ids(s) || load_ends(s) || load_delayed(s))
         return err_set(err, -1, "%s cannot be read: %s", s->db.path, s->db.why);
     blobs_sweep(&s->blobs, blob_known, s);
     return 0;
@@ -222,6 +264,7 @@ static void forget_messages(struct store *s, struct stream *stream)
     for (size_t i = 0; i < stream->topic_count; i++)
         stream->topics[i]->now = stream->topics[i]->saved = (struct tally){0};
     stream->sum = stream->saved = (struct tally){0};
+    stream->delayed = stream->saved_delayed = 0;
     tail_drop(&s->tail, &stream->tail);
     stream->tail.floor = stream->last;
     list_each (at, &stream->consumers) {

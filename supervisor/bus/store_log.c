@@ -61,6 +61,17 @@ static bool read_head(struct log *l)
            sum_is(l, head + 24);
 }
 
+/*
+ * Whether a frame is of this log, and not left from an earlier one.  A new log has the number
+ * after, and another random one: when one of the two is right, the other is what was damaged.
+ */
+static bool is_ours(const struct log *l, const unsigned char *frame)
+{
+    size_t half = sizeof(l->salt) / 2;
+    return memcmp(frame + 8, l->salt, half) == 0 ||
+           memcmp(frame + 8 + half, l->salt + half, half) == 0;
+}
+
 /* Frames of this log; behind the first that is not whole only whole transactions are counted.
  */
 static void read_frames(struct log *l)
@@ -71,11 +82,11 @@ static void read_frames(struct log *l)
     for (uint64_t n = 0; LOG_HEAD + (n + 1) * size <= (uint64_t)l->size; n++) {
         if (!read_at(l, frame, (int)size, LOG_HEAD + n * size))
             break;
-        bool ours = memcmp(frame + 8, l->salt, sizeof(l->salt)) == 0;
+        bool ours = is_ours(l, frame);
         if (!broken) {
             add_up(l, frame, 8);
             add_up(l, frame + LOG_FRAME_HEAD, l->page);
-            broken = !ours || !sum_is(l, frame + 16);
+            broken = memcmp(frame + 8, l->salt, sizeof(l->salt)) != 0 || !sum_is(l, frame + 16);
             l->whole += !broken;
         }
         l->frames += ours || !broken;

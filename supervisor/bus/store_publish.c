@@ -135,6 +135,8 @@ static int store_later(struct store *s, struct stream *stream, struct message *m
     db_bind_blob(stmt, 3, buf_slice(&frame));
     int rc = db_run(&s->db, stmt);
     buf_deinit(&frame);
+    stream_touch(s, stream);
+    stream->delayed++;
     s->delayed++;
     s->next_due_ms = MIN(s->next_due_ms, m->due_ms);
     return rc;
@@ -382,6 +384,10 @@ static int one_is_due(struct store *s, enum db_place place, sqlite3_stmt *row, b
     sqlite3_bind_int64(stmt, 1, sqlite3_column_int64(row, 0));
     sqlite3_bind_int64(stmt, 2, sqlite3_column_int64(row, 1));
     s->delayed -= MIN(s->delayed, 1);
+    if (stream) {
+        stream_touch(s, stream);
+        stream->delayed -= MIN(stream->delayed, 1);
+    }
     return db_run(&s->db, stmt);
 }
 

@@ -120,7 +120,7 @@ void store_do_read(struct store *s, struct op_read *op)
     r.backwards = op->backwards || op->from.kind == START_NEW;
     op->messages = NULL;
     op->count = 0;
-    op->next = 0;
+    op->next = op->removed = 0;
     op->limit = MIN(MAX(op->limit, 1), READ_MOST);
     bool found = false;
     list_each (at, &s->streams) {
@@ -128,6 +128,7 @@ void store_do_read(struct store *s, struct op_read *op)
         if (op->stream.len && !slice_eq(op->stream, stream->name))
             continue;
         found = true;
+        op->removed = MAX(op->removed, stream->removed);
         if (find_low(s, stream, &r) || read_stream(s, stream, &r)) {
             store_refuse(&op->op, ENGINE_BROKEN, "the store cannot be read: %s", s->db.why);
             break;

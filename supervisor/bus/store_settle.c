@@ -1,34 +1,17 @@
 /* Messages over, for one consumer: done, or put off until they are taken. */
 #include "bus/store_core.h"
 
-static int is_pending(struct store *s, const struct consumer *c, uint64_t seq, bool *is)
-{
-    *is = false;
-    if (!c->put_off)
-        return 0;
-    sqlite3_stmt *stmt = fixed_statement(s, FIXED_PENDING_GET, c->stream->place);
-    if (!stmt)
-        return -1;
-    sqlite3_bind_int64(stmt, 1, c->id);
-    sqlite3_bind_int64(stmt, 2, (int64_t)seq);
-    int rc = db_next(&s->db, stmt);
-    sqlite3_reset(stmt);
-    *is = rc > 0;
-    return rc < 0 ? rc : 0;
-}
-
 /* For this consumer there is nothing to do about it, now or later. */
 static int is_settled(struct store *s, struct consumer *c, const struct message *m,
                       bool *settled)
 {
     struct topic *topic = stream_topic(s, c->stream, m->topic);
-    bool pending = false;
     *settled = !consumer_takes_message(c, topic->id, m->only);
     if (*settled || m->seq > c->hi || open_has(c, m->seq))
         return 0;
-    int rc = is_pending(s, c, m->seq, &pending);
-    *settled = !pending;
-    return rc;
+    int rc = consumer_put_off(s, c, m->seq, NULL);
+    *settled = rc == 0;
+    return MIN(rc, 0);
 }
 
 /* A job goes with the last who had to do with it. */
@@ -60,11 +43,9 @@ static int pending_delete(struct store *s, const struct consumer *c, uint64_t se
     *was = false;
     if (!c->put_off)
         return 0;
-    sqlite3_stmt *stmt = fixed_statement(s, FIXED_PENDING_DELETE, c->stream->place);
+    sqlite3_stmt *stmt = consumer_statement(s, c, seq, FIXED_PENDING_DELETE);
     if (!stmt)
         return -1;
-    sqlite3_bind_int64(stmt, 1, c->id);
-    sqlite3_bind_int64(stmt, 2, (int64_t)seq);
     int rc = db_run(&s->db, stmt);
     *was = rc == 0 && sqlite3_changes(s->db.sql) > 0;
     return rc;
@@ -73,11 +54,9 @@ static int pending_delete(struct store *s, const struct consumer *c, uint64_t se
 static int pending_write(struct store *s, const struct consumer *c, const struct op_settle *op,
                          enum fixed_statement which)
 {
-    sqlite3_stmt *stmt = fixed_statement(s, which, c->stream->place);
+    sqlite3_stmt *stmt = consumer_statement(s, c, op->seq, which);
     if (!stmt)
         return -1;
-    sqlite3_bind_int64(stmt, 1, c->id);
-    sqlite3_bind_int64(stmt, 2, (int64_t)op->seq);
     sqlite3_bind_int64(stmt, 3, op->tries);
     sqlite3_bind_int64(stmt, 4, op->due_ms);
     db_bind_text(stmt, 5, (struct slice){op->why.ptr, MIN(op->why.len, STORE_WHY_MAX)});
@@ -128,10 +107,11 @@ static int settle_later(struct store *s, struct consumer *c, const struct op_set
 int store_do_settle(struct store *s, struct op_settle *op)
 {
     struct consumer *c = store_consumer(s, op->consumer);
-    bool open = c && open_has(c, op->seq), pending = false;
-    if (c && !open && is_pending(s, c, op->seq, &pending))
+    bool open = c && open_has(c, op->seq);
+    int put_off = c && !open ? consumer_put_off(s, c, op->seq, NULL) : 0;
+    if (put_off < 0)
         return -1;
-    if (!open && !pending) {
+    if (!open && !put_off) {
         store_refuse(&op->op, ENGINE_UNKNOWN, "message %llu is not with consumer %u",
                      (unsigned long long)op->seq, op->consumer);
         return 0;

@@ -135,6 +135,8 @@ void stream_touch(struct store *s, struct stream *stream)
         return;
     stream->saved = stream->sum;
     stream->saved_last = stream->last;
+    stream->saved_removed = stream->removed;
+    stream->saved_delayed = stream->delayed;
     stream->saved_topics = stream->topic_count;
     list_add(&s->batch.streams, &stream->changed);
 }
@@ -153,6 +155,8 @@ void stream_undo(struct stream *stream)
 {
     stream->sum = stream->saved;
     stream->last = stream->saved_last;
+    stream->removed = stream->saved_removed;
+    stream->delayed = stream->saved_delayed;
     while (stream->topic_count > stream->saved_topics)
         topic_free(stream, stream->topics[--stream->topic_count]);
     list_each (at, &stream->consumers) {
@@ -330,8 +334,9 @@ int store_drop_stream(struct store *s, struct op_drop *op)
     snprintf(sql, sizeof(sql),
              "DELETE FROM main.pending WHERE consumer IN"
              " (SELECT id FROM main.consumer WHERE stream=%u);"
-             "DELETE FROM main.consumer WHERE stream=%u; DELETE FROM main.stream WHERE id=%u",
-             stream->id, stream->id, stream->id);
+             "DELETE FROM main.consumer WHERE stream=%u; DELETE FROM main.stream WHERE id=%u;"
+             "DELETE FROM main.tally WHERE stream=0 AND topic=%u",
+             stream->id, stream->id, stream->id, stream->id + STORE_MARKS);
     if (rc == 0 && stream->place == DB_FILE)
         rc = db_exec(&s->db, sql);
     s->batch.apply = stream_dropped;

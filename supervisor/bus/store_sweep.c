@@ -65,6 +65,8 @@ static int cut_head(struct store *s, struct stream *stream, struct cut *cut)
     sqlite3_reset(stmt);
     if (rc < 0 || !cut->gone)
         return rc < 0 ? rc : 0;
+    if (!stream->work)
+        stream->removed = MAX(stream->removed, cut->last);
     store_fault(s, FAULT_MID_SWEEP);
     stmt = stream_statement(s, stream, STREAM_CUT);
     if (!stmt)

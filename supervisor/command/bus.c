@@ -25,6 +25,9 @@ const char command_bus_help[] =
     "                                nodey is up; what would change something is refused.\n"
     "                                @FILE and - for stdin as with nodey publish\n"
     "  nodey bus backup FILE         a whole copy, made while nodey goes on\n"
+    "  nodey bus drop STREAM         forgets a stream, or a queue (queue.NAME), with all that "
+    "it\n"
+    "                                has: one that nothing of this run uses\n"
     "\n"
     "  -n, --tail N          sql: at most so many rows; 1000 when left out\n"
     "  -f, --file FILE       the configuration that nodey was started with\n"
@@ -229,6 +232,28 @@ static int back_up(struct session *session, const struct bus_words *w)
     return rc;
 }
 
+/* ----------------------------------------------------------------------------- drop */
+
+static int drop(struct session *session, const struct bus_words *w)
+{
+    struct client_response answer;
+    struct json_value json;
+    struct buf body = {0};
+    buf_adds(&body, "{\"stream\":");
+    json_write(&body, slice_of(w->word));
+    buf_addc(&body, '}');
+    int rc = reach_post(session, "/v1/bus/drop", buf_slice(&body), &answer, &json);
+    if (rc == 0) {
+        if (w->as_json)
+            show_write(stdout, buf_slice(&answer.body));
+        else
+            printf("%s is gone, with all that it had\n", w->word);
+        client_response_deinit(&answer);
+    }
+    buf_deinit(&body);
+    return rc;
+}
+
 /* ---------------------------------------------------------------------------- words */
 
 static int check(struct bus_words *w, const struct word_list *words)
@@ -236,13 +261,17 @@ static int check(struct bus_words *w, const struct word_list *words)
     w->verb = words->count ? words->items[0] : "";
     w->word = words->count > 1 ? words->items[1] : NULL;
     bool asks = strcmp(w->verb, "sql") == 0, copies = strcmp(w->verb, "backup") == 0;
-    if (words->count && !asks && !copies)
-        return usage_error("bus", "nodey bus takes sql, backup, or no word, not \"%s\"",
+    bool drops = strcmp(w->verb, "drop") == 0;
+    if (words->count && !asks && !copies && !drops)
+        return usage_error("bus", "nodey bus takes sql, backup, drop, or no word, not \"%s\"",
                            w->verb);
     if (asks && !w->word)
         return usage_error("bus", "nodey bus sql needs a question: 'SELECT ...'");
     if (copies && !w->word)
         return usage_error("bus", "nodey bus backup needs the name of a file");
+    if (drops && !w->word)
+        return usage_error("bus", "nodey bus drop needs the name of a stream; nodey bus lists "
+                                  "them");
     w->rows = ROWS;
     if (w->count && (!slice_to_u64(slice_of(w->count), ROWS_MAX, &w->rows) || !w->rows))
         return usage_error("bus", "-n is a number from 1 to %d, not \"%s\"", ROWS_MAX,
@@ -270,9 +299,10 @@ int command_bus(int argc, char **argv)
     if (rc == 0)
         rc = reach_open(&session, w.file);
     if (rc == 0) {
-        rc = !*w.verb                     ? show(&session, &w)
-             : strcmp(w.verb, "sql") == 0 ? ask(&session, &w)
-                                          : back_up(&session, &w);
+        rc = !*w.verb                      ? show(&session, &w)
+             : strcmp(w.verb, "sql") == 0  ? ask(&session, &w)
+             : strcmp(w.verb, "drop") == 0 ? drop(&session, &w)
+                                           : back_up(&session, &w);
         session_close(&session);
     }
     word_list_deinit(&options.words);

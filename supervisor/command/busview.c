@@ -68,6 +68,7 @@ static void read_group(struct bus_view *v, const struct json_value *json)
         .in_flight = bus_view_number(json, "in_flight"),
         .retrying = bus_view_number(json, "retrying"),
         .handled = bus_view_number(json, "handled"),
+        .dead = bus_view_number(json, "letters"),
         .wait_p50 = percentile(json, "wait_ms", "p50"),
         .wait_p99 = percentile(json, "wait_ms", "p99"),
         .run_p50 = percentile(json, "run_ms", "p50"),
@@ -87,7 +88,27 @@ static void read_stream(struct bus_view *v, const struct json_value *json)
         .messages = bus_view_number(json, "messages"),
         .bytes = bus_view_number(json, "bytes"),
         .max_bytes = bus_view_number(json, "max_bytes"),
+        .delayed = bus_view_number(json, "delayed"),
     };
+}
+
+/* Jobs may wait in a queue that nobody has ever served. */
+static void read_queue(struct bus_view *v, const struct stream_view *s)
+{
+    if (strncmp(s->name, "queue.", 6) != 0)
+        return;
+    for (size_t i = 0; i < v->group_count; i++)
+        if (strcmp(v->groups[i].streams, s->name) == 0) {
+            v->groups[i].delayed = s->delayed;
+            return;
+        }
+    if (s->messages || s->delayed)
+        v->groups[v->group_count++] = (struct group_view){.name = s->name + 6,
+                                                          .streams = s->name,
+                                                          .is_queue = true,
+                                                          .is_unknown = true,
+                                                          .lag = s->messages,
+                                                          .delayed = s->delayed};
 }
 
 static void read_all(struct bus_view *v)
@@ -96,37 +117,23 @@ static void read_all(struct bus_view *v)
     v->open = members_is_true(&v->json, "open");
     if (members_get(&v->json, "engine", &engine))
         v->delayed = bus_view_number(&engine, "delayed");
-    if (members_get(&v->json, "groups", &groups) && groups.type == JSON_ARRAY) {
-        v->groups = arena_alloc(&v->arena, count_items(&groups) * sizeof(*v->groups));
-        struct json_scan it = json_iter(&groups);
-        while (json_next_item(&it, &item))
-            read_group(v, &item);
-    }
+    size_t stream_count = 0;
     if (members_get(&v->json, "streams", &streams) && streams.type == JSON_ARRAY) {
-        v->streams = arena_alloc(&v->arena, count_items(&streams) * sizeof(*v->streams));
+        stream_count = count_items(&streams);
+        v->streams = arena_alloc(&v->arena, stream_count * sizeof(*v->streams));
         struct json_scan it = json_iter(&streams);
         while (json_next_item(&it, &item))
             read_stream(v, &item);
     }
-}
-
-/* Each letter is counted at its group. */
-static int count_dead(struct session *session, struct bus_view *v)
-{
-    struct client_response answer;
-    struct json_value list, item;
-    int rc = reach_fetch(session, "GET", "/v1/dead?limit=1000", 0, &answer, &list);
-    if (rc)
-        return rc;
-    struct json_scan it = json_iter(&list);
-    while (list.type == JSON_ARRAY && json_next_item(&it, &item)) {
-        char *group = members_text(&item, "group");
-        for (size_t i = 0; group && i < v->group_count; i++)
-            v->groups[i].dead += strcmp(group, v->groups[i].name) == 0;
-        xfree(group);
+    if (members_get(&v->json, "groups", &groups) && groups.type == JSON_ARRAY) {
+        size_t most = count_items(&groups) + stream_count;
+        v->groups = arena_alloc(&v->arena, most * sizeof(*v->groups));
+        struct json_scan it = json_iter(&groups);
+        while (json_next_item(&it, &item))
+            read_group(v, &item);
+        for (size_t i = 0; i < v->stream_count; i++)
+            read_queue(v, &v->streams[i]);
     }
-    client_response_deinit(&answer);
-    return 0;
 }
 
 int bus_view_fetch(struct session *session, struct bus_view *v)
@@ -136,10 +143,7 @@ int bus_view_fetch(struct session *session, struct bus_view *v)
     if (rc)
         return rc;
     read_all(v);
-    rc = v->open ? count_dead(session, v) : 0;
-    if (rc)
-        bus_view_deinit(v);
-    return rc;
+    return 0;
 }
 
 void bus_view_deinit(struct bus_view *v)

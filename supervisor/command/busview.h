@@ -10,7 +10,9 @@ struct group_view {
     const char *name;
     const char *streams; /* with blanks between */
     bool is_queue, served;
+    bool is_unknown; /* a queue with jobs that nobody has ever served: it has no group */
     uint64_t lag, oldest_ms, in_flight, retrying, handled;
+    uint64_t delayed;                            /* of a queue: their time has not come */
     uint64_t dead;                               /* letters that are there now */
     double wait_p50, wait_p99, run_p50, run_p99; /* ms */
 };
@@ -18,7 +20,7 @@ struct group_view {
 struct stream_view {
     const char *name, *durability;
     bool work;
-    uint64_t first, last, messages, bytes, max_bytes;
+    uint64_t first, last, messages, bytes, max_bytes, delayed;
 };
 
 struct bus_view {

@@ -239,9 +239,9 @@ static size_t plain_words(const struct typed *t)
 /* Of verbs whose first word is what to do.  False: it is another verb. */
 static bool offer_parts(const struct typed *t)
 {
-    static const char *const of_events[] = {"tail", "list", "replay", NULL};
+    static const char *const of_events[] = {"tail", "list", "replay", "drop", NULL};
     static const char *const of_dead[] = {"list", "show", "retry", "drop", NULL};
-    static const char *const of_bus[] = {"sql", "backup", NULL};
+    static const char *const of_bus[] = {"sql", "backup", "drop", NULL};
     const char *const *words = strcmp(t->verb->name, "events") == 0 ? of_events
                                : strcmp(t->verb->name, "dead") == 0 ? of_dead
                                : strcmp(t->verb->name, "bus") == 0  ? of_bus

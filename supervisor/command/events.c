@@ -24,6 +24,8 @@ const char command_events_help[] =
     "  nodey events replay GROUP --from WHERE\n"
     "                                    the group begins there anew: what it has handled\n"
     "                                    since then it handles once more\n"
+    "  nodey events drop GROUP           forgets a group that no program serves any more, and\n"
+    "                                    what it has not handled; see nodey lag\n"
     "\n"
     "PATTERN is a topic, in which * stands for one word and a last > for the rest. WHERE is\n"
     "first, new, the number of an event, or a time: 10m (ago), 18:40, 2026-11-21T10:00:00Z.\n"
@@ -33,7 +35,7 @@ const char command_events_help[] =
     "N\n"
     "  --queue QUEUE         jobs of this queue that are not done instead of events\n"
     "  --stream STREAM       only of this stream; dead: the dead letters\n"
-    "  --yes                 replay: do not ask\n"
+    "  --yes                 replay, drop: do not ask\n"
     "  -f, --file FILE       the configuration that nodey was started with\n"
     "  --format json         a JSON object on each line\n"
     "  --no-color            no colours on a terminal\n"
@@ -77,12 +79,26 @@ static void write_event(const struct json_value *event, bool colour, struct buf 
     arena_deinit(&arena);
 }
 
+/* Beside what is shown, which may go to a file. */
+static void tell_gap(const struct json_value *gap)
+{
+    unsigned long long from = bus_view_number(gap, "from"), to = bus_view_number(gap, "to");
+    fflush(stdout);
+    fprintf(stderr,
+            "nodey: what was stored from #%llu to #%llu is not there any more: it was removed "
+            "as too old or for room (max_age, max_bytes)\n",
+            from, to);
+}
+
 static bool on_line(void *arg, struct slice line)
 {
     const struct events_words *w = arg;
     struct buf out = {0};
-    struct json_value event;
-    if (!w->as_json && members_read(line, &event)) {
+    struct json_value event, gap;
+    bool read = !w->as_json && members_read(line, &event);
+    if (read && members_get(&event, "gap", &gap)) {
+        tell_gap(&gap);
+    } else if (read) {
         write_event(&event, w->colour, &out);
     } else {
         buf_add(&out, line);
@@ -134,13 +150,38 @@ static int write_target(const struct events_words *w, bool follows, struct buf *
     return w->from ? add_from(w, target) : 0;
 }
 
+/* What is only to come may have a stream that is not there yet. */
+static int check_stream(struct session *session, const struct events_words *w)
+{
+    struct bus_view v;
+    if (!w->queue && !w->stream)
+        return 0;
+    int rc = bus_view_fetch(session, &v);
+    if (rc)
+        return rc;
+    bool found = !v.open;
+    for (size_t i = 0; i < v.stream_count && !found; i++) {
+        const char *name = v.streams[i].name;
+        found = w->stream ? strcmp(name, w->stream) == 0
+                          : strncmp(name, "queue.", 6) == 0 && strcmp(name + 6, w->queue) == 0;
+    }
+    bus_view_deinit(&v);
+    if (found)
+        return 0;
+    fprintf(stderr, "nodey: there is no %s \"%s\"; nodey bus lists them\n",
+            w->queue ? "queue" : "stream", w->queue ? w->queue : w->stream);
+    return EXIT_REFUSED;
+}
+
 static int show(struct session *session, struct events_words *w)
 {
     struct buf target = {0};
     bool follows = strcmp(w->verb, "tail") == 0;
     if (!follows && !w->n && !w->from)
         w->n = SHOWN;
-    int rc = write_target(w, follows, &target);
+    int rc = follows ? 0 : check_stream(session, w);
+    if (rc == 0)
+        rc = write_target(w, follows, &target);
     w->colour = show_colour(stdout, w->no_color);
     if (rc == 0)
         rc = reach_follow(session, buf_cstr(&target), on_line, w);
@@ -150,12 +191,18 @@ static int show(struct session *session, struct events_words *w)
 
 /* ------------------------------------------------------------------------ replaying */
 
-static bool agrees(const char *group, const char *from)
+/* On a terminal, and when nobody has said --yes: what follows is told before. */
+static bool agrees(const struct events_words *w)
 {
     char answer[16] = "";
-    printf("Group %s begins anew at %s: what it has handled since is handled once more.\n"
-           "Go on? [y/N] ",
-           group, from);
+    if (w->yes || !isatty(STDIN_FILENO))
+        return true;
+    if (w->from)
+        printf("Group %s begins anew at %s: what it has handled since is handled once more.\n",
+               w->word, w->from);
+    else
+        printf("Group %s is forgotten: what it has not handled it never will.\n", w->word);
+    printf("Go on? [y/N] ");
     fflush(stdout);
     return fgets(answer, sizeof(answer), stdin) && (answer[0] == 'y' || answer[0] == 'Y');
 }
@@ -180,10 +227,10 @@ static int write_start(const char *from, struct buf *body)
 static int replay(struct session *session, const struct events_words *w)
 {
     struct client_response answer;
-    struct json_value json;
+    struct json_value json, gap;
     struct buf body = {0};
     int rc = write_start(w->from, &body);
-    if (rc == 0 && !w->yes && isatty(STDIN_FILENO) && !agrees(w->word, w->from)) {
+    if (rc == 0 && !agrees(w)) {
         buf_deinit(&body);
         puts("nothing was changed");
         return EXIT_REFUSED;
@@ -197,6 +244,8 @@ static int replay(struct session *session, const struct events_words *w)
             show_write(stdout, buf_slice(&answer.body));
         else
             printf("%s begins anew at %s\n", w->word, w->from);
+        if (!w->as_json && members_get(&json, "gap", &gap))
+            tell_gap(&gap);
         client_response_deinit(&answer);
     }
     xfree(encoded);
@@ -205,20 +254,48 @@ static int replay(struct session *session, const struct events_words *w)
     return rc;
 }
 
+static int drop(struct session *session, const struct events_words *w)
+{
+    struct client_response answer;
+    struct json_value json;
+    if (!agrees(w)) {
+        puts("nothing was changed");
+        return EXIT_REFUSED;
+    }
+    char *encoded = reach_encode(w->word);
+    char *target = xasprintf("/v1/groups/%s/drop", encoded);
+    int rc = reach_post(session, target, SLICE("{}"), &answer, &json);
+    xfree(encoded);
+    xfree(target);
+    if (rc)
+        return rc;
+    if (w->as_json)
+        show_write(stdout, buf_slice(&answer.body));
+    else
+        printf("%s is forgotten\n", w->word);
+    client_response_deinit(&answer);
+    return 0;
+}
+
 /* ---------------------------------------------------------------------------- words */
 
 static int check(struct events_words *w, const struct word_list *words)
 {
     bool replays = words->count && strcmp(words->items[0], "replay") == 0;
-    if (!words->count || (!replays && strcmp(words->items[0], "tail") != 0 &&
+    bool drops = words->count && strcmp(words->items[0], "drop") == 0;
+    if (!words->count || (!replays && !drops && strcmp(words->items[0], "tail") != 0 &&
                           strcmp(words->items[0], "list") != 0))
-        return usage_error("events", "nodey events takes tail, list or replay%s%s%s",
+        return usage_error("events", "nodey events takes tail, list, replay or drop%s%s%s",
                            words->count ? ", not \"" : "", words->count ? words->items[0] : "",
                            words->count ? "\"" : "");
     w->verb = words->items[0];
     w->word = words->count > 1 ? words->items[1] : NULL;
     if (replays && !w->word)
         return usage_error("events", "nodey events replay needs a group, see nodey lag");
+    if (drops && !w->word)
+        return usage_error("events", "nodey events drop needs a group, see nodey lag");
+    if (drops && w->from)
+        return usage_error("events", "nodey events drop takes no --from: the whole group goes");
     if (replays && !w->from)
         return usage_error("events", "nodey events replay needs --from: first, new, the number "
                                      "of an event, or a time");
@@ -250,7 +327,9 @@ int command_events(int argc, char **argv)
     if (rc == 0)
         rc = reach_open(&session, w.file);
     if (rc == 0) {
-        rc = strcmp(w.verb, "replay") == 0 ? replay(&session, &w) : show(&session, &w);
+        rc = strcmp(w.verb, "replay") == 0 ? replay(&session, &w)
+             : strcmp(w.verb, "drop") == 0 ? drop(&session, &w)
+                                           : show(&session, &w);
         session_close(&session);
     }
     word_list_deinit(&options.words);

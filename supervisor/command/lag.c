@@ -40,6 +40,7 @@ const char command_jobs_help[] =
     "  nodey jobs [QUEUE...]\n"
     "\n"
     "  WAITING               nobody has begun them\n"
+    "  DELAYED               their time has not come: --delay, --at\n"
     "  RUNNING               with workers at this moment\n"
     "  RETRYING              failed, and waiting for their next attempt\n"
     "  DEAD                  dead letters: nodey dead list --group QUEUE\n"
@@ -61,7 +62,7 @@ struct lag_words {
 
 static bool is_shown(const struct lag_words *w, const struct group_view *g)
 {
-    if (w->jobs && !g->is_queue)
+    if (w->jobs ? !g->is_queue : g->is_unknown)
         return false;
     bool shown = w->names.count == 0;
     for (size_t i = 0; i < w->names.count && !shown; i++)
@@ -75,11 +76,11 @@ static int check_names(const struct lag_words *w, const struct bus_view *v)
         bool found = false;
         for (size_t j = 0; j < v->group_count && !found; j++)
             found = strcmp(v->groups[j].name, w->names.items[i]) == 0 &&
-                    (!w->jobs || v->groups[j].is_queue);
+                    (w->jobs ? v->groups[j].is_queue : !v->groups[j].is_unknown);
         if (found)
             continue;
-        fprintf(stderr, "nodey: there is no %s \"%s\"\n", w->jobs ? "queue" : "group",
-                w->names.items[i]);
+        fprintf(stderr, "nodey: there is no %s \"%s\"; nodey %s lists them\n",
+                w->jobs ? "queue" : "group", w->names.items[i], w->verb);
         return EXIT_REFUSED;
     }
     return 0;
@@ -95,7 +96,7 @@ static void add_count(struct table *t, enum tint tint, uint64_t n)
 static void add_oldest(struct table *t, const struct group_view *g)
 {
     char text[HUMAN_MAX];
-    table_add(t, TINT_NONE, g->lag ? human_age(text, g->oldest_ms) : "");
+    table_add(t, TINT_NONE, g->lag && !g->is_unknown ? human_age(text, g->oldest_ms) : "");
 }
 
 static void add_group(struct table *t, const struct group_view *g)
@@ -145,6 +146,7 @@ static void add_queue(struct table *t, const struct group_view *g, double rate)
 {
     table_add(t, g->served ? TINT_NONE : TINT_WARN, g->name);
     add_count(t, g->served ? TINT_NONE : TINT_WARN, waiting_of(g));
+    add_count(t, TINT_NONE, g->delayed);
     add_count(t, TINT_NONE, g->in_flight);
     add_count(t, TINT_WARN, g->retrying);
     add_count(t, TINT_BAD, g->dead);
@@ -156,6 +158,7 @@ static void add_queue(struct table *t, const struct group_view *g, double rate)
 static const struct column queue_columns[] = {
     {.title = "QUEUE"},
     {.title = "WAITING", .right = true},
+    {.title = "DELAYED", .right = true, .dropped = 3},
     {.title = "RUNNING", .right = true},
     {.title = "RETRYING", .right = true},
     {.title = "DEAD", .right = true},
@@ -183,8 +186,8 @@ static void write_table(const struct lag_words *w, const struct bus_view *v,
             add_group(&table, g);
     }
     table_write(&table, width, show_colour(stdout, w->no_color), out);
-    if (v->delayed)
-        buf_addf(out, "%llu delayed: their time has not come\n",
+    if (v->delayed && !w->jobs)
+        buf_addf(out, "%llu events and jobs delayed: their time has not come\n",
                  (unsigned long long)v->delayed);
     table_deinit(&table);
 }
@@ -203,12 +206,13 @@ static void write_jobs_json(const struct lag_words *w, const struct bus_view *v,
         buf_addf(out, "%s{\"queue\":", comma);
         json_write(out, slice_of(g->name));
         buf_addf(out,
-                 ",\"waiting\":%llu,\"running\":%llu,\"retrying\":%llu,\"dead\":%llu,"
+                 ",\"waiting\":%llu,\"delayed\":%llu,\"running\":%llu,\"retrying\":%llu,"
+                 "\"dead\":%llu,"
                  "\"rate\":%.2f,\"oldest_ms\":%llu,\"served\":%s}",
-                 (unsigned long long)waiting_of(g), (unsigned long long)g->in_flight,
-                 (unsigned long long)g->retrying, (unsigned long long)g->dead,
-                 rate_of(g, before, seconds), (unsigned long long)g->oldest_ms,
-                 g->served ? "true" : "false");
+                 (unsigned long long)waiting_of(g), (unsigned long long)g->delayed,
+                 (unsigned long long)g->in_flight, (unsigned long long)g->retrying,
+                 (unsigned long long)g->dead, rate_of(g, before, seconds),
+                 (unsigned long long)g->oldest_ms, g->served ? "true" : "false");
         comma = ",\n";
     }
     buf_adds(out, "]\n");

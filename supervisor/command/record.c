@@ -5,6 +5,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <time.h>
 
 #include "client/options.h"
@@ -17,7 +18,7 @@ const char command_record_help[] =
     "Writes what happens from now on, until Ctrl-C: each message with where it came from, who\n"
     "was given it, and how that went, a line of JSON each; for nodey replay and nodey test.\n"
     "\n"
-    "  -o, --output FILE     where to\n"
+    "  -o, --output FILE     where to; its folder is made when it is not there\n"
     "  --for TIME            and for how long\n"
     "  --corr ID             only the story with this correlation\n"
     "  -f, --file FILE       the configuration that nodey was started with\n"
@@ -110,6 +111,21 @@ static int record(struct recording *r, struct session *session, uint64_t limit_m
     return rc;
 }
 
+/* The first story may be recorded into a folder that is not there yet. */
+static FILE *open_output(const char *path)
+{
+    FILE *file = fopen(path, "we");
+    const char *slash = strrchr(path, '/');
+    if (file || errno != ENOENT || !slash)
+        return file;
+    char *folder = xstrndup(path, (size_t)(slash - path));
+    bool made = mkdir(folder, 0777) == 0;
+    xfree(folder);
+    if (!made)
+        errno = ENOENT;
+    return made ? fopen(path, "we") : NULL;
+}
+
 static int run(struct recording *r, uint64_t limit_ms)
 {
     struct session session;
@@ -119,7 +135,7 @@ static int run(struct recording *r, uint64_t limit_ms)
         return rc;
     clock_gettime(CLOCK_REALTIME, &now);
     r->begun_ms = (long long)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-    r->to = fopen(r->output, "we");
+    r->to = open_output(r->output);
     if (!r->to) {
         fprintf(stderr, "nodey: %s: %s\n", r->output, strerror(errno));
         session_close(&session);
@@ -132,7 +148,10 @@ static int run(struct recording *r, uint64_t limit_ms)
         fprintf(stderr, "nodey: %s: %s\n", r->output, strerror(errno));
         rc = EXIT_REFUSED;
     }
-    fprintf(stderr, "%zu lines\n", r->count);
+    if (r->count)
+        fprintf(stderr, "%zu lines; nodey test %s plays it again\n", r->count, r->output);
+    else
+        fputs("nothing has happened\n", stderr);
     json_decref(r->seqs);
     session_close(&session);
     return rc;

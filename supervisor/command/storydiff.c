@@ -154,6 +154,17 @@ static void add_name(struct diff *d, const json_t *pub)
         buf_addf(d->out, ", key %s", flow_text(pub, "key"));
 }
 
+/* "because query failed: Error: there is no post": what a dead letter is for. */
+static void add_reason(struct diff *d, const json_t *pub)
+{
+    const json_t *why = json_object_get(json_object_get(pub, "headers"), "nodey-dead");
+    const json_t *error = json_object_get(why, "error");
+    const char *message = flow_text(error, "message");
+    if (error)
+        buf_addf(d->out, ", because %s failed: %s: %.*s", flow_text(why, "group"),
+                 flow_text(error, "name"), (int)strcspn(message, "\r\n"), message);
+}
+
 static void tell(struct diff *d, const json_t *pub, const char *words)
 {
     d->count++;
@@ -165,6 +176,7 @@ static void tell(struct diff *d, const json_t *pub, const char *words)
         buf_adds(d->out, ", with ");
         flow_dump(data, d->out);
     }
+    add_reason(d, pub);
     buf_addc(d->out, '\n');
 }
 

@@ -20,6 +20,12 @@ void conform_check_features(struct talk *);
 /* The feature stream. */
 void conform_check_stream(struct talk *);
 
+/* What it subscribes to is declared; any program's. */
+void conform_check_subscriptions(struct talk *);
+
+/* The feature events. */
+void conform_check_events(struct talk *);
+
 /* The golden transcripts of this worker, if it has any. */
 bool conform_has_golden(const char *worker);
 void conform_check_golden(struct talk *, const char *worker,

@@ -191,6 +191,7 @@ static const struct {
 } feature_names[] = {
     {FEATURE_STREAM, "stream"}, {FEATURE_CANCEL, "cancel"}, {FEATURE_ASK, "ask"},
     {FEATURE_NESTED, "nested"}, {FEATURE_PING, "ping"},     {FEATURE_DRAIN, "drain"},
+    {FEATURE_EVENTS, "events"},
 };
 
 /* The features that are declared, and that have failed a check or have not. */

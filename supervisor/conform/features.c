@@ -29,15 +29,6 @@ static bool has(const struct talk *t, unsigned feature)
     return (t->ready.features & feature) != 0;
 }
 
-/* A request that is to be answered, after something that is not. */
-static void hear_one_more(struct talk *t)
-{
-    if (!talk_hear_nothing(t))
-        return;
-    talk_request(t, &(struct talk_request){0});
-    talk_hear_all(t);
-}
-
 /* How many requests may be open at once. */
 static unsigned capacity(const struct talk *t)
 {
@@ -51,7 +42,7 @@ static void check_hello(struct talk *t)
     begin(t, "takes hello without an answer", "5", CONFORM_ANY_FEATURE);
     if (talk_ensure(t)) {
         talk_hello(t, 0);
-        hear_one_more(t);
+        talk_hear_one_more(t);
     }
     end(t);
 }
@@ -61,7 +52,7 @@ static void check_unknown_types(struct talk *t)
     begin(t, "ignores types that it does not know", "3", CONFORM_ANY_FEATURE);
     if (talk_ensure(t)) {
         talk_send(t, "{\"type\":\"spool\",\"id\":1,\"later\":{\"type\":\"drain\"}}");
-        hear_one_more(t);
+        talk_hear_one_more(t);
     }
     end(t);
 }
@@ -73,7 +64,7 @@ static void check_malformed(struct talk *t)
         unsigned told = 0;
         talk_send(t, "{\"id\":");
         talk_send(t, "42");
-        uint64_t id = talk_open(t, /* is_ask= */ false);
+        uint64_t id = talk_open(t, TALK_REQUEST);
         talk_send(t, "{\"id\":%llu,\"path\":\"/\"}", (unsigned long long)id);
         for (int i = 0; i < 3 && told < 2; i++) {
             struct candidate_line *line = talk_next(t, REPLY_MS);
@@ -87,7 +78,7 @@ static void check_malformed(struct talk *t)
                         "of two lines that are no frames, %u got an error with the id null",
                         told);
         else
-            hear_one_more(t);
+            talk_hear_one_more(t);
     }
     end(t);
 }
@@ -133,7 +124,7 @@ static void check_cancel(struct talk *t)
     begin(t, "ignores a cancel of what is not open", "9", FEATURE_CANCEL);
     if (talk_ensure(t)) {
         talk_send(t, "{\"type\":\"cancel\",\"id\":999999,\"reason\":\"timeout\"}");
-        hear_one_more(t);
+        talk_hear_one_more(t);
     }
     end(t);
     begin(t, "sends one last frame for what was cancelled", "9", FEATURE_CANCEL);
@@ -142,9 +133,9 @@ static void check_cancel(struct talk *t)
         uint64_t id = 0;
         for (unsigned i = 0; i < count; i++)
             id = talk_request(t, &(struct talk_request){0});
-        talk_cancel(t, id);
+        talk_cancel(t, id, "disconnect");
         if (talk_hear_all(t))
-            hear_one_more(t);
+            talk_hear_one_more(t);
     }
     end(t);
 }
@@ -181,7 +172,7 @@ static void send_ask(struct talk *t, struct slice token, const char *members)
         t,
         "{\"type\":\"ask\",\"id\":%llu,\"token\":%s,\"from\":\"check#0\",\"timeout\":5000,"
         "\"depth\":1%s}",
-        (unsigned long long)talk_open(t, /* is_ask= */ true), buf_cstr(&name), members);
+        (unsigned long long)talk_open(t, TALK_ASK), buf_cstr(&name), members);
     buf_deinit(&name);
 }
 
@@ -270,6 +261,7 @@ void conform_check_features(struct talk *t)
 {
     unsigned features = t->ready.features;
     check_many(t);
+    conform_check_subscriptions(t);
     if (!features)
         return;
     check_hello(t);
@@ -283,6 +275,8 @@ void conform_check_features(struct talk *t)
         check_cancel(t);
     if (features & FEATURE_STREAM)
         conform_check_stream(t);
+    if (features & FEATURE_EVENTS)
+        conform_check_events(t);
     if (features & FEATURE_ASK)
         check_ask(t);
     check_nested(t);

@@ -3,13 +3,19 @@
 #include <stdio.h>
 
 #include "app/reply.h"
+#include "base/topic.h"
 #include "client/members.h"
+
+enum { OUTPUTS_MAX = 1024 }; /* messages that one ack may publish */
 
 const char judge_flush[] =
     "flush after each line: flush=True in Python, $| = 1 in Perl, $stdout.sync = true in Ruby, "
     "io.stdout:setvbuf('no') in Lua, fflush(stdout) in C";
 const char judge_go_on[] =
     "go on reading after each line, whatever it was, until the end of the input";
+const char judge_nack[] = "when a handler fails, answer "
+                          "{\"type\":\"nack\",\"id\":...,\"error\":{\"message\":...}}, and go "
+                          "on reading";
 
 const char *judge_last_line(struct buf *text)
 {
@@ -44,7 +50,10 @@ void judge_silence(struct talk *t)
         report_fail(t->report, judge_flush,
                     "the answer came only when its input had ended: it waits in a buffer");
     } else {
-        report_fail(t->report, "answer each line that has an id with one line",
+        bool is_event = t->open_count && t->open[0].kind == TALK_EVENT;
+        report_fail(t->report,
+                    is_event ? "end each event that has an id with one ack or nack"
+                             : "answer each line that has an id with one line",
                     "nothing came within %llu ms", (unsigned long long)t->answer_ms);
     }
     candidate_line_free(line);
@@ -105,4 +114,42 @@ void judge_response(struct talk *t, const struct frame *frame)
         report_fail(t->report, NULL, "the answer cannot be sent: %s", err.text);
     buf_deinit(&body);
     arena_deinit(&arena);
+}
+
+void judge_message(struct talk *t, const struct frame *frame)
+{
+    bool is_job = frame->queue.raw.len > 0;
+    struct buf name = {0};
+    json_unescape(is_job ? &frame->queue : &frame->topic, &name);
+    const char *fault = topic_check(buf_slice(&name));
+    if (fault)
+        report_fail(t->report, "use letters, digits, - and _, with dots between the words",
+                    "nodey would refuse what it publishes: %s \"%.80s\": %s",
+                    is_job ? "queue" : "topic", buf_cstr(&name), fault);
+    buf_deinit(&name);
+}
+
+void judge_outputs(struct talk *t, const struct frame *ack)
+{
+    struct json_value item;
+    struct frame output;
+    size_t count = 0;
+    if (!ack->outputs.raw.len)
+        return;
+    struct json_scan it = json_iter(&ack->outputs);
+    while (json_next_item(&it, &item) && ++count <= OUTPUTS_MAX) {
+        const char *fault = frame_read_output(&item, &output);
+        if (fault) {
+            report_fail(t->report,
+                        "write each of them like a publish frame, without type and id",
+                        "nodey would take the ack for a nack: what it publishes with it cannot "
+                        "be read: %s",
+                        fault);
+            return;
+        }
+        judge_message(t, &output);
+    }
+    if (count > OUTPUTS_MAX)
+        report_fail(t->report, "publish the rest by frames of their own",
+                    "its ack publishes more than %d messages", OUTPUTS_MAX);
 }

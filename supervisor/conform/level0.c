@@ -123,7 +123,7 @@ static void check_long_line(struct talk *t)
     size_t size = CANDIDATE_MAX_LINE - ROOM;
     begin(t, "reads a line of 1 MiB", "16");
     if (talk_ensure(t)) {
-        uint64_t id = talk_open(t, /* is_ask= */ false);
+        uint64_t id = talk_open(t, TALK_REQUEST);
         buf_addf(
             &line,
             "{\"id\":%llu,\"timeout\":30000,\"method\":\"POST\",\"path\":\"%s\",\"body\":\"",
@@ -152,7 +152,7 @@ static void check_line_ends(struct talk *t)
     if (talk_ensure(t)) {
         talk_send(t, "%s", "");
         talk_send(t, "\r");
-        uint64_t id = talk_open(t, /* is_ask= */ false);
+        uint64_t id = talk_open(t, TALK_REQUEST);
         talk_send(t, "{\"id\":%llu,\"method\":\"GET\",\"path\":\"%s\"}\r",
                   (unsigned long long)id, t->path);
         if (talk_hear_all(t))

@@ -71,7 +71,7 @@ static void check_cancel(struct talk *t)
     begin(t, "ends an answer in pieces that is cancelled");
     uint64_t id = begin_small(t);
     if (id && hear_pause(t) && t->open_count) {
-        talk_cancel(t, id);
+        talk_cancel(t, id, "disconnect");
         talk_hear_all(t);
     }
     talk_stop(t);

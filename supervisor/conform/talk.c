@@ -77,11 +77,11 @@ void talk_send(struct talk *t, const char *fmt, ...)
     buf_deinit(&line);
 }
 
-uint64_t talk_open(struct talk *t, bool is_ask)
+uint64_t talk_open(struct talk *t, enum talk_kind kind)
 {
     uint64_t id = ++t->next_id;
     if (t->open_count < TALK_OPEN_MAX)
-        t->open[t->open_count++] = (struct talk_item){.id = id, .is_ask = is_ask};
+        t->open[t->open_count++] = (struct talk_item){.id = id, .kind = kind};
     return id;
 }
 
@@ -93,13 +93,13 @@ static struct talk_item *find_open(struct talk *t, uint64_t id)
     return NULL;
 }
 
-void talk_cancel(struct talk *t, uint64_t id)
+void talk_cancel(struct talk *t, uint64_t id, const char *reason)
 {
     struct talk_item *item = find_open(t, id);
     if (item)
         item->cancelled = true;
-    talk_send(t, "{\"type\":\"cancel\",\"id\":%llu,\"reason\":\"disconnect\"}",
-              (unsigned long long)id);
+    talk_send(t, "{\"type\":\"cancel\",\"id\":%llu,\"reason\":\"%s\"}", (unsigned long long)id,
+              reason);
 }
 
 void talk_hello(struct talk *t, uint64_t window)
@@ -123,7 +123,7 @@ void talk_credit(struct talk *t, uint64_t id, uint64_t bytes)
 
 uint64_t talk_request(struct talk *t, const struct talk_request *request)
 {
-    uint64_t id = talk_open(t, /* is_ask= */ false);
+    uint64_t id = talk_open(t, TALK_REQUEST);
     talk_send(t, "{\"id\":%llu,%s\"timeout\":30000,\"method\":\"%s\",\"path\":\"%s\"%s}",
               (unsigned long long)id, request->before ? request->before : "",
               request->method ? request->method : t->method,
@@ -133,6 +133,43 @@ uint64_t talk_request(struct talk *t, const struct talk_request *request)
 
 /* --------------------------------------------------------------------- hearing */
 
+static const char *name_of(enum frame_kind kind)
+{
+    return kind == FRAME_ANSWER ? "an answer frame"
+           : kind == FRAME_ACK  ? "an ack"
+           : kind == FRAME_NACK ? "a nack"
+                                : "a response";
+}
+
+/* May a frame of this kind be its last one? */
+static bool may_end(const struct talk_item *item, enum frame_kind kind)
+{
+    bool is_settlement = kind == FRAME_ACK || kind == FRAME_NACK;
+    switch (item->kind) {
+    case TALK_REQUEST:
+        return !is_settlement && kind != FRAME_ANSWER;
+    case TALK_ASK:
+        return kind == FRAME_ANSWER || kind == FRAME_ERROR;
+    case TALK_EVENT:
+        return is_settlement || kind == FRAME_ERROR;
+    }
+    return false;
+}
+
+static void judge_kind(struct talk *t, const struct talk_item *item, enum frame_kind kind)
+{
+    static const char *const names[] = {
+        [TALK_REQUEST] = "a request", [TALK_ASK] = "an ask", [TALK_EVENT] = "an event"};
+    static const char *const mends[] = {
+        [TALK_REQUEST] = "answer a request with {\"id\":...,\"body\":...}",
+        [TALK_ASK] = "answer an ask with {\"type\":\"answer\",\"id\":...,\"value\":...}",
+        [TALK_EVENT] = "answer an event with {\"type\":\"ack\",\"id\":...} when it is handled, "
+                       "and with {\"type\":\"nack\",\"id\":...} when it is not"};
+    if (!may_end(item, kind))
+        report_fail(t->report, mends[item->kind], "%s was answered with %s", names[item->kind],
+                    name_of(kind));
+}
+
 /* The frame is the last one of something open.  Reports what is wrong with it. */
 static bool close_item(struct talk *t, const struct frame *frame)
 {
@@ -141,18 +178,14 @@ static bool close_item(struct talk *t, const struct frame *frame)
     if (!item)
         return false;
     size_t at = (size_t)(item - t->open);
-    bool excused = item->is_ask || (item->cancelled && frame->kind == FRAME_ERROR);
+    bool excused = item->kind == TALK_ASK || (item->cancelled && frame->kind == FRAME_ERROR);
     if (at > 0 && t->ready.concurrency == 1 && !excused)
         report_fail(t->report, "answer requests in the order in which they came",
                     "%llu was answered before %llu, by a worker that works on one at a time",
                     (unsigned long long)item->id, (unsigned long long)t->open[0].id);
-    if (frame->kind != FRAME_ERROR && item->is_ask != (frame->kind == FRAME_ANSWER))
-        report_fail(t->report,
-                    item->is_ask
-                        ? "answer an ask with {\"type\":\"answer\",\"id\":...,\"value\":...}"
-                        : "answer a request with {\"id\":...,\"body\":...}",
-                    item->is_ask ? "an ask was answered with a response"
-                                 : "a request was answered with an answer frame");
+    judge_kind(t, item, frame->kind);
+    if (item->kind == TALK_EVENT)
+        t->acked = frame->kind == FRAME_ACK;
     memmove(item, item + 1, (--t->open_count - at) * sizeof(*item));
     return true;
 }
@@ -187,7 +220,7 @@ static void use_credit(struct talk *t, struct talk_item *item, const struct fram
 static bool begin_pieces(struct talk *t, const struct frame *frame)
 {
     struct talk_item *item = find_open(t, frame->id.number);
-    if (!item || item->is_ask || item->in_pieces)
+    if (!item || item->kind != TALK_REQUEST || item->in_pieces)
         return false;
     item->in_pieces = t->in_pieces = true;
     item->credit = t->window;
@@ -204,7 +237,7 @@ static bool take_piece(struct talk *t, const struct frame *frame)
                     "it sends pieces of an answer without having declared the feature stream");
         return true;
     }
-    if (!item || item->is_ask || !is_of(item, frame))
+    if (!item || item->kind != TALK_REQUEST || !is_of(item, frame))
         return false;
     if (frame->kind == FRAME_CHUNK || frame->kind == FRAME_END)
         use_credit(t, item, frame);
@@ -270,6 +303,8 @@ static bool take_frame(struct talk *t, const struct frame *frame)
     case FRAME_PROGRESS:
         return true;
     case FRAME_PUBLISH:
+        judge_message(t, frame);
+        return take_publish(t, frame);
     case FRAME_SEEK:
         return take_publish(t, frame);
     case FRAME_ASK:
@@ -282,9 +317,11 @@ static bool take_frame(struct talk *t, const struct frame *frame)
     case FRAME_CREDIT:
     case FRAME_INFO:
         return take_piece(t, frame);
+    case FRAME_ACK:
+        judge_outputs(t, frame);
+        return close_item(t, frame);
     case FRAME_ERROR:
     case FRAME_ANSWER:
-    case FRAME_ACK:
     case FRAME_NACK:
         return close_item(t, frame);
     case FRAME_PONG:
@@ -383,7 +420,8 @@ bool talk_hear_all(struct talk *t)
     }
     if (t->open_count && t->peer && !failed(t)) {
         if (t->peer->ended)
-            judge_end(t, "before it answered", judge_go_on);
+            judge_end(t, "before it answered",
+                      t->open[0].kind == TALK_EVENT ? judge_nack : judge_go_on);
         else
             judge_silence(t);
         talk_stop(t);
@@ -395,8 +433,9 @@ bool talk_hear_all(struct talk *t)
 bool talk_hear_nothing(struct talk *t)
 {
     struct candidate_line *line = talk_next(t, TALK_QUIET_MS);
-    bool is_answer = line && (line->frame.kind == FRAME_RESPONSE ||
-                              line->frame.kind == FRAME_CHUNK || line->frame.kind == FRAME_END);
+    enum frame_kind kind = line ? line->frame.kind : FRAME_UNKNOWN;
+    bool is_answer = kind == FRAME_RESPONSE || kind == FRAME_CHUNK || kind == FRAME_END ||
+                     kind == FRAME_ACK || kind == FRAME_NACK;
     if (is_answer)
         judge_foreign_id(t, &line->frame.id);
     else if (line)
@@ -406,6 +445,14 @@ bool talk_hear_nothing(struct talk *t)
         judge_end(t, "at once", judge_go_on);
     candidate_line_free(line);
     return !failed(t);
+}
+
+void talk_hear_one_more(struct talk *t)
+{
+    if (!talk_hear_nothing(t))
+        return;
+    talk_request(t, &(struct talk_request){0});
+    talk_hear_all(t);
 }
 
 bool talk_hear_end(struct talk *t, uint64_t wait_ms)

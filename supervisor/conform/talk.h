@@ -20,10 +20,13 @@ enum {
 /* What is done with an ask of the program. */
 enum talk_asks { TALK_REFUSE_ASKS, TALK_ANSWER_ASKS, TALK_HOLD_ASKS };
 
+/* What it is decides which frames may be its last one. */
+enum talk_kind { TALK_REQUEST, TALK_ASK, TALK_EVENT };
+
 /* Something that was sent and awaits its last frame. */
 struct talk_item {
     uint64_t id;
-    bool is_ask;
+    enum talk_kind kind;
     bool cancelled;
     bool in_pieces;    /* its answer has begun, with `more` */
     uint64_t credit;   /* bytes of its answer that may still come */
@@ -50,6 +53,7 @@ struct talk {
     bool in_pieces;    /* an answer has come in pieces */
     enum talk_asks asks;
     unsigned asked;     /* asks that came */
+    bool acked;         /* the event that ended last was handled */
     uint64_t published; /* and so many messages */
     char *held;         /* the id of an ask that waits for its answer, as it was written */
     char stray[200];    /* the first line that was no frame */
@@ -85,10 +89,10 @@ void talk_send_slice(struct talk *, struct slice line);
 uint64_t talk_request(struct talk *, const struct talk_request *);
 
 /* Makes an id open for something that is to be sent by talk_send(). */
-uint64_t talk_open(struct talk *, bool is_ask);
+uint64_t talk_open(struct talk *, enum talk_kind);
 
-/* Cancels what is open. */
-void talk_cancel(struct talk *, uint64_t id);
+/* Cancels what is open; the reason is a word of the protocol. */
+void talk_cancel(struct talk *, uint64_t id, const char *reason);
 
 /* Sends `hello`; answers that begin from now on have this window.  0: the usual one. */
 void talk_hello(struct talk *, uint64_t window);
@@ -111,6 +115,9 @@ struct candidate_line *talk_next(struct talk *, uint64_t wait_ms);
 
 /* Hears for a moment that nothing comes.  False: something came, reported. */
 bool talk_hear_nothing(struct talk *);
+
+/* Nothing comes, and then a request is answered: after something that has no answer. */
+void talk_hear_one_more(struct talk *);
 
 /* Hears that it ends by itself with status 0.  False: reported. */
 bool talk_hear_end(struct talk *, uint64_t wait_ms);

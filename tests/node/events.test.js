@@ -305,7 +305,8 @@ test('with each nobody waits for an answer: publishes go out at once, failures a
         on('a.>', () => nodey.log.info('each'), { each: true });
     `);
     const { id, ...broadcast } = event(7, 'a.b', 1, { key: 'k' });
-    assert.deepEqual(await worker.call(broadcast), { type: 'publish', id: 1, topic: 'b', key: 'k', data: '1007' });
+    assert.deepEqual(await worker.call(broadcast), { type: 'publish', id: 1, topic: 'b', key: 'k', cause: '1007',
+        correlation: '1007', data: '1007' });
     worker.send({ type: 'ack', id: 1, seq: 1 });
     await worker.finish();
     const messages = worker.logs.map(({ message }) => message.split('\n')[0]);

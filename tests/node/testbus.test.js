@@ -137,6 +137,15 @@ test('each group gets a message once; max bounds how many run; each goes to all'
     assert.deepEqual(own('nodey').state.counts, { running: 0, most: 2, groups: { x: 10 }, each: 11 });
 });
 
+test('what a handler of each publishes says what led to it', async () => {
+    const bus = busOf("on('a', () => publish('b'), { each: true });");
+    await bus.publish('a', 1, { id: 'first', key: 'k' });
+    await bus.idle();
+    const [{ traceparent: before }, { cause, correlation, key, traceparent }] = bus.published();
+    assert.deepEqual([cause, correlation, key], ['first', 'first', 'k']);
+    assert.equal(traceparent.split('-')[1], before.split('-')[1]);
+});
+
 test('delays, times and ids', async () => {
     const bus = busOf("on('a', (e) => publish('b', e.data));");
     await bus.publish('a', 'late', { delay: '10m' });

@@ -61,7 +61,7 @@ class Flood:
         ident = f"{self.name}/{self.sent}"
         frame: dict[str, Any] = {"type": "publish", "id": ident}
         for name in ("topic", "queue", "key", "msgid"):
-            if name in order:
+            if order.get(name):
                 frame[name] = order[name]
         data: dict[str, Any] = {"n": self.sent, "pad": "x" * order.get("size", 100)}
         if "delays" in order:

@@ -309,5 +309,5 @@ def test_who_does_not_use_it_does_not_load_it(write: Any) -> None:
     worker.ready()
     worker.get("/")
     loaded = worker.next()["json"]
-    unused = {"nodey.bus", "nodey.delivery", "nodey.message", "nodey.subscription"}
+    unused = {f"nodey.{name}" for name in ("attempt", "bus", "delivery", "message", "settings")}
     assert "nodey.sync" in loaded and not unused & set(loaded), sys.version

@@ -376,11 +376,12 @@ def test_a_broadcast_is_not_answered_and_its_outputs_leave_by_themselves(serve: 
         """
     )
     worker.ready()
-    frame = event(data="bad")
+    frame = event(data="bad", msgid="m", key="k", correlation="c", traceparent="00-1-2-01")
     del frame["id"]
     worker.send(frame, {**frame, "data": 2})
     found = worker.next()
-    assert found == {"type": "publish", "id": found["id"], "topic": "heard", "data": 2}
+    assert found == {"type": "publish", "id": found["id"], "topic": "heard", "key": "k",
+                     "cause": "m", "correlation": "c", "traceparent": "00-1-2-01", "data": 2}
     stored(worker, found)
     assert worker.end() == 0
     assert len(worker.failures) == 1

@@ -204,6 +204,7 @@ def test_every_group_gets_it_once_and_an_id_counts_once(load: Callable[..., Bus]
     assert sorted(e.topic for e in bus.published()) == [
         "a.b", "each", "exact", "one", "star"]
     assert bus.published("one")[0].data == "worker0"
+    assert {(e.cause, e.correlation) for e in bus.published()[1:]} == {("x", "x")}
     bus.tick("2m")
     assert not bus.publish("a.b", id="x").duplicate
 

@@ -87,20 +87,22 @@ class Talk:
         self.ended: Dict[int, Any] = {}
 
     def next(self) -> Any:
-        """The next frame that is no credit."""
+        """The next frame that is no credit and no log."""
         while True:
             frame = self.worker.next()
+            if frame.get("type") == "log":
+                continue
             if frame.get("type") != "credit":
                 return frame
             assert frame["bytes"] >= 1
             self.credit[frame["id"]] = self.credit.get(frame["id"], 0) + frame["bytes"]
 
     def be_quiet(self, seconds: float) -> None:
-        """Nothing but credit comes for so long."""
+        """Nothing but credit and logs comes for so long."""
         end = time.monotonic() + seconds
         while not self.worker.silent_for(max(end - time.monotonic(), 0)):
             frame = self.worker.next()
-            assert frame.get("type") == "credit", frame
+            assert frame.get("type") in ("credit", "log"), frame
 
     def upload(self, id: int, size: int) -> None:
         """Sends zero bytes within the credit."""

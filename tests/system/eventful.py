@@ -50,10 +50,10 @@ def enqueue(app: App, name: str, queue: str, data: Any = None, **members: Any) -
 
 
 def entries(journal: Path) -> list[dict[str, Any]]:
-    """All that came to workers of this journal."""
+    """All that came to workers of this journal; not what is just being written."""
     if not journal.exists():
         return []
-    return [json.loads(line) for line in journal.read_text().splitlines()]
+    return [json.loads(line) for line in journal.read_text().rpartition("\n")[0].splitlines()]
 
 
 def frames(journal: Path, kind: str = "event") -> list[dict[str, Any]]:

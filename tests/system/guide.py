@@ -37,7 +37,7 @@ CODE = ("python", "js", "mjs", "ts", "sh", "toml", "json", "yaml", "dockerfile")
 NAME = re.compile(r"(?:#|//) (\.?[\w][\w./-]*)")
 HEADING = re.compile(r"#{1,6} +(.*?) *#*")
 FENCE = re.compile(r"(\s*)```+\s*(\w*)\s*(.*)")
-LATE = re.compile(r"nodey (logs|ps|why|events|jobs|lag|dead)\b")  # tell of what was a moment ago
+LATE = re.compile(r"nodey (logs|ps|why|events|jobs|lag|dead|flow|trace)\b")  # tell of what was a moment ago
 STEP_SECONDS = 30
 SETTLE_SECONDS = 15
 

@@ -5,6 +5,8 @@ Figures are printed: pytest -rP tests/system/test_bus_faults.py | grep figure:
 
 from __future__ import annotations
 
+import json
+import subprocess
 import sys
 import threading
 import time
@@ -203,3 +205,76 @@ def test_two_nodeys_on_one_store(nodey: Nodey, tmp_path: Path) -> None:
     second.wait_log(rf"is in use by another nodey, process {first.pid}; stop that one first")
     second.wait_exit()
     assert flood(first, "pub", 100)["acked"] == 100
+
+
+# -------------------------------------------------------- what nobody uses any more
+
+
+ORDERS = '[streams.orders]\ntopics = ["order.>"]\n\n'
+
+
+def command(app: App, *words: str) -> "subprocess.CompletedProcess[str]":
+    return subprocess.run([str(app.binary), *words], cwd=app.folder, capture_output=True,
+                          text=True, timeout=slow(20))
+
+
+def streams(app: App) -> set[str]:
+    said = command(app, "bus", "--format", "json")
+    return {s["name"] for s in json.loads(said.stdout)["streams"]}
+
+
+def test_a_stream_that_is_no_longer_configured_is_told_and_can_be_dropped(nodey: Nodey) -> None:
+    app = nodey(config=ORDERS + bulk("pub") +
+                bulk("sink", ["mail"], topic="order.>", pause={"mail": -1}, most=4))
+    assert flood(app, "pub", 12, topic="order.new")["acked"] == 12
+    until(lambda: count(app, "sink", "mail") == 4, 5, "it holds four")
+    refused = command(app, "bus", "drop", "orders")
+    assert refused.returncode == 1 and "this run has that stream" in refused.stderr, refused
+    app.kill()
+
+    after = nodey(folder=app.folder, config="[bus]\n\n" + bulk("web", ["other"]))
+    after.wait_log(r'stream "orders" is not in nodey\.toml, and holds 12 messages that group "mail" '
+                   r"has not handled: put \[streams\.orders\] back, or drop it with all that it "
+                   r"has: nodey bus drop orders")
+    assert after.log().count('stream "') == 1, "of no other stream"
+    assert "orders" in streams(after)
+    gone = command(after, "bus", "drop", "orders")
+    assert gone.stdout == "orders is gone, with all that it had\n", gone
+    assert "orders" not in streams(after)
+    again = command(after, "bus", "drop", "orders")
+    assert again.returncode == 1 and 'there is no stream "orders"' in again.stderr, again
+    after.stop()
+
+    last = nodey(folder=app.folder, config=ORDERS + bulk("web", ["mail"], topic="order.>"))
+    time.sleep(slow(0.3))
+    assert "is not in nodey.toml" not in last.log() and count(last, "web", "mail") == 0
+
+
+def test_a_stream_that_was_put_back_goes_on_where_it_was(nodey: Nodey) -> None:
+    sink = bulk("sink", ["mail"], topic="order.>")
+    app = nodey(config=ORDERS + bulk("pub") + sink)
+    assert flood(app, "pub", 5, topic="order.new")["acked"] == 5
+    wait_count(app, "sink", "mail", 5)
+    until(lambda: lag(app)["mail"] == 0, 5, "all are handled")
+    app.stop()
+    without = nodey(folder=app.folder, config="[bus]\n\n" + bulk("web", ["other"]))
+    assert "orders" in streams(without)
+    time.sleep(slow(0.3))
+    assert "is not in nodey.toml" not in without.log(), "nothing is unread"
+    without.stop()
+    back = nodey(folder=app.folder, config=ORDERS + bulk("pub") + sink)
+    assert flood(back, "pub", 1, topic="order.new")["acked"] == 1
+    wait_count(back, "sink", "mail", 1)
+    assert count(back, "sink", "mail") == 1
+
+
+@pytest.mark.long
+def test_a_queue_that_no_program_handles_is_told(nodey: Nodey) -> None:
+    app = nodey(config="[bus]\n\n" + bulk("pub"))
+    assert flood(app, "pub", 3, queue="thumb", topic="")["acked"] == 3
+    app.stop()
+    after = nodey(folder=app.folder, config="[bus]\n\n" + bulk("web", ["other"]))
+    after.wait_log(r'queue "thumb" holds 3 jobs, and no program handles them: put the one that '
+                   r"did back, or drop them: nodey bus drop queue\.thumb", timeout=20)
+    gone = command(after, "bus", "drop", "queue.thumb")
+    assert gone.stdout == "queue.thumb is gone, with all that it had\n", gone

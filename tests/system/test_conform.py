@@ -77,6 +77,17 @@ def test_what_the_sdks_write_reaches_level_1(tmp_path: Path, program: str) -> No
     assert {"ask", "cancel", "drain", "ping"} <= set(result["features"])
 
 
+@pytest.mark.parametrize("program", [
+    "workers/blog/moderation.py", "workers/blog/query.mjs", "workers/glove/gateway/gateway.js",
+    "workers/glove/processing/processing.py", "tests/python/workers/events.py",
+    "tests/python/workers/events_async.py", "tests/node/workers/events.js"])
+def test_what_handles_events_with_the_sdks_reaches_level_1(tmp_path: Path, program: str) -> None:
+    result = verdict(tmp_path, str(ROOT / program))
+    assert (result["level"], of(result, "fail")) == (1, []), result
+    assert "events" in result["features"]
+    assert len([one for one in result["checks"] if one["section"] == "20"]) >= 3
+
+
 def test_a_module_finds_its_sdk_as_when_it_is_served(tmp_path: Path) -> None:
     write_files(tmp_path, {"workers/hello.mjs": "import { get } from 'nodey';\n"
                                                 "get('/hello', () => 'hello');\n"})
@@ -167,6 +178,58 @@ FAULTS_OF_PIECES = [
     ("deaf-to-cancel", "ends an answer in pieces that is cancelled", "nothing came within", ""),
     ("answers-strangers", "ignores pieces and credit of what is not open", "has no answer", ""),
 ]
+
+
+EVENTS = [sys.executable, "-S", "-E", str(WORKERS / "faulty_events.py")]
+EVENT, JOB = "ends an event with one ack or nack", "ends a job with one ack or nack"
+STRANGE = "ignores members of an event that it does not know"
+TIME_IS_OVER = "ends an event whose time is over, and its next attempt"
+FAULTS_OF_EVENTS = [
+    ("undeclared", "declares the feature of what it subscribes to",
+     "without having declared the feature events", '"features":["events"]'),
+    ("bad-pattern", START, 'a subscription\'s topic is "order..paid"', ""),
+    ("bad-queue", START, 'a job\'s queue is "mail.*"', ""),
+    ("bad-topic", EVENT, 'nodey would refuse what it publishes: topic "order seen"', "letters"),
+    ("no-topic", EVENT, "topic or queue must be there", "like a publish frame"),
+    ("no-list", EVENT, "publish must be an array", ""),
+    ("too-many", EVENT, "publishes more than 1024 messages", "frames of their own"),
+    ("by-seq", EVENT, "the id 2, which is not open", "the id of the line"),
+    ("string-id", EVENT, "id must be the number", ""),
+    ("response", EVENT, "an event was answered with a response", '"type":"ack"'),
+    ("bad-nack", "goes on when a handler fails, whatever the data are",
+     "error must be an object with name, message and stack", ""),
+    ("never", EVENT, "nothing came within", "one ack or nack"),
+    ("twice", EVENT, "has got its last frame already", "answer once"),
+    ("publishes-badly", EVENT, 'topic "order.*"', "letters"),
+    ("no-jobs", JOB, "nothing came within", "one ack or nack"),
+    ("strict", STRANGE, "refuses the same with a member", "no notice of others"),
+    ("dies", "goes on when a handler fails, whatever the data are",
+     "exited with status 1 before it answered; its last words: ValueError", '"type":"nack"'),
+    ("busy", "ends many events that came at once", "nothing came within", "one ack or nack"),
+    ("old-id", TIME_IS_OVER, "which is not open", "the id of the line"),
+    ("forgets-cancelled", TIME_IS_OVER, "nothing came within", "one ack or nack"),
+    ("answers-each", "takes what each instance hears without an answer", "not open", ""),
+    ("answers-gap", "takes gap without an answer", "the id 1, which is not open", ""),
+]
+
+
+def test_a_worker_of_events_is_right_whatever_it_makes_of_the_data(tmp_path: Path) -> None:
+    result = verdict(tmp_path, "--", *EVENTS)
+    assert (result["level"], of(result, "fail"), of(result, "note")) == (1, [], []), result
+    names = {name for _, name, _, _ in FAULTS_OF_EVENTS}
+    assert "events" in result["features"] and names <= set(of(result, "ok"))
+
+
+@pytest.mark.parametrize("fault, name, why, mend", FAULTS_OF_EVENTS,
+                         ids=[fault[0] for fault in FAULTS_OF_EVENTS])
+def test_a_fault_of_events_is_named(tmp_path: Path, fault: str, name: str, why: str,
+                                    mend: str) -> None:
+    result = verdict(tmp_path, "--timeout", PATIENCE, "--", *EVENTS, fault)
+    failed = {one["name"]: one for one in result["checks"] if one["result"] == "fail"}
+    assert name in failed, result
+    assert why in failed[name]["why"] and mend in failed[name]["mend"], failed[name]
+    assert len(failed) <= 2, "one fault is not told all over again"
+    assert result["level"] in (None, 0)
 
 
 def test_an_answer_in_pieces_is_right_when_it_keeps_to_its_credit(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import signal
 import sqlite3
 import subprocess
@@ -12,7 +13,7 @@ from typing import Any, Callable
 
 import pytest
 
-from app import BINARY, App
+from app import BINARY, ROOT, App
 from command import Done, Terminal, environment, run
 from eventful import data, eventful, frames, job, on, wait_frames
 from timing import slow, until
@@ -96,7 +97,8 @@ def test_a_delay_is_waited_for(shop: App, seen: Path) -> None:
     began = time.time()
     assert good(run(shop.folder, "publish", "--queue", "thumb", "1", "--delay", "700ms")) == \
         "thumb later\n"
-    assert "1 delayed" in good(run(shop.folder, "jobs"))
+    assert table(run(shop.folder, "jobs"))[0]["DELAYED"] == "1"
+    assert "1 events and jobs delayed" in good(run(shop.folder, "lag"))
     wait_frames(seen, 1)
     assert time.time() - began >= 0.7
     at = run(shop.folder, "publish", "order.x", "2", "--at", "2031-01-01T00:00:00Z")
@@ -171,6 +173,7 @@ def test_events_list(bare: App) -> None:
     assert ["#22 t.odd 21" in odd[0], "#24 t.odd 23" in odd[1], len(odd)] == [True, True, 2]
     first = good(run(bare.folder, "events", "list", "--from", "first", "-n", "3"))
     assert [line.split()[1] for line in first.splitlines()] == ["#1", "#2", "#3"]
+    assert good(run(bare.folder, "events", "list", "--from", "99")) == "", "it is not there yet"
     later = good(run(bare.folder, "events", "list", "--from", "23"))
     assert [line.split()[1] for line in later.splitlines()] == ["#23", "#24", "#25"]
 
@@ -242,12 +245,17 @@ def test_replay_asks_on_a_terminal(shop: App, seen: Path) -> None:
 
 
 @pytest.mark.parametrize("words, code, said", [
-    ((), 2, "tail, list or replay"), (("watch",), 2, 'not "watch"'),
+    ((), 2, "tail, list, replay or drop"), (("watch",), 2, 'not "watch"'),
     (("replay",), 2, "needs a group"), (("replay", "shop"), 2, "needs --from"),
     (("replay", "nobody", "--from", "first"), 1, 'no group "nobody"'),
+    (("drop",), 2, "needs a group"), (("drop", "nobody"), 1, 'no group "nobody"'),
+    (("drop", "shop", "--from", "first"), 2, "takes no --from"),
+    (("drop", "shop"), 1, "1 process of shop subscribes to it: stop the program (nodey stop shop)"),
     (("list", "a..b"), 1, "topic is no pattern"), (("list", "--from", "soon"), 2, "is no time"),
     (("list", "-n", "0"), 2, "-n is a number"),
     (("list", "--queue", "q", "--stream", "s"), 2, "one must go"),
+    (("list", "--queue", "q"), 1, 'no queue "q"; nodey bus lists them'),
+    (("list", "--stream", "s"), 1, 'no stream "s"; nodey bus lists them'),
 ])
 def test_what_events_refuses(shop: App, words: tuple[str, ...], code: int, said: str) -> None:
     done = run(shop.folder, "events", *words)
@@ -274,7 +282,69 @@ def test_jobs_shows_what_waits(shop: App, seen: Path) -> None:
     assert found["waiting"] == 3 and found["running"] == 1 and found["served"] is True
     assert found["oldest_ms"] > 0
     missing = run(shop.folder, "jobs", "shop")
-    assert missing.code == 1 and 'no queue "shop"' in missing.err
+    assert missing.code == 1 and 'no queue "shop"; nodey jobs lists them' in missing.err
+
+
+def test_jobs_counts_what_is_delayed_by_queue(nodey: Nodey, seen: Path) -> None:
+    app = nodey(config=SOON + eventful("shop", seen, job("a") | on("order.*")) +
+                '[queues.c]\ndurability = "memory"\n')
+
+    def delayed(app: App) -> dict[str, tuple[str, str]]:
+        return {row["QUEUE"]: (row["WAITING"], row["DELAYED"])
+                for row in table(run(app.folder, "jobs"))}
+
+    for queue, count in (("a", 3), ("b", 2), ("c", 4)):
+        for _ in range(count):
+            good(run(app.folder, "publish", "--queue", queue, "1", "--delay", "1h"))
+    good(run(app.folder, "publish", "order.x", "1", "--delay", "1h"))
+    good(run(app.folder, "publish", "--queue", "b", "1"))
+    assert delayed(app) == {"a": ("0", "3"), "b": ("1", "2"), "c": ("0", "4")}
+    lagging = {row["GROUP"] for row in table(run(app.folder, "lag")) if "GROUP" in row}
+    assert "b" not in lagging, "nobody has ever served it, so it has no group"
+    (found,) = json.loads(good(run(app.folder, "jobs", "b", "--format", "json")))
+    assert (found["waiting"], found["delayed"], found["served"]) == (1, 2, False)
+    app.stop()
+    again = nodey(folder=app.folder)
+    assert delayed(again) == {"a": ("0", "3"), "b": ("1", "2")}, "memory does not outlive nodey"
+    assert json.loads(good(run(again.folder, "bus", "--format", "json")))["engine"]["delayed"] == 6
+    good(run(again.folder, "publish", "--queue", "b", "1", "--delay", "3s"))
+    assert delayed(again)["b"] == ("1", "3")
+    until(lambda: delayed(again)["b"] == ("2", "2"), 10, "its time has come")
+
+
+def test_a_store_that_did_not_count_what_is_delayed_is_counted(nodey: Nodey,
+                                                               tmp_path: Path) -> None:
+    folder = tmp_path / "app0"
+    sample = ROOT / "tests" / "fixtures" / "bus" / "format-1"  # an event is put off until 2036
+    shutil.copytree(sample, folder / ".nodey" / "bus")
+    app = nodey(folder=folder, config='[bus]\nmax_age = "3650d"\n' + BARE)
+    found = json.loads(good(run(app.folder, "bus", "--format", "json")))
+    assert {s["name"]: s["delayed"] for s in found["streams"]} == \
+        {"dead": 0, "events": 1, "queue.mail": 0}
+    assert found["engine"]["delayed"] == 1
+
+
+def test_dead_letters_are_counted_beyond_a_thousand(nodey: Nodey, seen: Path) -> None:
+    ready = on("order.*") | job("shop", attempts=1)
+    app = nodey(config=SOON + eventful("shop", seen, ready))
+
+    def dead() -> list[tuple[str, str]]:
+        return sorted((row["STREAM"], row["DEAD"]) for row in table(run(app.folder, "lag")))
+
+    good(run(app.folder, "publish", "order.a", "--lines", input="\n".join([DEAD] * 1203)))
+    good(run(app.folder, "publish", "--queue", "shop", DEAD))
+    stored = "SELECT sum(stored) FROM tally WHERE stream = " \
+             "(SELECT id FROM stream WHERE name = 'dead')"
+    until(lambda: rows(good(run(app.folder, "bus", "sql", stored))) == [["1204"]], 30,
+          "all are dead, and nobody has counted them yet")
+    assert dead() == [("events", "1203"), ("queue.shop", "1")], "one name, and two"
+    some = [str(letter["seq"]) for letter in letters(app, "-n", "7", "--topic", "order.a")]
+    good(run(app.folder, "dead", "drop", *some))
+    assert dead() == [("events", "1196"), ("queue.shop", "1")]
+    good(run(app.folder, "dead", "retry", "--group", "shop", "--topic", "shop"))
+    until(lambda: dead() == [("events", "1196"), ("queue.shop", "1")], 10, "it failed once more")
+    good(run(app.folder, "dead", "drop", "--topic", "order.a"))
+    assert dead() == [("events", "0"), ("queue.shop", "1")]
 
 
 def test_lag_counts_what_is_not_handled(shop: App, seen: Path) -> None:
@@ -303,22 +373,56 @@ def test_lag_can_be_watched(shop: App) -> None:
 
 def test_a_group_of_a_program_that_is_gone_is_shown_and_can_be_dropped(nodey: Nodey,
                                                                        seen: Path) -> None:
-    app = nodey(config=SOON + eventful("old", seen, on("order.*")))
+    app = nodey(config=SOON + eventful("old", seen, on("order.*") | job("old")))
     good(run(app.folder, "publish", "order.x", '{"hang": true}'))
     wait_frames(seen, 1)
     app.stop()
     again = nodey(folder=app.folder, config=BARE)
     assert "old" in good(run(again.folder, "lag")) and "nobody" in run(again.folder, "lag").out
-    with_curl = ["curl", "-s", "--unix-socket", ".nodey/control.sock"]
-
-    def drop(name: str) -> Any:
-        done = subprocess.run([*with_curl, "-XPOST", f"http://nodey/v1/groups/{name}/drop"],
-                              cwd=again.folder, capture_output=True, check=True)
-        return json.loads(done.stdout)
-
-    assert drop("older")["code"] == "not_found"
-    assert drop("old") == {"done": True}
+    assert 'no group "older"' in run(again.folder, "events", "drop", "older").err
+    assert good(run(again.folder, "events", "drop", "old")) == "old is forgotten\n"
+    (left,) = table(run(again.folder, "lag"))
+    assert left["STREAM"] == "queue.old", "the queue of that name is another one"
+    good(run(again.folder, "events", "drop", "queue.old"))
     assert rows(good(run(again.folder, "lag"))) == []
+
+
+def test_a_group_is_dropped_at_once_when_its_program_is_stopped_or_gone(nodey: Nodey,
+                                                                        seen: Path) -> None:
+    both = eventful("shop", seen, on("order.*") | job("shop")) + BARE
+    app = nodey(config=SOON + both)
+
+    def groups() -> list[tuple[str, str]]:
+        return sorted((row["GROUP"], row["STREAM"]) for row in table(run(app.folder, "lag")))
+
+    for n in range(3):
+        good(run(app.folder, "publish", "order.x", str(n)))
+    wait_frames(seen, 3)
+    refused = run(app.folder, "events", "drop", "shop", "--format", "json")
+    assert refused.code == 1 and "nodey stop shop" in refused.err, refused
+    assert groups() == [("shop", "events"), ("shop", "queue.shop")], "nothing has changed"
+    good(run(app.folder, "stop", "shop"))
+    good(run(app.folder, "publish", "order.x", "3"))
+    good(run(app.folder, "publish", "--queue", "shop", '"job"'))
+    done = run(app.folder, "events", "drop", "shop", "--format", "json")
+    assert json.loads(good(done)) == {"done": True}
+    assert groups() == [("shop", "queue.shop")], "the queue of the same name stays"
+    good(run(app.folder, "start", "shop"))
+    assert data(wait_frames(seen, 4))[3] == "job"
+    until(lambda: len(groups()) == 2, 10, "it is a new group")
+    good(run(app.folder, "publish", "order.x", "4"))
+    assert data(wait_frames(seen, 5)) == [0, 1, 2, "job", 4], "what it had not read is forgotten"
+    (app.folder / "nodey.toml").write_text(SOON + BARE)
+    good(run(app.folder, "reload"))
+    until(lambda: run(app.folder, "lag").out.count("nobody serves it") == 2, 10, "both are let go")
+    good(run(app.folder, "events", "drop", "queue.shop"))
+    assert groups() == [("shop", "events")]
+    with Terminal(app.folder, ["events", "drop", "shop"]) as asked:
+        asked.wait_for(r"never will.*Go on\? \[y/N\]")
+        asked.type("n\n")
+        assert asked.end() == 1
+    good(run(app.folder, "events", "drop", "shop"))
+    assert rows(good(run(app.folder, "lag"))) == []
 
 
 def test_ps_and_describe_show_the_backlog(shop: App, seen: Path) -> None:
@@ -496,7 +600,7 @@ def test_each_has_help_completion_and_a_manual(tmp_path: Path) -> None:
         assert f"{verb}\t" in offered
         options = run(tmp_path, "__complete", "2", "nodey", verb, "--f").out
         assert "--format" in options, (verb, options)
-    for verb, parts in (("events", "tail list replay"), ("dead", "list show retry drop"),
-                        ("bus", "sql backup")):
+    for verb, parts in (("events", "tail list replay drop"), ("dead", "list show retry drop"),
+                        ("bus", "sql backup drop")):
         offered = run(tmp_path, "__complete", "2", "nodey", verb, "").out
         assert offered.split() == parts.split()

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import json
 import os
+import re
+import resource
+import selectors
 import shutil
 import signal
+import socket
 import subprocess
 import threading
 import time
@@ -358,6 +362,75 @@ def test_many_clients_read_one_message(app: App) -> None:
         assert stream.next().seq == 3, "who begins then is not given what was stored before"
 
 
+class Crowd:
+    """Many open streams, read together by one thread; each counts what it was given."""
+
+    def __init__(self, app: App, count: int, path: str) -> None:
+        self._selector = selectors.DefaultSelector()
+        self.text: list[bytearray] = []
+        request = f"GET {path} HTTP/1.0\r\nHost: x\r\n\r\n".encode()
+        for n in range(count):
+            connection = socket.create_connection(("127.0.0.1", app.port), slow(10))
+            connection.sendall(request)
+            connection.setblocking(False)
+            self._selector.register(connection, selectors.EVENT_READ, n)
+            self.text.append(bytearray())
+
+    def read(self, end: bytes, seconds: float) -> None:
+        """Until this is the last that each has."""
+        deadline = time.monotonic() + slow(seconds)
+        open_ones = {n for n, text in enumerate(self.text) if not text.endswith(end)}
+        while open_ones and time.monotonic() < deadline:
+            for key, _ in self._selector.select(0.1):
+                assert isinstance(key.fileobj, socket.socket)
+                piece = key.fileobj.recv(1 << 20)
+                assert piece, f"stream {key.data} has ended"
+                self.text[key.data] += piece
+                if self.text[key.data].endswith(end):
+                    open_ones.discard(key.data)
+        assert not open_ones, f"{len(open_ones)} streams wait for more"
+
+    def close(self) -> None:
+        for key in list(self._selector.get_map().values()):
+            assert isinstance(key.fileobj, socket.socket)
+            key.fileobj.close()
+        self._selector.close()
+
+
+@pytest.mark.long
+def test_a_thousand_clients_each_get_all_in_order(app: App) -> None:
+    """One more takes nothing meanwhile: it holds up nobody, and gets all of it afterwards."""
+    clients, count, size = 1000, 100, 2000
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, max(soft, 4 * clients)), hard))
+    assert run(app.folder, "publish", "order.first", "0").code == 0
+    fds, calm = app.fds(), app.rss()
+    crowd = Crowd(app, clients, "/events")
+    try:
+        crowd.read(b"retry: 1000\n\n", 10)
+        opened = app.rss() - calm
+        with EventStream(app, "/events", timeout=60) as late:
+            lines = "".join(f'{{"pad":"{"x" * size}","last":{n}}}\n' for n in range(count))
+            assert run(app.folder, "publish", "order.n", "--lines", input=lines).code == 0
+            crowd.read(f'"last":{count - 1}}}\n\n'.encode(), 20)
+            grown = app.rss() - calm
+            expected = list(range(2, count + 2))
+            for text in crowd.text:
+                _, _, body = text.partition(b"\r\n\r\n")
+                assert [int(n) for n in re.findall(rb"^id: (\d+)$", body, re.M)] == expected
+            assert [event.seq for event in late.take(count)] == expected
+        # What each holds when it is open, and what is on its way to it: no more than some KiB.
+        print(f"{clients} streams: {opened >> 10} KiB open, {grown >> 10} KiB with {count} events")
+        assert app.sanitized or (opened < clients * 16384 and grown < clients * 65536), \
+            (opened, grown)
+    finally:
+        crowd.close()
+    until(lambda: app.fds() <= fds + 1, 10, "their descriptors are closed")
+    publish(app, "order.x", 2)
+    with EventStream(app, "/events", {"Last-Event-ID": str(count + 1)}) as stream:
+        assert stream.next().data == 2
+
+
 @pytest.mark.long
 def test_a_silent_stream_is_kept_alive(app: App) -> None:
     with EventStream(app, "/events", timeout=25) as stream:
@@ -462,3 +535,125 @@ def test_a_worker_that_hears_of_them_does_so_too(nodey: Nodey, tmp_path: Path) -
         assert stream.next().data == 7
     wait_frames(seen, 1)
     assert data(frames(seen)) == [7]
+
+
+# -------------------------------------------------------------- what is not there any more
+
+
+SMALL = ROUTES + '[bus]\nmax_bytes = "1M"\n'
+
+
+def pruned(app: App, count: int = 30) -> int:
+    """Publishes more than the stream keeps; the newest that was removed."""
+    assert seqs(app, count, size=100_000) == list(range(1, count + 1))
+    kept = run(app.folder, "events", "list", "--format", "json").out.splitlines()
+    first = int(json.loads(kept[0])["seq"])
+    assert 1 < first < count
+    return first - 1
+
+
+def test_who_resumes_behind_what_was_removed_is_told(nodey: Nodey) -> None:
+    app = nodey(config=SMALL)
+    removed = pruned(app)
+    gap = ["event: gap", f'data: {{"from":4,"to":{removed}}}']
+    for path, headers in (("/events", {"Last-Event-ID": "3"}), ("/events?from=4", {}),
+                          ("/events?last_event_id=3", {})):
+        with EventStream(app, path, headers) as stream:
+            assert stream.block() == ["retry: 1000"]
+            assert stream.block() == [f"id: {removed}", *gap], path
+            assert [e.seq for e in stream.take(30 - removed)] == list(range(removed + 1, 31))
+
+
+def test_a_gap_is_told_once_and_only_to_whom_something_is_missing(nodey: Nodey) -> None:
+    app = nodey(config=SMALL)
+    removed = pruned(app)
+    for path, first in (("/events?from=first", removed + 1), (f"/events?from={removed + 1}",
+                                                              removed + 1),
+                        (f"/events?last_event_id={removed}", removed + 1),
+                        ("/events?from=30", 30)):
+        with EventStream(app, path) as stream:
+            assert stream.block() == ["retry: 1000"]
+            assert stream.block()[0] == f"id: {first}", path
+    app.stop()
+    again = nodey(folder=app.folder)
+    with EventStream(again, "/events", {"Last-Event-ID": "1"}) as stream:
+        stream.block()
+        assert stream.block() == [f"id: {removed}", "event: gap",
+                                  f'data: {{"from":2,"to":{removed}}}'], "it is known for ever"
+        assert [e.seq for e in stream.take(30 - removed)] == list(range(removed + 1, 31))
+        publish(again, "order.x", 1)
+        assert stream.next().seq == 31
+
+
+def test_jobs_that_are_done_are_no_gap(nodey: Nodey, tmp_path: Path) -> None:
+    seen = tmp_path / "seen"
+    app = nodey(config=SMALL + eventful("shop", seen, {"jobs": [{"queue": "q"}]}))
+    (first,) = seqs(app, 1)
+    for n in range(5):
+        assert run(app.folder, "publish", "--queue", "q", str(n)).code == 0
+    wait_frames(seen, 5)
+    last = seqs(app, 1)[0]
+    with EventStream(app, "/events", {"Last-Event-ID": str(first)}) as stream:
+        assert stream.block() == ["retry: 1000"]
+        assert stream.block()[0] == f"id: {last}"
+
+
+def test_a_gap_in_one_stream_does_not_hide_the_other(nodey: Nodey) -> None:
+    """What a stream of its own still has comes after the gap, and is not skipped."""
+    config = SMALL + '[streams.orders]\ntopics = ["order.>"]\nmax_bytes = "10M"\n'
+    app = nodey(config=config)
+    kept = list(range(1, 71))  # more than is read at a time
+    lines = "\n".join(map(str, kept))
+    assert run(app.folder, "publish", "order.x", "--lines", input=lines).code == 0
+    seqs(app, 30, size=100_000)
+    first = int(json.loads(run(app.folder, "events", "list", "comment.*", "-n", "1000",
+                               "--format", "json").out.splitlines()[0])["seq"])
+    with EventStream(app, "/events?from=1") as stream:
+        assert stream.block() == ["retry: 1000"]
+        assert stream.block() == ["event: gap", f'data: {{"from":1,"to":{first - 1}}}']
+        assert [e.seq for e in stream.take(71)] == [*kept, first], "and it is told once"
+
+
+@pytest.mark.parametrize("query", ["", "?from=first"])
+def test_who_reads_more_slowly_than_events_are_kept_is_told(nodey: Nodey, query: str) -> None:
+    app = nodey(config=ROUTES + '[bus]\nmax_bytes = "1M"\n')
+    assert seqs(app, 1) == [1]
+    with EventStream(app, f"/events{query}", timeout=30) as stream:
+        assert stream.block() == ["retry: 1000"]
+        if query:
+            assert stream.next().seq == 1
+        count, size = 3001, 10_000
+        text = "\n".join(json.dumps({"n": n, "pad": "x" * size}) for n in range(1, count))
+        assert run(app.folder, "publish", "order.n", "--lines", input=text, timeout=60).code == 0
+        last, gaps = 1, 0
+        while last < count:
+            fields = dict(line.split(": ", 1) for line in stream.block())
+            if fields["event"] == "gap":
+                gap = json.loads(fields["data"])
+                assert gap["from"] == last + 1 and gap["to"] > last, (gap, last)
+                last, gaps = gap["to"], gaps + 1
+            else:
+                assert int(fields["id"]) == last + 1
+                last += 1
+        assert last == count and gaps >= 1
+
+
+def test_commands_say_what_is_not_there_any_more(nodey: Nodey, tmp_path: Path) -> None:
+    seen = tmp_path / "seen"
+    app = nodey(config=SMALL + eventful("shop", seen, on("comment.*")))
+    removed = pruned(app)
+    said = f"from #4 to #{removed} is not there any more"
+    for words in (("list", "--from", "4"), ("tail", "--from", "4", "-n", "1")):
+        done = run(app.folder, "events", *words)
+        assert done.code == 0 and said in done.err, done
+        assert done.out.splitlines()[0].split()[1] == f"#{removed + 1}"
+    done = run(app.folder, "events", "list", "--from", "4", "-n", "1", "--format", "json")
+    gap, event = map(json.loads, done.out.splitlines())
+    assert gap == {"gap": {"from": 4, "to": removed}} and event["seq"] == removed + 1
+    assert not run(app.folder, "events", "list", "--from", "first").err
+    done = run(app.folder, "events", "replay", "shop", "--from", "4")
+    assert done.code == 0 and said in done.err and done.out == "shop begins anew at 4\n", done
+    done = run(app.folder, "events", "replay", "shop", "--from", "4", "--format", "json")
+    assert json.loads(done.out) == {"done": True, "gap": {"from": 4, "to": removed}}
+    for start in ("first", str(removed + 1)):
+        assert not run(app.folder, "events", "replay", "shop", "--from", start).err

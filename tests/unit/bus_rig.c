@@ -316,7 +316,7 @@ static void on_done(struct publication *p, enum publish_fault fault, const char 
     (void)why;
     x->done = true;
     x->fault = fault;
-    x->seq = p->op.messages[0]->seq;
+    x->seq = p->messages[0]->seq;
 }
 
 uint64_t bus_rig_request(struct bus_rig *rig, const struct publish_request *request)

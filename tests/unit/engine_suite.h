@@ -1,7 +1,8 @@
 /*
  * engine_suite: what bus/engine.h promises, checked of any engine.
  *
- * Each check works in an empty folder.  What an engine's kind says it cannot is left out.
+ * Each check works in an empty folder.  What an engine's kind says it cannot is left out, and
+ * printed.
  */
 #pragma once
 

@@ -49,8 +49,6 @@ void a_job_is_deleted_with_its_last_settle(void **state)
 void a_full_stream_refuses_and_loses_nothing(void **state)
 {
     struct desk *d = &((struct seat *)*state)->desk;
-    if (!d->kind->bounded)
-        return;
     char data[1002];
     memset(data, '1', 1000);
     data[1000] = '\0';
@@ -84,8 +82,6 @@ void a_full_stream_refuses_and_loses_nothing(void **state)
 void discarding_is_told_as_a_gap(void **state)
 {
     struct desk *d = &((struct seat *)*state)->desk;
-    if (!d->kind->gaps)
-        return;
     char data[1002];
     memset(data, '1', 1000);
     data[1000] = '\0';
@@ -130,8 +126,6 @@ void a_msgid_is_stored_once_within_its_window(void **state)
 {
     struct seat *seat = *state;
     struct desk *d = &seat->desk;
-    if (!seat->kind->dedupe)
-        return;
     desk_stream(d, "events");
     desk_stream(d, "others");
     assert_int_equal(desk_declare(d, (struct op_stream){.name = SLICE("short"),
@@ -177,8 +171,6 @@ void a_msgid_is_stored_once_within_its_window(void **state)
 void the_same_msgid_twice_in_one_op_is_one_message(void **state)
 {
     struct desk *d = &((struct seat *)*state)->desk;
-    if (!d->kind->dedupe)
-        return;
     desk_stream(d, "events");
     struct message_parts parts = {.stream = SLICE("events"),
                                   .topic = SLICE("t"),
@@ -200,8 +192,6 @@ void a_delayed_message_comes_never_early_and_once(void **state)
 {
     struct seat *seat = *state;
     struct desk *d = &seat->desk;
-    if (!seat->kind->delay)
-        return;
     desk_stream(d, "events");
     uint32_t a = desk_consumer(d, "events", "a", ">", FROM_FIRST, NULL);
     desk_credit(d, a, 10);
@@ -274,8 +264,6 @@ void big_data_has_a_file_for_as_long_as_its_message(void **state)
 {
     struct seat *seat = *state;
     struct desk *d = &seat->desk;
-    if (!seat->kind->blobs)
-        return;
     size_t len = MESSAGE_INLINE_MAX + 100000;
     char *data = xmalloc(len), *path;
     for (size_t i = 0; i < len; i++)

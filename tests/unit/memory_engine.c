@@ -14,6 +14,7 @@ struct kept_stream {
     bool work;
     enum durability durability;
     uint64_t max_bytes;
+    int64_t dedupe_window;
 };
 
 /* Delivered and not settled, or put off. */
@@ -47,7 +48,7 @@ struct memory_store {
     struct message **delayed;
     size_t delayed_count;
     struct memory_engine *engine;
-    bool frozen;
+    bool frozen, held;
     unsigned failures;
     enum engine_status failure;
     unsigned ops[OPS];
@@ -60,6 +61,7 @@ struct memory_engine {
     struct list ops;
     struct task task;
     struct timer tick;
+    struct timer alive; /* a loop that waits for nothing does not turn */
     bool closing;
 };
 
@@ -231,23 +233,25 @@ unsigned memory_ops(const struct memory_store *s, enum op_kind kind)
 
 /* ------------------------------------------------------------------ publish */
 
-static const struct message *with_msgid(const struct memory_store *s, const struct message *m)
+static bool is_same(const struct message *m, const struct message *other)
 {
+    return other && slice_eq(other->msgid, m->msgid) && slice_eq(other->stream, m->stream);
+}
+
+static const struct message *with_msgid(struct memory_store *s, const struct message *m)
+{
+    int64_t since = wall_ms() - stream_named(s, m->stream)->dedupe_window;
     for (size_t i = 0; m->msgid.len && i < s->count; i++)
-        if (s->messages[i] && slice_eq(s->messages[i]->msgid, m->msgid) &&
-            slice_eq(s->messages[i]->stream, m->stream))
+        if (is_same(m, s->messages[i]) && s->messages[i]->time_ms >= since)
             return s->messages[i];
+    for (size_t i = 0; m->msgid.len && i < s->delayed_count; i++)
+        if (is_same(m, s->delayed[i]))
+            return s->delayed[i];
     return NULL;
 }
 
 static void append(struct memory_store *s, struct message *m)
 {
-    const struct message *first = with_msgid(s, m);
-    if (first) {
-        m->duplicate = true;
-        m->seq = first->seq;
-        return;
-    }
     if (s->count == s->cap) {
         s->cap = s->cap ? s->cap * 2 : 256;
         s->messages = xrealloc(s->messages, s->cap * sizeof(struct message *));
@@ -261,6 +265,12 @@ static void append(struct memory_store *s, struct message *m)
 
 static void store(struct memory_store *s, struct message *m)
 {
+    const struct message *first = with_msgid(s, m);
+    if (first) {
+        m->duplicate = true;
+        m->seq = first->seq;
+        return;
+    }
     if (m->due_ms <= wall_ms()) {
         append(s, m);
         return;
@@ -280,7 +290,9 @@ static bool store_all(struct memory_store *s, struct op *op, struct message **me
 {
     for (size_t i = 0; i < count; i++)
         if (!stream_named(s, messages[i]->stream)) {
-            fail(op, ENGINE_UNKNOWN, "there is no such stream");
+            op->status = ENGINE_UNKNOWN;
+            snprintf(op->error, sizeof(op->error), "there is no stream \"" SLICE_FMT "\"",
+                     SLICE_ARG(messages[i]->stream));
             return false;
         }
     for (size_t i = 0; i < count; i++)
@@ -320,6 +332,7 @@ static void do_stream(struct memory_store *s, struct op_stream *op)
     kept->work = op->work;
     kept->durability = op->durability;
     kept->max_bytes = op->max_bytes;
+    kept->dedupe_window = (int64_t)op->dedupe_window;
 }
 
 static uint64_t before_start(const struct memory_store *s, const struct start *start)
@@ -408,6 +421,17 @@ static bool find_consumer(struct memory_store *s, struct op *op, uint32_t id,
     return *c != NULL;
 }
 
+/* By a consumer that has not settled it. */
+static bool is_wanted(const struct memory_store *s, const struct message *m)
+{
+    for (size_t i = 0; m && i < s->consumer_count; i++) {
+        const struct kept_consumer *c = &s->consumers[i];
+        if (c->id && takes(c, m) && (m->seq > c->hi || place_of(c, m->seq)))
+            return true;
+    }
+    return false;
+}
+
 static void do_settle(struct memory_store *s, struct op_settle *op)
 {
     struct kept_consumer *c;
@@ -428,7 +452,7 @@ static void do_settle(struct memory_store *s, struct op_settle *op)
     }
     place_remove(c, op->seq);
     struct kept_stream *stream = stream_named(s, slice_of(c->stream));
-    if (stream->work)
+    if (stream->work && !is_wanted(s, memory_find(s, op->seq)))
         forget(s, op->seq);
 }
 
@@ -465,22 +489,61 @@ static void do_seek(struct memory_store *s, struct op_seek *op)
     op->epoch = ++c->epoch;
 }
 
+/* All that is of it; its declaration stays when it is only emptied. */
+static void empty_stream(struct memory_store *s, struct slice name)
+{
+    for (size_t i = 0; i < s->count; i++)
+        if (s->messages[i] && slice_eq(s->messages[i]->stream, name))
+            forget(s, i + 1);
+    for (size_t i = 0; i < s->consumer_count; i++)
+        if (s->consumers[i].id && slice_is(name, s->consumers[i].stream))
+            consumer_clear(&s->consumers[i]);
+}
+
+static void drop_stream(struct memory_store *s, struct op_drop *op)
+{
+    struct kept_stream *stream = stream_named(s, op->stream);
+    if (!stream) {
+        fail(&op->op, ENGINE_UNKNOWN, "there is no such stream");
+        return;
+    }
+    empty_stream(s, op->stream);
+    xfree(stream->name);
+    *stream = s->streams[--s->stream_count];
+}
+
 static void do_drop(struct memory_store *s, struct op_drop *op)
 {
     struct kept_consumer *c;
-    if (find_consumer(s, &op->op, op->consumer, &c))
+    if (op->stream.len)
+        drop_stream(s, op);
+    else if (find_consumer(s, &op->op, op->consumer, &c))
         consumer_clear(c);
 }
 
 /* --------------------------------------------------------------------- look */
 
+static void turn_round(struct message **messages, size_t count)
+{
+    for (size_t i = 0; i < count / 2; i++) {
+        struct message *m = messages[i];
+        messages[i] = messages[count - 1 - i];
+        messages[count - 1 - i] = m;
+    }
+}
+
 static void do_read(struct memory_store *s, struct op_read *op)
 {
     size_t n = op->limit;
     op->messages = xcalloc(n + 1, sizeof(struct message *));
-    uint64_t from = op->from.kind == START_NEW ? 0 : before_start(s, &op->from);
+    if (op->stream.len && !stream_named(s, op->stream)) {
+        fail(&op->op, ENGINE_UNKNOWN, "there is no such stream");
+        return;
+    }
+    bool last = op->from.kind == START_NEW;
+    uint64_t from = last ? 0 : before_start(s, &op->from);
     for (size_t i = 0; i < s->count && op->count < n; i++) {
-        size_t at = op->backwards ? s->count - 1 - i : i;
+        size_t at = op->backwards || last ? s->count - 1 - i : i;
         struct message *m = s->messages[at];
         if (!m || m->seq <= from || (op->before && m->seq >= op->before) ||
             (op->stream.len && !slice_eq(op->stream, m->stream)) ||
@@ -488,6 +551,8 @@ static void do_read(struct memory_store *s, struct op_read *op)
             continue;
         op->messages[op->count++] = message_hold(m);
     }
+    if (last && !op->backwards)
+        turn_round(op->messages, op->count);
 }
 
 static struct slice keep(struct arena *arena, const char *text)
@@ -656,14 +721,23 @@ static void run_all(struct memory_engine *e)
 static void on_task(struct task *task)
 {
     struct memory_engine *e = container_of(task, struct memory_engine, task);
+    if (e->store->held)
+        return;
     run_all(e);
     if (!list_empty(&e->ops))
         loop_defer_next(e->loop, &e->task);
     else if (e->closing) {
         timer_stop(e->loop, &e->tick);
+        timer_stop(e->loop, &e->alive);
         e->store->engine = NULL;
         e->engine.events->closed(&e->engine);
     }
+}
+
+static void on_alive(struct timer *t)
+{
+    struct memory_engine *e = container_of(t, struct memory_engine, alive);
+    timer_start(e->loop, t, 1, on_alive);
 }
 
 static void on_tick(struct timer *t)
@@ -688,6 +762,12 @@ static void close_engine(struct engine *engine)
 }
 
 static const struct engine_ops ops = {.submit = submit, .close = close_engine};
+
+void memory_store_hold(struct memory_store *s, bool held)
+{
+    s->held = held;
+    loop_defer_next(s->engine->loop, &s->engine->task);
+}
 
 void memory_store_discard(struct memory_store *s, uint64_t seq)
 {
@@ -722,6 +802,10 @@ struct engine *memory_engine_open(struct loop *loop, const struct engine_events 
     e->store->frozen = false;
     list_init(&e->ops);
     task_init(&e->task, on_task);
+    timer_start(loop, &e->alive, 1, on_alive);
+    for (size_t i = 0; i < e->store->stream_count; i++)
+        if (e->store->streams[i].durability == DURABILITY_MEMORY)
+            empty_stream(e->store, slice_of(e->store->streams[i].name));
     for (size_t i = 0; i < e->store->consumer_count; i++) {
         struct kept_consumer *c = &e->store->consumers[i];
         c->credit = 0;

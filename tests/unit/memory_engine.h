@@ -24,6 +24,9 @@ void memory_store_freeze(struct memory_store *);
 /* So many of the next publishes and settles end with that status, and are not done. */
 void memory_store_fail(struct memory_store *, unsigned count, enum engine_status);
 
+/* From now on no op ends, as with a disk that hangs, until it is let go. */
+void memory_store_hold(struct memory_store *, bool held);
+
 /* Removes this message as discard = "old" does, and tells of the gap. */
 void memory_store_discard(struct memory_store *, uint64_t seq);
 

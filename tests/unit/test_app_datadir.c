@@ -1,4 +1,5 @@
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -70,6 +71,28 @@ static void only_one_nodey_may_use_it(void **state)
     assert_int_equal(open_elsewhere("other", text, sizeof(text)), 0);
 }
 
+/* Killed while it started a process, which has the lock until it is another program. */
+static void what_a_killed_one_leaves_behind_is_waited_for(void **state)
+{
+    struct err err;
+    char text[600];
+    int status;
+    (void)state;
+    pid_t killed = fork();
+    if (killed == 0) {
+        if (datadir_open("data", &err))
+            _exit(2);
+        if (fork() == 0) {
+            usleep(300000);
+            _exit(0);
+        }
+        raise(SIGKILL);
+    }
+    assert_int_equal(waitpid(killed, &status, 0), killed);
+    assert_true(WIFSIGNALED(status));
+    assert_int_equal(open_elsewhere("data", text, sizeof(text)), 0);
+}
+
 static void it_is_the_owners_and_not_gits(void **state)
 {
     struct err err;
@@ -103,6 +126,7 @@ int main(void)
         IN_A_FOLDER(folders_are_made_with_those_above),
         IN_A_FOLDER(a_file_in_the_way_is_named),
         IN_A_FOLDER(only_one_nodey_may_use_it),
+        IN_A_FOLDER(what_a_killed_one_leaves_behind_is_waited_for),
         IN_A_FOLDER(it_is_the_owners_and_not_gits),
         IN_A_FOLDER(an_ignore_file_that_is_there_stays),
     };

@@ -327,6 +327,7 @@ static void what_comes_too_late_is_refused(void **state)
     struct part x = {.publication = {.done = on_done}};
     (void)state;
     struct message *m = compose(&(struct publish_request){.topic = SLICE("a")});
+    bus_until(rig, !rig->bus->jobs); /* what it looks at by itself when it is opened */
     bus_close(rig->bus);
     bus_publish(rig->bus, &x.publication, &m, 1);
     assert_false(x.done);
@@ -334,6 +335,31 @@ static void what_comes_too_late_is_refused(void **state)
     bus_free(rig->bus);
     assert_true(x.done && x.fault == PUBLISH_FAILED);
     bus_rig_open_bus(rig);
+}
+
+/* Nobody knows what becomes of it; the message is the bus's until the store has answered. */
+static void a_store_that_does_not_answer_keeps_nobody_waiting(void **state)
+{
+    struct part late = {.publication = {.done = on_done}};
+    struct part next = {.publication = {.done = on_done}};
+    (void)state;
+    rig->bus->patience_ms = 40;
+    memory_store_hold(rig->store, true);
+    uint64_t before = bus_clock_ms();
+    struct message *m = compose(&(struct publish_request){.topic = SLICE("a")});
+    bus_publish(rig->bus, &late.publication, &m, 1);
+    bus_until(rig, late.done);
+    assert_true(bus_clock_ms() - before >= 40);
+    assert_int_equal(late.fault, PUBLISH_FAILED);
+    assert_true(strstr(late.why, "whether it is stored is not known") != NULL);
+    m = compose(&(struct publish_request){.topic = SLICE("b")});
+    bus_publish(rig->bus, &next.publication, &m, 1);
+    assert_int_not_equal(rig->bus->waiting_bytes, 0);
+    memory_store_hold(rig->store, false);
+    bus_until(rig, next.done);
+    assert_int_equal(next.fault, PUBLISH_OK);
+    assert_int_equal(memory_last(rig->store), 2);
+    assert_int_equal(rig->bus->waiting_bytes, 0);
 }
 
 /* --------------------------------------------------------------------- dead */
@@ -474,6 +500,7 @@ int main(void)
         TEST(a_msgid_is_stored_once_and_a_delay_is_waited_for),
         TEST(faults_are_told_in_words),
         TEST(publishers_are_stopped_while_too_much_waits),
+        TEST(a_store_that_does_not_answer_keeps_nobody_waiting),
         TEST(what_comes_too_late_is_refused),
         TEST(a_dead_letter_is_tried_again_by_its_group_only),
         TEST(a_dead_letter_is_dropped_and_nothing_else_is),

@@ -306,6 +306,98 @@ static void the_same_while_the_log_goes_into_the_file(void **state)
     }
 }
 
+/* -------------------------------------------------------- beside the file */
+
+static void declare_both(struct desk *d)
+{
+    desk_stream(d, "events");
+    assert_int_equal(desk_declare(d, (struct op_stream){.name = SLICE("fleeting"),
+                                                        .durability = DURABILITY_MEMORY,
+                                                        .max_bytes = 1 << 20,
+                                                        .dedupe_window = 60000}),
+                     ENGINE_OK);
+}
+
+static unsigned times_told(const struct desk *d, const char *what)
+{
+    unsigned times = 0;
+    struct buf told = {0};
+    buf_add(&told, buf_slice(&d->told));
+    for (const char *at = buf_cstr(&told); (at = strstr(at, what)); at++)
+        times++;
+    buf_deinit(&told);
+    return times;
+}
+
+/* To both streams in one op, while so many syncs fail. */
+static enum engine_status publish_to_both(struct trial *t, unsigned syncs)
+{
+    struct message *both[2];
+    both[0] = message_new(&(struct message_parts){
+        .stream = SLICE("events"), .topic = SLICE("t"), .data = SLICE("1")});
+    both[1] = message_new(&(struct message_parts){
+        .stream = SLICE("fleeting"), .topic = SLICE("t"), .data = SLICE("2")});
+    struct op_publish op = {.messages = both, .count = 2};
+    t->power.syncs = 0;
+    t->power.fail_sync = 1;
+    t->power.fail_syncs = syncs;
+    enum engine_status status = desk_do(&t->desk, &op.op, OP_PUBLISH);
+    message_release(both[0]);
+    message_release(both[1]);
+    return status;
+}
+
+static void check_fleeting(struct desk *d, uint32_t a, const uint64_t *seqs)
+{
+    assert_int_equal(desk_count(d, "fleeting"), 5);
+    assert_int_equal(desk_stream_info(d, "fleeting").messages, 5);
+    assert_int_equal(desk_consumer_info(d, a).lag, 4);
+    assert_int_equal(desk_take(d, a, seqs[1]), ENGINE_OK);
+    assert_int_equal(desk_next_seq(d, a), seqs[1]);
+    assert_int_equal(desk_settle(d, a, seqs[1]), ENGINE_OK);
+    assert_int_equal(desk_settle(d, a, seqs[2]), ENGINE_OK); /* was out all the time */
+    desk_credit(d, a, 10);
+    assert_int_equal(desk_next_seq(d, a), seqs[3]);
+    assert_int_equal(desk_next_seq(d, a), seqs[4]);
+    uint64_t next = desk_put(d, "fleeting", "t", "later");
+    assert_int_equal(desk_next_seq(d, a), next);
+    desk_quiet(d);
+}
+
+/* However long the file cannot be opened: nothing of it was there. */
+static void streams_in_memory_outlive_a_failure_of_the_file(void **state)
+{
+    for (unsigned syncs = 1; syncs <= 9; syncs += 4) {
+        struct fault none = {0};
+        struct trial *t = trial_new(*state);
+        uint64_t seqs[5];
+        t->fault = &none;
+        t->power.recording = true;
+        desk_open(&t->desk, &STORE_KIND, t->dir);
+        declare_both(&t->desk);
+        uint32_t a = desk_consumer(&t->desk, "fleeting", "a", ">", FROM_FIRST, NULL);
+        for (unsigned i = 0; i < 5; i++)
+            seqs[i] = desk_put(&t->desk, "fleeting", "t", "1");
+        desk_credit(&t->desk, a, 3);
+        for (unsigned i = 0; i < 3; i++)
+            assert_int_equal(desk_next_seq(&t->desk, a), seqs[i]);
+        assert_int_equal(desk_settle(&t->desk, a, seqs[0]), ENGINE_OK);
+        assert_int_equal(desk_later(&t->desk, a, seqs[1], 1, 5), ENGINE_OK);
+        assert_int_equal(publish_to_both(t, syncs), ENGINE_BROKEN);
+        while (desk_publish(&t->desk, (struct message_parts){.stream = SLICE("events"),
+                                                             .topic = SLICE("t"),
+                                                             .data = SLICE("3")}) ==
+               ENGINE_BROKEN)
+            usleep(1000);
+        assert_int_equal(desk_count(&t->desk, "events"), 1);
+        check_fleeting(&t->desk, a, seqs);
+        assert_int_equal(times_told(&t->desk, "the store has failed"), 1);
+        assert_int_equal(times_told(&t->desk, "is lost"), 0);
+        desk_close(&t->desk);
+        trial_free(t);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -317,6 +409,8 @@ int main(void)
                                         folder_leave),
         cmocka_unit_test_setup_teardown(a_sync_that_fails_is_not_believed_again, folder_enter,
                                         folder_leave),
+        cmocka_unit_test_setup_teardown(streams_in_memory_outlive_a_failure_of_the_file,
+                                        folder_enter, folder_leave),
         cmocka_unit_test_setup_teardown(the_same_while_the_log_goes_into_the_file, folder_enter,
                                         folder_leave),
     };

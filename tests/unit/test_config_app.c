@@ -270,91 +270,89 @@ static void a_django_project_is_known_by_its_parts(void **state)
 
 /* -------------------------------------------------------------------- discovery */
 
+static const struct {
+    enum script_kind kind;
+    bool is_app;
+    const char *text;
+} texts[] = {
+    {SCRIPT_NODE, true, "const app = require('express')();\napp.listen(3000);\n"},
+    {SCRIPT_NODE, true, "import Koa from \"koa\";\nnew Koa().listen(port);\n"},
+    {SCRIPT_NODE, true, "import http from 'node:http';\nhttp.createServer(f).listen(0);\n"},
+    {SCRIPT_NODE, true, "require(`fastify`)()\n  .listen({ port: 3000 });\n"},
+    {SCRIPT_NODE, true, "import { NestFactory } from '@nestjs/core';\nawait app.listen(1);"},
+    {SCRIPT_NODE, true, "import { serve } from '@hono/node-server';\nserve(app);\n"},
+    {SCRIPT_NODE, true, "const next = require('next');\ncreateServer(h).listen(3000)"},
+    {SCRIPT_NODE, false, "module.exports = require('express').Router();\n"},
+    {SCRIPT_NODE, true, "const app = require('express')();\nmodule.exports = app;\n"},
+    {SCRIPT_NODE, true,
+     "import { Hono } from 'hono';\nconst it = new Hono();\n"
+     "export default it;\n"},
+    {SCRIPT_NODE, true,
+     "var express = require('express');\nvar app = express();\n"
+     "app.use(x);\nmodule.exports=app;"},
+    {SCRIPT_NODE, false,
+     "const express = require('express');\n"
+     "const api = express.Router();\nmodule.exports = api;\n"},
+    {SCRIPT_NODE, false, "const app = require('express')();\nmodule.exports.app = app;\n"},
+    {SCRIPT_NODE, false, "const app = require('express')();\nmodule.exports = apple;\n"},
+    {SCRIPT_NODE, false, "const app = express();\nmodule.exports = app;\n"},
+    {SCRIPT_NODE, true,
+     "import { WebSocketServer } from 'ws';\n"
+     "new WebSocketServer({ port: 8080 });\n"},
+    {SCRIPT_NODE, true,
+     "const WebSocket = require('ws');\nnew WebSocket.Server({\n"
+     "  maxPayload: 9,\n  port });\n"},
+    {SCRIPT_NODE, false,
+     "import { WebSocketServer } from 'ws';\n"
+     "new WebSocketServer({ noServer: true, portal: 1 });\n"},
+    {SCRIPT_NODE, false,
+     "const WebSocket = require('ws');\n"
+     "new WebSocket('ws://x', { port: 1 });\n"},
+    {SCRIPT_NODE, true,
+     "import { Server } from 'socket.io';\n"
+     "const io = new Server(3000, { cors: {} });\n"},
+    {SCRIPT_NODE, true, "const io = require('socket.io')(process.env.PORT || 1);\n"},
+    {SCRIPT_NODE, false,
+     "import { Server } from 'socket.io';\n"
+     "export const io = (server) => new Server(server, { port: 1 });\n"},
+    {SCRIPT_NODE, false, "import { Server } from 'ours';\nnew Server(3000);\n"},
+    {SCRIPT_NODE, false, "const app = require('express')();\n// app.listen(3000);\n"},
+    {SCRIPT_NODE, false, "/*\n * require('express')().listen(3000)\n */\n"},
+    {SCRIPT_NODE, false, "require('net').createServer(f).listen(7);\n"},
+    {SCRIPT_NODE, false, "const s = \"we express thanks\"; bus.listen(s);\n"},
+    {SCRIPT_NODE, false, "require('express-session'); bus.listen(s);\n"},
+    {SCRIPT_PYTHON, true, "from flask import Flask\napp = Flask(__name__)\n"},
+    {SCRIPT_PYTHON, true, "app = flask.Flask(__name__)\n"},
+    {SCRIPT_PYTHON, true, "app = FastAPI(title='x')\n"},
+    {SCRIPT_PYTHON, true, "app = Starlette(routes=[])\n"},
+    {SCRIPT_PYTHON, true, "app = Quart(__name__)\n"},
+    {SCRIPT_PYTHON, true, "app = Litestar([index])\n"},
+    {SCRIPT_PYTHON, true, "application = get_wsgi_application()\n"},
+    {SCRIPT_PYTHON, true, "application = get_asgi_application()\n"},
+    {SCRIPT_PYTHON, true, "app = bottle.Bottle()\n"},
+    {SCRIPT_PYTHON, true, "app = falcon.App()\n"},
+    {SCRIPT_PYTHON, true, "app = falcon.asgi.App()\n"},
+    {SCRIPT_PYTHON, true, "def application(environ, start_response):\n    pass\n"},
+    {SCRIPT_PYTHON, true, "X = 1\nasync def app(scope, receive, send):\n    pass\n"},
+    {SCRIPT_PYTHON, true, "async def app(scope: Scope, receive: Receive, send: Send):\n"},
+    {SCRIPT_PYTHON, true, "uvicorn.run('api:app', port=1)\n"},
+    {SCRIPT_PYTHON, false, "shop = Blueprint('shop', __name__)\n"},
+    {SCRIPT_PYTHON, false, "router = APIRouter()\n"},
+    {SCRIPT_PYTHON, false, "from flask import Flask\nclass Shop(Flask): pass\n"},
+    {SCRIPT_PYTHON, false, "app = MyFlask(__name__)\n"},
+    {SCRIPT_PYTHON, false, "# app = Flask(__name__)\n"},
+    {SCRIPT_PYTHON, false, "class A:\n    def application(environ, start_response): pass\n"},
+    {SCRIPT_PYTHON, false, "def middleware(environ, start_response): pass\n"},
+    {SCRIPT_PYTHON, false, ""},
+    {SCRIPT_OTHER, false, "app = Flask(__name__)\n"},
+};
+
 static void web_apps_are_known_by_their_text(void **state)
 {
-    static const struct {
-        enum script_kind kind;
-        bool is_app;
-        const char *text;
-    } cases[] = {
-        {SCRIPT_NODE, true, "const app = require('express')();\napp.listen(3000);\n"},
-        {SCRIPT_NODE, true, "import Koa from \"koa\";\nnew Koa().listen(port);\n"},
-        {SCRIPT_NODE, true, "import http from 'node:http';\nhttp.createServer(f).listen(0);\n"},
-        {SCRIPT_NODE, true, "require(`fastify`)()\n  .listen({ port: 3000 });\n"},
-        {SCRIPT_NODE, true,
-         "import { NestFactory } from '@nestjs/core';\nawait app.listen(1);"},
-        {SCRIPT_NODE, true, "import { serve } from '@hono/node-server';\nserve(app);\n"},
-        {SCRIPT_NODE, true, "const next = require('next');\ncreateServer(h).listen(3000)"},
-        {SCRIPT_NODE, false, "module.exports = require('express').Router();\n"},
-        {SCRIPT_NODE, true, "const app = require('express')();\nmodule.exports = app;\n"},
-        {SCRIPT_NODE, true,
-         "import { Hono } from 'hono';\nconst it = new Hono();\n"
-         "export default it;\n"},
-        {SCRIPT_NODE, true,
-         "var express = require('express');\nvar app = express();\n"
-         "app.use(x);\nmodule.exports=app;"},
-        {SCRIPT_NODE, false,
-         "const express = require('express');\n"
-         "const api = express.Router();\nmodule.exports = api;\n"},
-        {SCRIPT_NODE, false, "const app = require('express')();\nmodule.exports.app = app;\n"},
-        {SCRIPT_NODE, false, "const app = require('express')();\nmodule.exports = apple;\n"},
-        {SCRIPT_NODE, false, "const app = express();\nmodule.exports = app;\n"},
-        {SCRIPT_NODE, true,
-         "import { WebSocketServer } from 'ws';\n"
-         "new WebSocketServer({ port: 8080 });\n"},
-        {SCRIPT_NODE, true,
-         "const WebSocket = require('ws');\nnew WebSocket.Server({\n"
-         "  maxPayload: 9,\n  port });\n"},
-        {SCRIPT_NODE, false,
-         "import { WebSocketServer } from 'ws';\n"
-         "new WebSocketServer({ noServer: true, portal: 1 });\n"},
-        {SCRIPT_NODE, false,
-         "const WebSocket = require('ws');\n"
-         "new WebSocket('ws://x', { port: 1 });\n"},
-        {SCRIPT_NODE, true,
-         "import { Server } from 'socket.io';\n"
-         "const io = new Server(3000, { cors: {} });\n"},
-        {SCRIPT_NODE, true, "const io = require('socket.io')(process.env.PORT || 1);\n"},
-        {SCRIPT_NODE, false,
-         "import { Server } from 'socket.io';\n"
-         "export const io = (server) => new Server(server, { port: 1 });\n"},
-        {SCRIPT_NODE, false, "import { Server } from 'ours';\nnew Server(3000);\n"},
-        {SCRIPT_NODE, false, "const app = require('express')();\n// app.listen(3000);\n"},
-        {SCRIPT_NODE, false, "/*\n * require('express')().listen(3000)\n */\n"},
-        {SCRIPT_NODE, false, "require('net').createServer(f).listen(7);\n"},
-        {SCRIPT_NODE, false, "const s = \"we express thanks\"; bus.listen(s);\n"},
-        {SCRIPT_NODE, false, "require('express-session'); bus.listen(s);\n"},
-        {SCRIPT_PYTHON, true, "from flask import Flask\napp = Flask(__name__)\n"},
-        {SCRIPT_PYTHON, true, "app = flask.Flask(__name__)\n"},
-        {SCRIPT_PYTHON, true, "app = FastAPI(title='x')\n"},
-        {SCRIPT_PYTHON, true, "app = Starlette(routes=[])\n"},
-        {SCRIPT_PYTHON, true, "app = Quart(__name__)\n"},
-        {SCRIPT_PYTHON, true, "app = Litestar([index])\n"},
-        {SCRIPT_PYTHON, true, "application = get_wsgi_application()\n"},
-        {SCRIPT_PYTHON, true, "application = get_asgi_application()\n"},
-        {SCRIPT_PYTHON, true, "app = bottle.Bottle()\n"},
-        {SCRIPT_PYTHON, true, "app = falcon.App()\n"},
-        {SCRIPT_PYTHON, true, "app = falcon.asgi.App()\n"},
-        {SCRIPT_PYTHON, true, "def application(environ, start_response):\n    pass\n"},
-        {SCRIPT_PYTHON, true, "X = 1\nasync def app(scope, receive, send):\n    pass\n"},
-        {SCRIPT_PYTHON, true, "async def app(scope: Scope, receive: Receive, send: Send):\n"},
-        {SCRIPT_PYTHON, true, "uvicorn.run('api:app', port=1)\n"},
-        {SCRIPT_PYTHON, false, "shop = Blueprint('shop', __name__)\n"},
-        {SCRIPT_PYTHON, false, "router = APIRouter()\n"},
-        {SCRIPT_PYTHON, false, "from flask import Flask\nclass Shop(Flask): pass\n"},
-        {SCRIPT_PYTHON, false, "app = MyFlask(__name__)\n"},
-        {SCRIPT_PYTHON, false, "# app = Flask(__name__)\n"},
-        {SCRIPT_PYTHON, false,
-         "class A:\n    def application(environ, start_response): pass\n"},
-        {SCRIPT_PYTHON, false, "def middleware(environ, start_response): pass\n"},
-        {SCRIPT_PYTHON, false, ""},
-        {SCRIPT_OTHER, false, "app = Flask(__name__)\n"},
-    };
-
     (void)state;
-    for (size_t i = 0; i < ARRAY_LEN(cases); i++)
-        if (webapp_in_text(slice_of(cases[i].text), cases[i].kind) != cases[i].is_app)
-            fail_msg("case %zu: %s", i, cases[i].text);
+    for (size_t i = 0; i < ARRAY_LEN(texts); i++)
+        if (webapp_in_text(slice_of(texts[i].text), texts[i].kind) != texts[i].is_app)
+            fail_msg("case %zu: %s", i, texts[i].text);
 }
 
 /* "name=file (app)", in the order of the names. */

@@ -184,87 +184,85 @@ static void paths_are_relative_to_the_configuration(void **state)
     }
 }
 
+static const char duration[] = "a duration such as \"300ms\", \"30s\" or \"1m30s\"";
+
+static const struct {
+    const char *text, *place, *must, *not ;
+} mistakes[] = {
+    {"flag = 1", "1:8", "flag must be true or false", "the number 1"},
+    {"flag = \"yes\"", "1:8", "flag must be true or false", "the string \"yes\""},
+    {"count = \"two\"", "1:9", "count must be a whole number 1..1024", "the string \"two\""},
+    {"count = \"2\"", "1:9", "count must be a whole number 1..1024", "the string \"2\""},
+    {"\ncount = 0", "2:9", "count must be a whole number 1..1024", "the number 0"},
+    {"count = 1025", "1:9", "count must be a whole number 1..1024", "the number 1025"},
+    {"count = -1", "1:9", "count must be a whole number 1..1024", "the number -1"},
+    {"count = 1.5", "1:9", "count must be a whole number 1..1024", "the number 1.5"},
+    {"count = nan", "1:9", "count must be a whole number 1..1024", "the number nan"},
+    {"count = true", "1:9", "count must be a whole number 1..1024", "true"},
+    {"count = 2020-01-01", "1:9", "count must be a whole number 1..1024", "a date or time"},
+    {"count = 12:00:00", "1:9", "count must be a whole number 1..1024", "a date or time"},
+    {"count = [1]", "1:9", "count must be a whole number 1..1024", "a list"},
+    {"[count]", "1:1", "count must be a whole number 1..1024", "a table"},
+    {"pause = \"2 h\"", "1:9", duration, "the string \"2 h\""},
+    {"pause = \"-2h\"", "1:9", duration, "the string \"-2h\""},
+    {"pause = 1.5", "1:9", duration, "the number 1.5"},
+    {"pause = -1", "1:9", duration, "the number -1"},
+    {"pause = \"\"", "1:9", duration, "an empty string"},
+    {"pause = \"10us\"", "1:9", duration, "the string \"10us\""},
+    {"pause = \"2h\"", "1:9", "pause must be 1ms..1h", "the string \"2h\""},
+    {"pause = \"off\"", "1:9", "pause must be 1ms..1h", "the string \"off\""},
+    {"pause = 0", "1:9", "pause must be 1ms..1h", "the number 0"},
+    {"pause = \"99999999999999999999d\"", "1:9", "pause must be 1ms..1h",
+     "the string \"99999999999999999999d\""},
+    {"pause = 30", "1:9", "pause needs a unit: write \"30s\" or \"30ms\"", "the number 30"},
+    {"pause = \"30\"", "1:9", "pause needs a unit: write \"30s\" or \"30ms\"",
+     "the string \"30\""},
+    {"wait = \"2s\"", "1:8", "wait must be 0..1s", "the string \"2s\""},
+    {"wait = \"99999999999999999999d\"", "1:8", "wait must be 0..1s",
+     "the string \"99999999999999999999d\""},
+    {"spin = 50", "1:8", "spin needs a unit: write \"50us\" or \"50ms\"", "the number 50"},
+    {"spin = \"1s\"", "1:8", "spin must be 0..10ms", "the string \"1s\""},
+    {"spin = \"x\"", "1:8", "spin must be a duration such as \"50us\" or \"1ms\"",
+     "the string \"x\""},
+    {"room = \"8 Mb\"", "1:8", "room must be a size such as \"512K\" or \"8M\"",
+     "the string \"8 Mb\""},
+    {"room = -1", "1:8", "room must be a size such as \"512K\" or \"8M\"", "the number -1"},
+    {"room = 5", "1:8", "room must be 64K..16M", "the number 5"},
+    {"room = \"17M\"", "1:8", "room must be 64K..16M", "the string \"17M\""},
+    {"room = \"99999999999999999999G\"", "1:8", "room must be 64K..16M",
+     "the string \"99999999999999999999G\""},
+    {"colour = \"pink\"", "1:10", "colour must be \"red\", \"green\" or \"blue\"",
+     "the string \"pink\""},
+    {"colour = 1", "1:10", "colour must be \"red\", \"green\" or \"blue\"", "the number 1"},
+    {"way = true", "1:7", "way must be \"no\" or \"yes\"", "true"},
+    {"name = 8000", "1:8", "name must be a string", "the number 8000"},
+    {"name = \"\"", "1:8", "name must be a string", "an empty string"},
+    {"path = []", "1:8", "path must be a string", "a list"},
+    {"words = 1", "1:9", "words must be a string or a list of strings", "the number 1"},
+    {"words = \"\"", "1:9", "words must be a string or a list of strings", "an empty string"},
+    {"words = [\"a\",\n 1]", "2:2", "words must hold nothing but strings", "the number 1"},
+    {"words = [\"\"]", "1:10", "words must hold nothing but strings", "an empty string"},
+    {"env = \"A=1\"", "1:7", "env must be a table such as { NAME = \"value\" }",
+     "the string \"A=1\""},
+    {"env = { A = 1.5 }", "1:13", "env.A must be a string", "the number 1.5"},
+    {"env = { A = [\"a\"] }", "1:13", "env.A must be a string", "a list"},
+    {"argv = 3", "1:8", "argv must be a string or a list of strings", "the number 3"},
+    {"argv = [\"a\", 3]", "1:14", "argv must hold nothing but strings", "the number 3"},
+};
+
 static void mistakes_are_told_in_one_sentence_with_their_place(void **state)
 {
-    static const char duration[] = "a duration such as \"300ms\", \"30s\" or \"1m30s\"";
-
-    static const struct {
-        const char *text, *place, *must, *not ;
-    } cases[] = {
-        {"flag = 1", "1:8", "flag must be true or false", "the number 1"},
-        {"flag = \"yes\"", "1:8", "flag must be true or false", "the string \"yes\""},
-        {"count = \"two\"", "1:9", "count must be a whole number 1..1024",
-         "the string \"two\""},
-        {"count = \"2\"", "1:9", "count must be a whole number 1..1024", "the string \"2\""},
-        {"\ncount = 0", "2:9", "count must be a whole number 1..1024", "the number 0"},
-        {"count = 1025", "1:9", "count must be a whole number 1..1024", "the number 1025"},
-        {"count = -1", "1:9", "count must be a whole number 1..1024", "the number -1"},
-        {"count = 1.5", "1:9", "count must be a whole number 1..1024", "the number 1.5"},
-        {"count = nan", "1:9", "count must be a whole number 1..1024", "the number nan"},
-        {"count = true", "1:9", "count must be a whole number 1..1024", "true"},
-        {"count = 2020-01-01", "1:9", "count must be a whole number 1..1024", "a date or time"},
-        {"count = 12:00:00", "1:9", "count must be a whole number 1..1024", "a date or time"},
-        {"count = [1]", "1:9", "count must be a whole number 1..1024", "a list"},
-        {"[count]", "1:1", "count must be a whole number 1..1024", "a table"},
-        {"pause = \"2 h\"", "1:9", duration, "the string \"2 h\""},
-        {"pause = \"-2h\"", "1:9", duration, "the string \"-2h\""},
-        {"pause = 1.5", "1:9", duration, "the number 1.5"},
-        {"pause = -1", "1:9", duration, "the number -1"},
-        {"pause = \"\"", "1:9", duration, "an empty string"},
-        {"pause = \"10us\"", "1:9", duration, "the string \"10us\""},
-        {"pause = \"2h\"", "1:9", "pause must be 1ms..1h", "the string \"2h\""},
-        {"pause = \"off\"", "1:9", "pause must be 1ms..1h", "the string \"off\""},
-        {"pause = 0", "1:9", "pause must be 1ms..1h", "the number 0"},
-        {"pause = \"99999999999999999999d\"", "1:9", "pause must be 1ms..1h",
-         "the string \"99999999999999999999d\""},
-        {"pause = 30", "1:9", "pause needs a unit: write \"30s\" or \"30ms\"", "the number 30"},
-        {"pause = \"30\"", "1:9", "pause needs a unit: write \"30s\" or \"30ms\"",
-         "the string \"30\""},
-        {"wait = \"2s\"", "1:8", "wait must be 0..1s", "the string \"2s\""},
-        {"wait = \"99999999999999999999d\"", "1:8", "wait must be 0..1s",
-         "the string \"99999999999999999999d\""},
-        {"spin = 50", "1:8", "spin needs a unit: write \"50us\" or \"50ms\"", "the number 50"},
-        {"spin = \"1s\"", "1:8", "spin must be 0..10ms", "the string \"1s\""},
-        {"spin = \"x\"", "1:8", "spin must be a duration such as \"50us\" or \"1ms\"",
-         "the string \"x\""},
-        {"room = \"8 Mb\"", "1:8", "room must be a size such as \"512K\" or \"8M\"",
-         "the string \"8 Mb\""},
-        {"room = -1", "1:8", "room must be a size such as \"512K\" or \"8M\"", "the number -1"},
-        {"room = 5", "1:8", "room must be 64K..16M", "the number 5"},
-        {"room = \"17M\"", "1:8", "room must be 64K..16M", "the string \"17M\""},
-        {"room = \"99999999999999999999G\"", "1:8", "room must be 64K..16M",
-         "the string \"99999999999999999999G\""},
-        {"colour = \"pink\"", "1:10", "colour must be \"red\", \"green\" or \"blue\"",
-         "the string \"pink\""},
-        {"colour = 1", "1:10", "colour must be \"red\", \"green\" or \"blue\"", "the number 1"},
-        {"way = true", "1:7", "way must be \"no\" or \"yes\"", "true"},
-        {"name = 8000", "1:8", "name must be a string", "the number 8000"},
-        {"name = \"\"", "1:8", "name must be a string", "an empty string"},
-        {"path = []", "1:8", "path must be a string", "a list"},
-        {"words = 1", "1:9", "words must be a string or a list of strings", "the number 1"},
-        {"words = \"\"", "1:9", "words must be a string or a list of strings",
-         "an empty string"},
-        {"words = [\"a\",\n 1]", "2:2", "words must hold nothing but strings", "the number 1"},
-        {"words = [\"\"]", "1:10", "words must hold nothing but strings", "an empty string"},
-        {"env = \"A=1\"", "1:7", "env must be a table such as { NAME = \"value\" }",
-         "the string \"A=1\""},
-        {"env = { A = 1.5 }", "1:13", "env.A must be a string", "the number 1.5"},
-        {"env = { A = [\"a\"] }", "1:13", "env.A must be a string", "a list"},
-        {"argv = 3", "1:8", "argv must be a string or a list of strings", "the number 3"},
-        {"argv = [\"a\", 3]", "1:14", "argv must hold nothing but strings", "the number 3"},
-    };
-
     (void)state;
-    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+    for (size_t i = 0; i < ARRAY_LEN(mistakes); i++) {
         struct fixture f;
         char want[512];
         char key[16] = "";
         /* The durations' rows leave out what they share. */
-        if (cases[i].must == duration)
+        if (mistakes[i].must == duration)
             snprintf(key, sizeof(key), "pause must be ");
-        snprintf(want, sizeof(want), "x.toml:%s: %s%s, not %s", cases[i].place, key,
-                 cases[i].must, cases[i].not );
-        assert_true(read_sample(&f, cases[i].text) < 0);
+        snprintf(want, sizeof(want), "x.toml:%s: %s%s, not %s", mistakes[i].place, key,
+                 mistakes[i].must, mistakes[i].not );
+        assert_true(read_sample(&f, mistakes[i].text) < 0);
         assert_string_equal(f.err.text, want);
         arena_deinit(&f.arena);
     }

@@ -15,8 +15,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "loop/orphans.h"
-#include "loop/proc.h"
+#include "child_rig.h"
 #include "loop/shim.h"
 
 #include <cmocka.h>
@@ -30,163 +29,13 @@ int kill(pid_t pid, int sig)
     return (int)syscall(SYS_kill, pid, sig);
 }
 
-/* One child and what it did. */
-struct child {
-    struct loop loop;
-    struct proc proc;
-    struct timer tick;
-    struct buf out;
-    struct buf err;
-    struct proc_exit exit;
-    unsigned exits;
-    unsigned gones;
-    unsigned drains;
-    char broken[16];
-    bool keep;   /* uses up nothing of its output */
-    size_t kept; /* what the stream still held of it at the exit */
-};
-
-static size_t on_out(struct proc *p, struct slice bytes)
-{
-    struct child *c = container_of(p, struct child, proc);
-    assert_int_equal(c->exits, 0);
-    if (c->keep)
-        return 0;
-    buf_add(&c->out, bytes);
-    return bytes.len;
-}
-
-static size_t on_err(struct proc *p, struct slice bytes)
-{
-    struct child *c = container_of(p, struct child, proc);
-    buf_add(&c->err, bytes);
-    return bytes.len;
-}
-
-static void on_broken(struct proc *p, const char *which)
-{
-    struct child *c = container_of(p, struct child, proc);
-    snprintf(c->broken, sizeof(c->broken), "%s", which);
-}
-
-static void on_drained(struct proc *p)
-{
-    container_of(p, struct child, proc)->drains++;
-}
-
-static void on_exited(struct proc *p, const struct proc_exit *exit)
-{
-    struct child *c = container_of(p, struct child, proc);
-    c->exits++;
-    c->exit = *exit;
-    c->kept = p->out.in.len;
-    proc_close(p);
-}
-
-static void on_gone(struct proc *p)
-{
-    container_of(p, struct child, proc)->gones++;
-}
-
-static const struct proc_ops ops = {on_out, on_err, on_broken, on_drained, on_exited, on_gone};
-
-static void on_tick(struct timer *timer)
-{
-    loop_stop(&container_of(timer, struct child, tick)->loop);
-}
-
-static void run_for(struct child *c, uint64_t ms)
-{
-    timer_start(&c->loop, &c->tick, ms, on_tick);
-    loop_run(&c->loop);
-    timer_stop(&c->loop, &c->tick);
-}
-
-#define until(c, condition)                                                                    \
-    do {                                                                                       \
-        for (int turns_ = 0; !(condition); turns_++) {                                         \
-            if (turns_ > 10000)                                                                \
-                fail_msg("never came true: %s", #condition);                                   \
-            run_for(c, 1);                                                                     \
-        }                                                                                      \
-    } while (0)
-
-static const char *const plain_env[] = {"PATH=/usr/local/bin:/usr/bin:/bin", "NODEY_LIFE=77",
-                                        "WORD=two words", NULL};
-
-static struct child *child_new(void)
-{
-    struct child *c = xcalloc(1, sizeof(*c));
-    assert_int_equal(loop_init(&c->loop), 0);
-    return c;
-}
-
-static int spawn(struct child *c, const char *const *argv, const char *cwd)
-{
-    return proc_spawn(
-        &c->proc, &c->loop,
-        &(struct proc_spec){
-            .argv = argv, .env = plain_env, .cwd = cwd, .mark = 77, .line_limit = SIZE_MAX},
-        &ops);
-}
-
-/* A child that is a shell. */
-static struct child *shell(const char *script)
-{
-    const char *argv[] = {"sh", "-c", script, NULL};
-    struct child *c = child_new();
-    assert_int_equal(spawn(c, argv, "/"), 0);
-    return c;
-}
-
-static void child_free(struct child *c)
-{
-    orphans_release(&c->loop);
-    if (c->proc.pid && !c->exits) {
-        proc_signal(&c->proc, SIGKILL);
-        until(c, c->exits);
-    }
-    loop_run(&c->loop);
-    assert_int_equal(c->gones, 1);
-    assert_true(c->exits <= 1);
-    assert_int_equal(loop_deinit(&c->loop), 0);
-    buf_deinit(&c->out);
-    buf_deinit(&c->err);
-    xfree(c);
-}
-
-static uint64_t now_ms(void)
-{
-    return loop_clock_ns() / 1000000;
-}
-
-static bool lives(pid_t pid)
-{
-    char path[64], state = 'X';
-    snprintf(path, sizeof(path), "/proc/%ld/stat", (long)pid);
-    FILE *file = fopen(path, "re");
-    if (!file)
-        return false;
-    int read = fscanf(file, "%*d %*s %c", &state);
-    fclose(file);
-    return read == 1 && state != 'Z' && state != 'X';
-}
-
-/* Polls: what it waits for belongs to no loop of this test. */
-static bool dies_within(pid_t pid, int ms)
-{
-    for (; ms > 0 && lives(pid); ms -= 5)
-        nanosleep(&(struct timespec){.tv_nsec = 5000000}, NULL);
-    return !lives(pid);
-}
-
 /* -------------------------------------------------------------------- endings */
 
 static void the_exit_status_is_told(void **state)
 {
     (void)state;
-    struct child *c = shell("exit 7");
-    until(c, c->exits);
+    struct child *c = child_shell("exit 7");
+    child_until(c, c->exits);
     assert_int_equal(c->exit.code, 7);
     assert_int_equal(c->exit.signal, 0);
     assert_string_equal(c->broken, ""); /* that its pipes ended is no news */
@@ -196,15 +45,15 @@ static void the_exit_status_is_told(void **state)
 static void the_signal_is_told(void **state)
 {
     (void)state;
-    struct child *c = shell("kill -SEGV $$");
-    until(c, c->exits);
+    struct child *c = child_shell("kill -SEGV $$");
+    child_until(c, c->exits);
     assert_int_equal(c->exit.signal, SIGSEGV);
     child_free(c);
 
-    c = shell("echo up; exec sleep 1000");
-    until(c, c->out.len);
+    c = child_shell("echo up; exec sleep 1000");
+    child_until(c, c->out.len);
     proc_signal(&c->proc, SIGTERM);
-    until(c, c->exits);
+    child_until(c, c->exits);
     assert_int_equal(c->exit.signal, SIGTERM);
     signalled = 0;
     proc_signal(&c->proc, SIGKILL); /* nothing: its pid may be another's now */
@@ -217,8 +66,8 @@ static void all_that_it_wrote_is_read_before_the_exit_is_told(void **state)
     enum { A_MIB = 1 << 20 };
 
     (void)state;
-    struct child *c = shell("head -c 1048576 /dev/zero; echo end; echo word >&2");
-    until(c, c->exits);
+    struct child *c = child_shell("head -c 1048576 /dev/zero; echo end; echo word >&2");
+    child_until(c, c->exits);
     assert_int_equal(c->out.len, A_MIB + 4);
     assert_memory_equal(c->out.ptr + A_MIB, "end\n", 4);
     assert_string_equal(buf_cstr(&c->err), "word\n");
@@ -228,9 +77,9 @@ static void all_that_it_wrote_is_read_before_the_exit_is_told(void **state)
 static void what_it_did_not_end_with_a_line_is_kept(void **state)
 {
     (void)state;
-    struct child *c = shell("printf unfinished");
+    struct child *c = child_shell("printf unfinished");
     c->keep = true;
-    until(c, c->exits);
+    child_until(c, c->exits);
     assert_int_equal(c->kept, strlen("unfinished"));
     child_free(c);
 }
@@ -239,14 +88,14 @@ static void what_it_did_not_end_with_a_line_is_kept(void **state)
 static void a_grandchild_cannot_hold_the_door(void **state)
 {
     (void)state;
-    struct child *c = shell("sleep 1000 & echo $!; exit 3");
-    until(c, c->out.len);
-    uint64_t begin = now_ms();
-    until(c, c->exits);
-    assert_true(now_ms() - begin < 700);
+    struct child *c = child_shell("sleep 1000 & echo $!; exit 3");
+    child_until(c, c->out.len);
+    uint64_t begin = loop_clock_ns() / 1000000;
+    child_until(c, c->exits);
+    assert_true(loop_clock_ns() / 1000000 - begin < 700);
     assert_int_equal(c->exit.code, 3);
     pid_t grandchild = (pid_t)atoi(buf_cstr(&c->out));
-    assert_true(lives(grandchild)); /* nobody adopted it here */
+    assert_true(process_lives(grandchild)); /* nobody adopted it here */
     kill(grandchild, SIGKILL);
     child_free(c);
 }
@@ -254,12 +103,12 @@ static void a_grandchild_cannot_hold_the_door(void **state)
 static void a_grandchild_that_writes_on_holds_it_for_a_second_at_most(void **state)
 {
     (void)state;
-    struct child *c = shell("yes & echo $! >&2; exit 3");
-    until(c, c->err.len);
+    struct child *c = child_shell("yes & echo $! >&2; exit 3");
+    child_until(c, c->err.len);
     pid_t grandchild = (pid_t)atoi(buf_cstr(&c->err));
-    uint64_t begin = now_ms();
-    until(c, c->exits);
-    assert_true(now_ms() - begin < 3000);
+    uint64_t begin = loop_clock_ns() / 1000000;
+    child_until(c, c->exits);
+    assert_true(loop_clock_ns() / 1000000 - begin < 3000);
     kill(grandchild, SIGKILL);
     child_free(c);
 }
@@ -273,12 +122,12 @@ static void what_a_child_leaves_behind_is_ended(void **state)
     const char *argv[] = {"sh", "-c", "setsid sleep 1000 >/dev/null 2>&1 & echo $!; sleep 0.05",
                           NULL};
     orphans_adopt(&c->loop);
-    assert_int_equal(spawn(c, argv, "/"), 0);
-    until(c, c->exits);
+    assert_int_equal(child_spawn(c, argv, "/"), 0);
+    child_until(c, c->exits);
     pid_t grandchild = (pid_t)atoi(buf_cstr(&c->out));
     assert_true(grandchild > 0);
-    until(c, !lives(grandchild));
-    until(c, kill(grandchild, 0) && errno == ESRCH); /* reaped as well */
+    child_until(c, !process_lives(grandchild));
+    child_until(c, kill(grandchild, 0) && errno == ESRCH); /* reaped as well */
     child_free(c);
     prctl(PR_SET_CHILD_SUBREAPER, 0, 0, 0, 0);
 }
@@ -291,13 +140,13 @@ static void what_has_no_environment_is_ended_at_the_second_look(void **state)
     const char *argv[] = {
         "sh", "-c", "setsid env -i sleep 1000 >/dev/null 2>&1 & echo $!; sleep 0.05", NULL};
     orphans_adopt(&c->loop);
-    assert_int_equal(spawn(c, argv, "/"), 0);
-    until(c, c->out.len);
+    assert_int_equal(child_spawn(c, argv, "/"), 0);
+    child_until(c, c->out.len);
     pid_t grandchild = (pid_t)atoi(buf_cstr(&c->out));
     while (!c->proc.reaped)
-        run_for(c, 1);
-    assert_true(lives(grandchild));
-    until(c, c->exits && !lives(grandchild));
+        child_run_for(c, 1);
+    assert_true(process_lives(grandchild));
+    child_until(c, c->exits && !process_lives(grandchild));
     child_free(c);
     prctl(PR_SET_CHILD_SUBREAPER, 0, 0, 0, 0);
 }
@@ -310,15 +159,15 @@ static void what_belongs_to_a_child_that_lives_is_left_alone(void **state)
         "sh", "-c", "(setsid sleep 1000 >/dev/null 2>&1 & echo $!); exec sleep 1000", NULL};
     struct child *c = child_new();
     orphans_adopt(&c->loop);
-    assert_int_equal(spawn(c, lasting, "/"), 0);
-    until(c, c->out.len);
+    assert_int_equal(child_spawn(c, lasting, "/"), 0);
+    child_until(c, c->out.len);
     pid_t background = (pid_t)atoi(buf_cstr(&c->out));
     orphans_sweep(&c->loop); /* as the end of another child would have it */
-    run_for(c, 50);
-    assert_true(lives(background));
+    child_run_for(c, 50);
+    assert_true(process_lives(background));
     proc_signal(&c->proc, SIGKILL);
-    until(c, c->exits);
-    until(c, !lives(background));
+    child_until(c, c->exits);
+    child_until(c, !process_lives(background));
     child_free(c);
     prctl(PR_SET_CHILD_SUBREAPER, 0, 0, 0, 0);
 }
@@ -330,8 +179,8 @@ static void a_command_that_does_not_exist_says_so_itself(void **state)
     (void)state;
     struct child *c = child_new();
     const char *argv[] = {"/nonexistent/\"command\"", NULL};
-    assert_int_equal(spawn(c, argv, "/"), 0);
-    until(c, c->exits);
+    assert_int_equal(child_spawn(c, argv, "/"), 0);
+    child_until(c, c->exits);
     assert_int_equal(c->exit.code, 127);
     assert_string_equal(buf_cstr(&c->out),
                         "{\"type\":\"error\",\"id\":null,\"code\":\"failed_precondition\","
@@ -345,8 +194,8 @@ static void a_folder_that_does_not_exist_is_said_to(void **state)
     (void)state;
     struct child *c = child_new();
     const char *argv[] = {"true", NULL};
-    assert_int_equal(spawn(c, argv, "/nonexistent"), 0);
-    until(c, c->exits);
+    assert_int_equal(child_spawn(c, argv, "/nonexistent"), 0);
+    child_until(c, c->exits);
     assert_int_equal(c->exit.code, 126);
     assert_non_null(strstr(buf_cstr(&c->out), "cannot enter the folder /nonexistent"));
     child_free(c);
@@ -359,8 +208,8 @@ static void the_child_gets_its_folder_environment_and_descriptor_3(void **state)
     const char *argv[] = {"sh", "-c", "pwd; echo \"$WORD $NODEY_LIFE $HOME.\"; echo three >&3",
                           NULL};
     setenv("HOME", "/root", 1); /* of ours nothing is handed on */
-    assert_int_equal(spawn(c, argv, "/usr/bin"), 0);
-    until(c, c->exits);
+    assert_int_equal(child_spawn(c, argv, "/usr/bin"), 0);
+    child_until(c, c->exits);
     assert_string_equal(buf_cstr(&c->out), "/usr/bin\ntwo words 77 .\nthree\n");
     child_free(c);
 }
@@ -372,12 +221,12 @@ static struct child *confined(const char *script, const struct confine *confine,
     const char *argv[] = {"sh", "-c", script, NULL};
     struct child *c = child_new();
     struct proc_spec spec = {.argv = argv,
-                             .env = plain_env,
+                             .env = child_env,
                              .cwd = "/",
                              .line_limit = SIZE_MAX,
                              .no_input = no_input,
                              .confine = *confine};
-    assert_int_equal(proc_spawn(&c->proc, &c->loop, &spec, &ops), 0);
+    assert_int_equal(proc_spawn(&c->proc, &c->loop, &spec, &child_ops), 0);
     return c;
 }
 
@@ -385,7 +234,7 @@ static struct child *confined(const char *script, const struct confine *confine,
 static void assert_prints(const char *script, const struct confine *confine, const char *text)
 {
     struct child *c = confined(script, confine, false);
-    until(c, c->exits);
+    child_until(c, c->exits);
     assert_string_equal(buf_cstr(&c->err), "");
     assert_string_equal(buf_cstr(&c->out), text);
     child_free(c);
@@ -395,7 +244,7 @@ static void assert_prints(const char *script, const struct confine *confine, con
 static void assert_refused(const struct confine *confine, const char *words)
 {
     struct child *c = confined("true", confine, false);
-    until(c, c->exits);
+    child_until(c, c->exits);
     assert_int_equal(c->exit.code, SHIM_CANNOT_RUN);
     if (!strstr(buf_cstr(confine->plain ? &c->err : &c->out), words))
         fail_msg("\"%s\" is not in \"%s%s\"", words, buf_cstr(&c->out), buf_cstr(&c->err));
@@ -409,10 +258,10 @@ static void a_plain_child_has_no_descriptor_3_and_fails_in_words(void **state)
     assert_prints("[ -e /proc/$$/fd/3 ] || echo none", &plain, "none\n");
     const char *argv[] = {"/nonexistent/command", NULL};
     struct proc_spec spec = {
-        .argv = argv, .env = plain_env, .cwd = "/", .line_limit = SIZE_MAX, .confine = plain};
+        .argv = argv, .env = child_env, .cwd = "/", .line_limit = SIZE_MAX, .confine = plain};
     struct child *c = child_new();
-    assert_int_equal(proc_spawn(&c->proc, &c->loop, &spec, &ops), 0);
-    until(c, c->exits);
+    assert_int_equal(proc_spawn(&c->proc, &c->loop, &spec, &child_ops), 0);
+    child_until(c, c->exits);
     assert_int_equal(c->exit.code, SHIM_NOT_FOUND);
     assert_string_equal(buf_cstr(&c->out), "");
     assert_string_equal(buf_cstr(&c->err), SHIM_SAYS "run /nonexistent/command: "
@@ -437,7 +286,7 @@ static void a_child_without_input_reads_nothing(void **state)
     struct child *c =
         confined("cat; readlink /proc/$$/fd/0; sleep 0.1", &(struct confine){0}, true);
     proc_end_input(&c->proc);
-    until(c, c->exits);
+    child_until(c, c->exits);
     assert_string_equal(buf_cstr(&c->out), "/dev/null\n");
     assert_string_equal(c->broken, "");
     child_free(c);
@@ -522,12 +371,12 @@ static void a_child_has_no_descriptor_of_a_sibling(void **state)
     char ours[64];
     int fd;
     (void)state;
-    struct child *first = shell("read -r line");
+    struct child *first = child_shell("read -r line");
     assert_int_equal(uv_fileno(&proc_in(&first->proc)->uv.handle, &fd), 0);
     assert_int_equal(fstat(fd, &st), 0);
     snprintf(ours, sizeof(ours), "pipe:[%lu]", (unsigned long)st.st_ino);
-    struct child *second = shell("ls -l /proc/self/fd");
-    until(second, second->exits);
+    struct child *second = child_shell("ls -l /proc/self/fd");
+    child_until(second, second->exits);
     assert_non_null(strstr(buf_cstr(&second->out), "pipe:["));
     assert_null(strstr(buf_cstr(&second->out), ours));
     child_free(second);
@@ -538,9 +387,9 @@ static void the_child_leads_a_group_with_default_signals(void **state)
 {
     (void)state;
     signal(SIGPIPE, SIG_IGN);
-    struct child *c =
-        shell("grep -E 'SigIgn|SigBlk' /proc/self/status; echo $(ps -o pgid= -p $$) = $$");
-    until(c, c->exits);
+    struct child *c = child_shell(
+        "grep -E 'SigIgn|SigBlk' /proc/self/status; echo $(ps -o pgid= -p $$) = $$");
+    child_until(c, c->exits);
     const char *text = buf_cstr(&c->out);
     assert_non_null(strstr(text, "SigBlk:\t0000000000000000"));
     assert_non_null(strstr(text, "SigIgn:\t0000000000000000"));
@@ -553,11 +402,11 @@ static void the_child_leads_a_group_with_default_signals(void **state)
 static void a_signal_reaches_the_whole_group(void **state)
 {
     (void)state;
-    struct child *c = shell("sleep 1000 & echo $!; wait");
-    until(c, c->out.len);
+    struct child *c = child_shell("sleep 1000 & echo $!; wait");
+    child_until(c, c->out.len);
     proc_signal(&c->proc, SIGKILL);
-    until(c, c->exits);
-    assert_true(dies_within((pid_t)atoi(buf_cstr(&c->out)), 5000));
+    child_until(c, c->exits);
+    assert_true(process_dies_within((pid_t)atoi(buf_cstr(&c->out)), 5000));
     child_free(c);
 }
 
@@ -565,9 +414,9 @@ static void a_signal_reaches_a_child_in_its_first_moment(void **state)
 {
     (void)state;
     for (int i = 0; i < 20; i++) {
-        struct child *c = shell("sleep 1000");
+        struct child *c = child_shell("sleep 1000");
         proc_signal(&c->proc, SIGKILL); /* before it can have made its group */
-        until(c, c->exits);
+        child_until(c, c->exits);
         assert_int_equal(c->exit.signal, SIGKILL);
         child_free(c);
     }
@@ -578,11 +427,11 @@ static void a_signal_reaches_a_child_in_its_first_moment(void **state)
 static void input_is_written_and_ended(void **state)
 {
     (void)state;
-    struct child *c = shell("cat; echo end");
+    struct child *c = child_shell("cat; echo end");
     stream_write(proc_in(&c->proc), SLICE("one\n"));
     proc_end_input(&c->proc);
     proc_end_input(&c->proc);
-    until(c, c->exits);
+    child_until(c, c->exits);
     assert_string_equal(buf_cstr(&c->out), "one\nend\n");
     child_free(c);
 }
@@ -592,14 +441,14 @@ static void much_input_drains(void **state)
     enum { MUCH = 2 << 20 };
 
     (void)state;
-    struct child *c = shell("sleep 0.1; wc -c");
+    struct child *c = child_shell("sleep 0.1; wc -c");
     char *bytes = xcalloc(1, MUCH);
     stream_write(proc_in(&c->proc), (struct slice){bytes, MUCH});
-    run_for(c, 5);
+    child_run_for(c, 5);
     assert_int_equal(c->drains, 0);
-    until(c, c->drains);
+    child_until(c, c->drains);
     proc_end_input(&c->proc);
-    until(c, c->exits);
+    child_until(c, c->exits);
     assert_int_equal(atoi(buf_cstr(&c->out)), MUCH);
     xfree(bytes);
     child_free(c);
@@ -608,25 +457,25 @@ static void much_input_drains(void **state)
 static void a_child_that_closes_its_pipes_and_lives_is_told_of(void **state)
 {
     (void)state;
-    struct child *c = shell("exec >&- 3>&-; sleep 1000");
-    until(c, c->broken[0]);
+    struct child *c = child_shell("exec >&- 3>&-; sleep 1000");
+    child_until(c, c->broken[0]);
     assert_string_equal(c->broken, "output");
     assert_int_equal(c->exits, 0);
     child_free(c);
 
-    c = shell("exec <&-; echo closed; sleep 1000");
-    until(c, c->out.len);
+    c = child_shell("exec <&-; echo closed; sleep 1000");
+    child_until(c, c->out.len);
     stream_write(proc_in(&c->proc), SLICE("into nothing\n"));
-    until(c, c->broken[0]);
+    child_until(c, c->broken[0]);
     assert_string_equal(c->broken, "input");
     child_free(c);
 
-    c = shell("exec 2>&-; echo closed; read -r line; exit 5"); /* that is allowed */
-    until(c, c->out.len);
-    run_for(c, 60);
+    c = child_shell("exec 2>&-; echo closed; read -r line; exit 5"); /* that is allowed */
+    child_until(c, c->out.len);
+    child_run_for(c, 60);
     assert_string_equal(c->broken, "");
     proc_end_input(&c->proc);
-    until(c, c->exits);
+    child_until(c, c->exits);
     child_free(c);
 }
 
@@ -653,7 +502,7 @@ static void assert_dies_with_its_parent(const struct confine *confine)
     assert_int_equal(pipe(ends), 0);
     pid_t parent = parent_with_child(ends[1], confine);
     assert_int_equal(read(ends[0], &child, sizeof(child)), sizeof(child));
-    assert_true(lives(child));
+    assert_true(process_lives(child));
     snprintf(path, sizeof(path), "/proc/%ld/exe", (long)child);
     for (int i = 0; i < 1000 && !strstr(link, "sleep"); i++) { /* it is all that it will be */
         nanosleep(&(struct timespec){.tv_nsec = 5000000}, NULL);
@@ -662,7 +511,7 @@ static void assert_dies_with_its_parent(const struct confine *confine)
     }
     kill(parent, SIGKILL);
     waitpid(parent, NULL, 0);
-    assert_true(dies_within(child, 5000));
+    assert_true(process_dies_within(child, 5000));
     close(ends[0]);
     close(ends[1]);
 }

@@ -46,112 +46,112 @@ static size_t look(struct scale *s, struct scale_view v, unsigned times, enum sc
     return wanted;
 }
 
+static const struct {
+    const char *name;
+    struct scale_view change; /* what is not 0 is set */
+    unsigned looks;
+    bool free, nobody_waits;
+    size_t wanted;
+    enum scale_reason why;
+} crowds[] = {
+    {.name = "one look is none", .looks = 1, .wanted = 2, .why = SCALE_STAYS},
+    {.name = "two are", .looks = 2, .wanted = 3, .why = SCALE_WAITED},
+    {.name = "not long enough", .change = {.waited_ms = 199}, .looks = 5, .wanted = 2},
+    {.name = "one is free", .free = true, .looks = 5, .wanted = 2},
+    {.name = "at the most", .change = {.wanted = 8, .serving = 8}, .looks = 5, .wanted = 8},
+    {.name = "above it, by a person",
+     .change = {.wanted = 9, .serving = 9},
+     .looks = 5,
+     .wanted = 9},
+    {.name = "none serves yet", .change = {.serving = SIZE_MAX}, .looks = 5, .wanted = 2},
+    {.name = "enough is coming", .change = {.wanted = 4}, .looks = 5, .wanted = 4},
+    {.name = "20 calls of 100 ms in a second",
+     .change = {.waiting = 20},
+     .looks = 2,
+     .wanted = 4,
+     .why = SCALE_WAITED},
+    {.name = "some of it is coming",
+     .change = {.waiting = 20, .wanted = 3},
+     .looks = 2,
+     .wanted = 4,
+     .why = SCALE_WAITED},
+    {.name = "never more than the most",
+     .change = {.waiting = 1000},
+     .looks = 2,
+     .wanted = 8,
+     .why = SCALE_WAITED},
+    {.name = "that take ten at a time",
+     .change = {.waiting = 100, .slots = 10},
+     .looks = 2,
+     .wanted = 3,
+     .why = SCALE_WAITED},
+    {.name = "very long ones",
+     .change = {.waiting = 1, .service_ms = 1e300},
+     .looks = 2,
+     .wanted = 8,
+     .why = SCALE_WAITED},
+    {.name = "computing",
+     .change = {.load = 0.9},
+     .nobody_waits = true,
+     .looks = 2,
+     .wanted = 3,
+     .why = SCALE_COMPUTES},
+    {.name = "the bus has work for five",
+     .change = {.needed = 5, .backlog = 100},
+     .nobody_waits = true,
+     .looks = 1,
+     .wanted = 5,
+     .why = SCALE_BACKLOG},
+    {.name = "the bus has work for a hundred",
+     .change = {.needed = 100, .backlog = 10000},
+     .nobody_waits = true,
+     .looks = 1,
+     .wanted = 8,
+     .why = SCALE_BACKLOG},
+    {.name = "the bus has work for those there are",
+     .change = {.needed = 2, .backlog = 3},
+     .nobody_waits = true,
+     .looks = 5,
+     .wanted = 2},
+    {.name = "computing for a moment",
+     .change = {.load = 0.9},
+     .nobody_waits = true,
+     .looks = 1,
+     .wanted = 2},
+    {.name = "computing at leisure",
+     .change = {.load = 0.8},
+     .nobody_waits = true,
+     .looks = 5,
+     .wanted = 2},
+    {.name = "computing on each processor",
+     .change = {.load = 1, .cpus = 2},
+     .nobody_waits = true,
+     .looks = 5,
+     .wanted = 2},
+};
+
 static void what_asks_for_more(void **state)
 {
-    static const struct {
-        const char *name;
-        struct scale_view change; /* what is not 0 is set */
-        unsigned looks;
-        bool free, nobody_waits;
-        size_t wanted;
-        enum scale_reason why;
-    } cases[] = {
-        {.name = "one look is none", .looks = 1, .wanted = 2, .why = SCALE_STAYS},
-        {.name = "two are", .looks = 2, .wanted = 3, .why = SCALE_WAITED},
-        {.name = "not long enough", .change = {.waited_ms = 199}, .looks = 5, .wanted = 2},
-        {.name = "one is free", .free = true, .looks = 5, .wanted = 2},
-        {.name = "at the most", .change = {.wanted = 8, .serving = 8}, .looks = 5, .wanted = 8},
-        {.name = "above it, by a person",
-         .change = {.wanted = 9, .serving = 9},
-         .looks = 5,
-         .wanted = 9},
-        {.name = "none serves yet", .change = {.serving = SIZE_MAX}, .looks = 5, .wanted = 2},
-        {.name = "enough is coming", .change = {.wanted = 4}, .looks = 5, .wanted = 4},
-        {.name = "20 calls of 100 ms in a second",
-         .change = {.waiting = 20},
-         .looks = 2,
-         .wanted = 4,
-         .why = SCALE_WAITED},
-        {.name = "some of it is coming",
-         .change = {.waiting = 20, .wanted = 3},
-         .looks = 2,
-         .wanted = 4,
-         .why = SCALE_WAITED},
-        {.name = "never more than the most",
-         .change = {.waiting = 1000},
-         .looks = 2,
-         .wanted = 8,
-         .why = SCALE_WAITED},
-        {.name = "that take ten at a time",
-         .change = {.waiting = 100, .slots = 10},
-         .looks = 2,
-         .wanted = 3,
-         .why = SCALE_WAITED},
-        {.name = "very long ones",
-         .change = {.waiting = 1, .service_ms = 1e300},
-         .looks = 2,
-         .wanted = 8,
-         .why = SCALE_WAITED},
-        {.name = "computing",
-         .change = {.load = 0.9},
-         .nobody_waits = true,
-         .looks = 2,
-         .wanted = 3,
-         .why = SCALE_COMPUTES},
-        {.name = "the bus has work for five",
-         .change = {.needed = 5, .backlog = 100},
-         .nobody_waits = true,
-         .looks = 1,
-         .wanted = 5,
-         .why = SCALE_BACKLOG},
-        {.name = "the bus has work for a hundred",
-         .change = {.needed = 100, .backlog = 10000},
-         .nobody_waits = true,
-         .looks = 1,
-         .wanted = 8,
-         .why = SCALE_BACKLOG},
-        {.name = "the bus has work for those there are",
-         .change = {.needed = 2, .backlog = 3},
-         .nobody_waits = true,
-         .looks = 5,
-         .wanted = 2},
-        {.name = "computing for a moment",
-         .change = {.load = 0.9},
-         .nobody_waits = true,
-         .looks = 1,
-         .wanted = 2},
-        {.name = "computing at leisure",
-         .change = {.load = 0.8},
-         .nobody_waits = true,
-         .looks = 5,
-         .wanted = 2},
-        {.name = "computing on each processor",
-         .change = {.load = 1, .cpus = 2},
-         .nobody_waits = true,
-         .looks = 5,
-         .wanted = 2},
-    };
-
     (void)state;
-    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+    for (size_t i = 0; i < ARRAY_LEN(crowds); i++) {
         struct scale s = {0};
-        struct scale_view v = crowded(1000), c = cases[i].change;
+        struct scale_view v = crowded(1000), c = crowds[i].change;
         enum scale_reason why;
         v.wanted = c.wanted ? c.wanted : v.wanted;
         v.serving = c.serving == SIZE_MAX ? 0 : c.serving ? c.serving : v.serving;
         v.cpus = c.cpus ? c.cpus : v.cpus;
-        v.waiting = cases[i].nobody_waits ? 0 : c.waiting ? c.waiting : v.waiting;
-        v.waited_ms = cases[i].nobody_waits ? 0 : c.waited_ms ? c.waited_ms : v.waited_ms;
+        v.waiting = crowds[i].nobody_waits ? 0 : c.waiting ? c.waiting : v.waiting;
+        v.waited_ms = crowds[i].nobody_waits ? 0 : c.waited_ms ? c.waited_ms : v.waited_ms;
         v.service_ms = c.service_ms != 0 ? c.service_ms : v.service_ms;
         v.slots = c.slots ? c.slots : v.slots;
         v.load = c.load;
         v.needed = c.needed;
         v.backlog = c.backlog;
-        v.free = cases[i].free;
-        size_t wanted = look(&s, v, cases[i].looks, &why);
-        if (wanted != cases[i].wanted || why != cases[i].why)
-            fail_msg("%s: %zu (reason %d), not %zu (%d)", cases[i].name, wanted, why,
-                     cases[i].wanted, cases[i].why);
+        v.free = crowds[i].free;
+        size_t wanted = look(&s, v, crowds[i].looks, &why);
+        if (wanted != crowds[i].wanted || why != crowds[i].why)
+            fail_msg("%s: %zu (reason %d), not %zu (%d)", crowds[i].name, wanted, why,
+                     crowds[i].wanted, crowds[i].why);
     }
 }
 

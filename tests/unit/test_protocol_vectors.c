@@ -202,6 +202,9 @@ static void put_bus(json_t *tree, const struct frame *f)
     put_string(tree, "queue", &f->queue);
     put_any(tree, "key", &f->key);
     put_string(tree, "msgid", &f->msgid);
+    put_string(tree, "cause", &f->cause);
+    put_string(tree, "correlation", &f->correlation);
+    put_string(tree, "traceparent", &f->traceparent);
     put_count(tree, "at", f->at_ms, f->has_at);
     put_count(tree, "delay", f->delay_ms, f->has_delay);
     put_any(tree, "publish", &f->outputs);

@@ -12,13 +12,14 @@ const { toJson } = require('./encode.cjs');
 const { NodeyError, inspect } = require('./errors.cjs');
 const log = require('./log.cjs');
 const outbox = require('./outbox.cjs');
-const { topicFault, milliseconds, instant, DURATION_ADVICE, INSTANT_ADVICE } = require('./topics.cjs');
+const { topicFault, milliseconds, instant, startOf, DURATION_ADVICE, INSTANT_ADVICE } = require('./topics.cjs');
 
 const MAX_TEXT = 200; // bytes of a key and of an id
 const MAX_OUTPUTS = 1024; // of one handler
 const MAX_LATE = 100; // handlers that are told of late publishes
 const LINE_ROOM = 200; // bytes of a line beside its content
 const OPTIONS = ['key', 'id', 'at', 'delay', 'headers', 'now'];
+const NOUNS = { publish: 'topic', enqueue: 'queue' };
 const BUFFERED = Object.freeze({ seq: undefined, buffered: true });
 
 const INSTEAD = {
@@ -43,7 +44,7 @@ function wrong(message) {
 function checkName(verb, name) {
     const fault = topicFault(name);
     if (!fault) return;
-    const noun = verb === 'publish' ? 'topic' : 'queue';
+    const noun = NOUNS[verb];
     const advice = typeof name === 'object' && name !== null ? `: write ${verb}(${noun}, data, { key })` : '';
     throw wrong(`${verb}: the ${noun} is ${inspect(name)}; ${fault}${advice}`);
 }
@@ -119,18 +120,28 @@ function dataText(who, data) {
     }
 }
 
+/* Nodey keeps nothing of an event that each worker gets: what it led to says so by itself. */
+function causeMembers({ frame }) {
+    const id = frame.msgid ?? String(frame.seq);
+    const trace = frame.traceparent === undefined ? '' : `,"traceparent":${JSON.stringify(frame.traceparent)}`;
+    return `,"cause":${JSON.stringify(id)},"correlation":${JSON.stringify(frame.correlation ?? id)}${trace}`;
+}
+
+/* As JSON, or undefined: with the ack nodey adds the key by itself. */
+function inheritedKey(call, options) {
+    const isHandler = call?.isDelivery || call?.isSilent;
+    const key = isHandler && !isBuffered(call, options) ? call.frame.key : undefined;
+    return key === undefined ? undefined : JSON.stringify(key);
+}
+
 /* The members of a message, or an error. */
 function contentOf(verb, name, data, options, call) {
     checkName(verb, name);
     const who = `${verb} ${name}`;
-    // With the ack nodey adds the key by itself.
-    const isHandler = call?.isDelivery || call?.isSilent;
-    const key = isHandler && !isBuffered(call, options) ? call.frame.key : undefined;
-    const inherited = key === undefined ? undefined : JSON.stringify(key);
-    const noun = verb === 'publish' ? 'topic' : 'queue';
-    const members = options === undefined && inherited === undefined ? '' : optionMembers(who, options ?? {}, inherited);
+    const members = optionMembers(who, options ?? {}, inheritedKey(call, options));
+    const cause = call?.isSilent ? causeMembers(call) : '';
     const text = dataText(who, data);
-    return `"${noun}":"${name}"${members},"data":${text}`;
+    return `"${NOUNS[verb]}":"${name}"${members}${cause},"data":${text}`;
 }
 
 /* ---- within a handler */
@@ -196,7 +207,8 @@ async function sendMessage(question) {
     return { seq, duplicate: duplicate === true };
 }
 
-function put(verb, name, data, options, call = asks.serving.getStore()) {
+function put(verb, name, data, options) {
+    const call = asks.serving.getStore();
     const who = `${verb} ${typeof name === 'string' ? name : ''}`.trim();
     let content;
     try {
@@ -220,16 +232,6 @@ function enqueue(queue, data, options) {
 
 /* ---- where a group stands */
 
-/** `from` of on() and `to` of seek() as a frame has it.  fault(advice): the error to throw. */
-function startOf(value, fault) {
-    if (value === 'first' || value === 'new') return value;
-    const { seq, time, ...rest } = typeof value === 'object' && value !== null ? value : {};
-    const isOne = (seq === undefined) !== (time === undefined) && Object.keys(rest).length === 0;
-    if (isOne && time === undefined && Number.isSafeInteger(seq) && seq >= 0) return { seq };
-    if (isOne && seq === undefined && !Number.isNaN(instant(time))) return { time: instant(time) };
-    throw fault('it must be "first", "new", { seq: 100 } or { time: new Date(...) }');
-}
-
 function seek(group, to) {
     const what = `seek ${typeof group === 'string' ? group : ''}`.trim();
     const call = asks.serving.getStore();
@@ -246,4 +248,4 @@ function seek(group, to) {
     return sendOut({ type: 'seek', content, what, call }).then(() => undefined);
 }
 
-module.exports = { publish, enqueue, seek, startOf };
+module.exports = { publish, enqueue, seek };

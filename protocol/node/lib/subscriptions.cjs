@@ -7,8 +7,7 @@
 'use strict';
 
 const { inspect } = require('./errors.cjs');
-const { startOf } = require('./publish.cjs');
-const { topicFault, patternFault, matches, milliseconds, DURATION_ADVICE } = require('./topics.cjs');
+const { topicFault, patternFault, matches, milliseconds, startOf, DURATION_ADVICE } = require('./topics.cjs');
 
 const MAX_AT_ONCE = 100000;
 const MAX_ATTEMPTS = 1000;

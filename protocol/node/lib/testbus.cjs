@@ -179,13 +179,13 @@ class TestBus {
     }
 
     /* source: the message that it comes from.  Returns { seq, duplicate }. */
-    #store({ topic, queue, key, msgid, at, delay, headers, data = null }, source) {
+    #store({ topic, queue, key, msgid, at, delay, headers, cause, correlation, traceparent, data = null }, source) {
         const first = msgid === undefined ? undefined : this.#ids.get(msgid);
         if (first && this.#now - first.time < DEDUPE_MS) return { seq: first.seq, duplicate: true };
         const message = {
             topic, queue, key: key ?? undefined, msgid, headers, data: JSON.stringify(data), seq: 0, time: this.#now,
-            cause: source && (source.msgid ?? String(source.seq)), correlation: source?.correlation,
-            traceparent: newTrace(source?.traceparent),
+            cause: source ? source.msgid ?? String(source.seq) : cause, correlation: source ? source.correlation : correlation,
+            traceparent: newTrace(source ? source.traceparent : traceparent),
         };
         if (msgid !== undefined) this.#ids.set(msgid, message);
         const wait = at === undefined ? delay ?? 0 : at - this.#now;

@@ -1,5 +1,5 @@
 /*
- * topics: names of messages, patterns of them, and spans of time.  Pure.
+ * topics: names of messages, patterns of them, spans of time, and places in a stream.  Pure.
  *
  * A topic is tokens with dots between, "comment.created".  In a pattern "*" stands for one
  * token and a last ">" for one or more.  The same rules as the supervisor's.
@@ -12,8 +12,8 @@ const MAX_BYTES = 255; // of a topic; all of its characters are ASCII
 const NAME = /^[A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]+)*$/;
 const TOKEN = /^[A-Za-z0-9_-]+$/;
 const UNIT_MS = { __proto__: null, d: 86400000, h: 3600000, m: 60000, s: 1000, ms: 1 };
-const DURATION = /^(?:(\d+(?:\.\d+)?)d)?(?:(\d+(?:\.\d+)?)h)?(?:(\d+(?:\.\d+)?)m)?(?:(\d+(?:\.\d+)?)s)?(?:(\d+(?:\.\d+)?)ms)?$/;
-const UNITS = Object.keys(UNIT_MS);
+const UNITS = Object.keys(UNIT_MS); // in the order in which they may stand
+const DURATION = new RegExp(`^${UNITS.map((unit) => `(?:(\\d+(?:\\.\\d+)?)${unit})?`).join('')}$`);
 
 function tokenFault(token, pattern) {
     if (token === '') return 'there must be something before, between and after the dots';
@@ -77,6 +77,16 @@ function instant(value) {
 
 const INSTANT_ADVICE = 'it must be milliseconds since 1970, a Date, or a text such as "2030-01-31T12:00:00Z"';
 
+/** Where a group begins: `from` of on() and `to` of seek() as a frame has it.  fault(advice): the error to throw. */
+function startOf(value, fault) {
+    if (value === 'first' || value === 'new') return value;
+    const { seq, time, ...rest } = typeof value === 'object' && value !== null ? value : {};
+    const isOne = (seq === undefined) !== (time === undefined) && Object.keys(rest).length === 0;
+    if (isOne && time === undefined && Number.isSafeInteger(seq) && seq >= 0) return { seq };
+    if (isOne && seq === undefined && !Number.isNaN(instant(time))) return { time: instant(time) };
+    throw fault('it must be "first", "new", { seq: 100 } or { time: new Date(...) }');
+}
+
 module.exports = {
-    topicFault, patternFault, matches, milliseconds, instant, DURATION_ADVICE, INSTANT_ADVICE,
+    topicFault, patternFault, matches, milliseconds, instant, startOf, DURATION_ADVICE, INSTANT_ADVICE,
 };

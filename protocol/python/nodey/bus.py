@@ -15,11 +15,13 @@ if TYPE_CHECKING:
     Function = TypeVar("Function", bound=Callable[..., Any])
     Start = Union[str, Mapping[str, Any]]
 
+from .attempt import EventHandler
 from .codec import encode, quote
 from .handling import Handling, current
 from .log import log
 from .message import INHERITED, Inherited, Published, check_name, members_of, name_fault, with_key
-from .subscription import EventHandler, Subscription, check_group, settings_of, start_of
+from .settings import check_group, settings_of, start_of
+from .subscription import Subscription
 from .worker import worker
 
 _PUBLISH_OPTIONS = ("key", "id", "at", "delay", "headers", "now")
@@ -66,12 +68,9 @@ def publish(
     TypeError or ValueError for arguments that cannot be; RuntimeError in a running event
     loop, where await nodey.publish_async(...) is meant.
     """
-    if others:
-        _refuse(f"publish({topic!r})", others)
-    members = members_of(
-        "publish", "topic", topic, data, key=key, id=id, at=at, delay=delay, headers=headers
-    )
-    return _published("publish", members, isinstance(key, Inherited), now)
+    _refuse("publish", topic, others, _PUBLISH_OPTIONS)
+    members = members_of("publish", "topic", topic, data, key, id, at, delay, headers)
+    return _published("publish", members, key, now)
 
 
 async def publish_async(
@@ -87,12 +86,9 @@ async def publish_async(
     **others: NoReturn,
 ) -> Published:
     """publish() for `async def`; see there.  Cancelling it does not take the message back."""
-    if others:
-        _refuse(f"publish_async({topic!r})", others)
-    members = members_of(
-        "publish_async", "topic", topic, data, key=key, id=id, at=at, delay=delay, headers=headers
-    )
-    return await _published_async(members, isinstance(key, Inherited), now)
+    _refuse("publish_async", topic, others, _PUBLISH_OPTIONS)
+    members = members_of("publish_async", "topic", topic, data, key, id, at, delay, headers)
+    return await _published_async(members, key, now)
 
 
 def enqueue(
@@ -111,12 +107,9 @@ def enqueue(
 
     queue: a name such as "thumb".  The rest is as in publish().
     """
-    if others:
-        _refuse(f"enqueue({queue!r})", others)
-    members = members_of(
-        "enqueue", "queue", queue, data, key=key, id=id, at=at, delay=delay, headers=headers
-    )
-    return _published("enqueue", members, isinstance(key, Inherited), now)
+    _refuse("enqueue", queue, others, _PUBLISH_OPTIONS)
+    members = members_of("enqueue", "queue", queue, data, key, id, at, delay, headers)
+    return _published("enqueue", members, key, now)
 
 
 async def enqueue_async(
@@ -132,18 +125,17 @@ async def enqueue_async(
     **others: NoReturn,
 ) -> Published:
     """enqueue() for `async def`; see publish_async()."""
+    _refuse("enqueue_async", queue, others, _PUBLISH_OPTIONS)
+    members = members_of("enqueue_async", "queue", queue, data, key, id, at, delay, headers)
+    return await _published_async(members, key, now)
+
+
+def _refuse(verb: str, name: Any, others: Mapping[str, object], known: Sequence[str]) -> None:
+    """Raises TypeError for options that there are not."""
     if others:
-        _refuse(f"enqueue_async({queue!r})", others)
-    members = members_of(
-        "enqueue_async", "queue", queue, data, key=key, id=id, at=at, delay=delay, headers=headers
-    )
-    return await _published_async(members, isinstance(key, Inherited), now)
+        from .habits import refuse_options
 
-
-def _refuse(what: str, others: Mapping[str, object]) -> None:
-    from .habits import refuse_options
-
-    refuse_options(what, others, _PUBLISH_OPTIONS)
+        refuse_options(f"{verb}({name!r})", others, known)
 
 
 def _in_loop() -> bool:
@@ -151,11 +143,21 @@ def _in_loop() -> bool:
     return asyncio_events is not None and asyncio_events._get_running_loop() is not None
 
 
-def _kept(handling: Handling | None, members: str, now: bool) -> bool:
+def _led_to(handling: Handling, members: str, key: str | None | Inherited) -> str:
+    """A message that leaves by itself, with what it has from the one that is handled."""
+    if isinstance(key, Inherited):
+        members = with_key(members, handling.key)
+    return handling.cause + members
+
+
+def _kept(
+    handling: Handling | None, members: str, key: str | None | Inherited, now: bool
+) -> bool:
     """Whether the message waits for the end of what is being handled."""
     if handling is None or now:
         return False
-    if handling.add(members):
+    # With an ack nodey adds the rest; a broadcast has none.
+    if handling.add(_led_to(handling, members, key) if handling.cause else members):
         return True
     _warn_of_late(members)
     return False
@@ -171,36 +173,36 @@ def _warn_of_late(members: str) -> None:
         )
 
 
-def _published(verb: str, members: str, inherits: bool, now: bool) -> Published:
+def _published(verb: str, members: str, key: str | None | Inherited, now: bool) -> Published:
     handling = current.get()
-    if _kept(handling, members, now):
+    if _kept(handling, members, key, now):
         return Published(buffered=True)
-    if handling is not None and inherits:
-        members = with_key(members, handling.key)
-    serving = _serving(handling, now)
-    if _in_loop():
-        if handling is None or now:
-            raise RuntimeError(
-                f"{verb}() would block the event loop: use await nodey.{verb}_async(...)"
-            )
-        return _send_later(_tell_async("publish", serving, members))
-    return _stored(worker.any_engine().tell("publish", serving, members))
+    sent = _sent(handling, members, key, now)
+    if not _in_loop():
+        return _stored(worker.any_engine().tell(*sent))
+    if handling is None or now:
+        raise RuntimeError(
+            f"{verb}() would block the event loop: use await nodey.{verb}_async(...)"
+        )
+    return _send_later(_tell_async(*sent))
 
 
-async def _published_async(members: str, inherits: bool, now: bool) -> Published:
+async def _published_async(members: str, key: str | None | Inherited, now: bool) -> Published:
     handling = current.get()
-    if _kept(handling, members, now):
+    if _kept(handling, members, key, now):
         return Published(buffered=True)
-    if handling is not None and inherits:
-        members = with_key(members, handling.key)
-    return await _tell_async("publish", _serving(handling, now), members)
+    return await _tell_async(*_sent(handling, members, key, now))
 
 
-def _serving(handling: Handling | None, now: bool) -> Any:
-    """The id of what the message is published for; what has ended has none any more."""
+def _sent(
+    handling: Handling | None, members: str, key: str | None | Inherited, now: bool
+) -> tuple[str, Any, str]:
+    """What an engine's tell() is given for a message that leaves by itself."""
+    if handling is not None:
+        members = _led_to(handling, members, key)
     if handling is not None and not now:
-        return None
-    return worker.any_engine().serving_id()
+        return "publish", None, members  # What it would be for has ended.
+    return "publish", worker.any_engine().serving_id(), members
 
 
 def _stored(frame: Mapping[str, Any]) -> Published:
@@ -270,14 +272,10 @@ def on(
     together: the first that raises is the failure, and the rest does not run.  `attempts`,
     `backoff` and `timeout` of the first that wants it count.
     """
-    if others:
-        from .habits import refuse_options
-
-        refuse_options(f"@nodey.on({pattern!r})", others, _ON_OPTIONS)
+    _refuse("@nodey.on", pattern, others, _ON_OPTIONS)
     patterns = _patterns_of(pattern)
-    what = f"@nodey.on({pattern!r})"
     settings = settings_of(
-        what,
+        f"@nodey.on({pattern!r})",
         {
             "group": group,
             "from_": from_,
@@ -308,13 +306,9 @@ def job(
     timeout: of one attempt; None and 0 are none.
     The rest is as in on().
     """
-    if others:
-        if "max" in others and concurrency is None:
-            concurrency = others.pop("max")
-        if others:
-            from .habits import refuse_options
-
-            refuse_options(f"@nodey.job({queue!r})", others, _JOB_OPTIONS)
+    if concurrency is None:
+        concurrency = others.pop("max", None)  # As on() calls it.
+    _refuse("@nodey.job", queue, others, _JOB_OPTIONS)
     if callable(queue):
         raise TypeError('a job has a queue: write @nodey.job("thumb") above the function')
     check_name(queue, "@nodey.job", "queue")

@@ -46,17 +46,36 @@ class Dead(Exception):
         self.message = message
 
 
-class Event:
+class _Attempted:
+    """What an event and its context both say of the attempt."""
+
+    __slots__ = ("_frame",)
+
+    def __init__(self, frame: dict[str, Any]) -> None:
+        self._frame = frame
+
+    @property
+    def attempt(self) -> int:
+        """1 the first time, then 2, 3, ..."""
+        return int(self._frame.get("attempt", 1))
+
+    @property
+    def last(self) -> bool:
+        """Whether no attempt follows when this one fails."""
+        return self._frame.get("last") is True
+
+
+class Event(_Attempted):
     """A fact that somebody published, or a job that was given to this handler.
 
     Its attributes can be read only.
     """
 
-    __slots__ = ("_frame", "_data", "_has_data")
+    __slots__ = ("_data", "_has_data")
 
     def __init__(self, frame: dict[str, Any]) -> None:
         """frame: an `event` that frames.checked() has let through."""
-        self._frame = frame
+        super().__init__(frame)
         self._data: Any = None
         self._has_data = False
 
@@ -127,16 +146,6 @@ class Event:
         return int(self._frame.get("time", 0))
 
     @property
-    def attempt(self) -> int:
-        """1 the first time, then 2, 3, ..."""
-        return int(self._frame.get("attempt", 1))
-
-    @property
-    def last(self) -> bool:
-        """Whether no attempt follows when this one fails."""
-        return self._frame.get("last") is True
-
-    @property
     def group(self) -> str:
         """Who gets it: the workers of one group share the work."""
         return str(self._frame.get("group", ""))
@@ -162,10 +171,10 @@ class Event:
         return dict(self._frame.get("headers") or {})
 
 
-class Context:
+class Context(_Attempted):
     """What a handler with a second argument is given beside the event: this attempt."""
 
-    __slots__ = ("_frame", "_canceller", "_say", "_deadline", "_said", "log")
+    __slots__ = ("_canceller", "_say", "_deadline", "_said", "log")
 
     def __init__(
         self, frame: dict[str, Any], canceller: Canceller | None, say: Callable[[str], None]
@@ -173,7 +182,7 @@ class Context:
         """say: sends a line."""
         from .log import log
 
-        self._frame = frame
+        super().__init__(frame)
         self._canceller = canceller
         self._say = say
         self._said = float("-inf")
@@ -185,16 +194,6 @@ class Context:
         if not isinstance(timeout, (int, float)) or timeout <= 0:
             return None
         return monotonic() + timeout / 1000
-
-    @property
-    def attempt(self) -> int:
-        """1 the first time, then 2, 3, ..."""
-        return int(self._frame.get("attempt", 1))
-
-    @property
-    def last(self) -> bool:
-        """Whether no attempt follows when this one fails."""
-        return self._frame.get("last") is True
 
     @property
     def deadline(self) -> float | None:

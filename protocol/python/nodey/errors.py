@@ -133,7 +133,7 @@ def failure_line(exc: BaseException, frame: dict[str, Any], where: str) -> str:
     else is a bug and is logged, once, with its traceback.
     """
     if frame.get("type") == "event":
-        from .subscription import failed_line
+        from .attempt import failed_line
 
         return failed_line(exc, frame, where)
     id = frame.get("id")

@@ -17,11 +17,14 @@ class Handling:
     What is published within is kept, to be stored with the ack, or dropped without it.
     """
 
-    __slots__ = ("key", "_lock", "_room", "_outputs")
+    __slots__ = ("key", "cause", "_lock", "_room", "_outputs")
 
-    def __init__(self, key: str | None, room: int) -> None:
-        """key: of what is handled.  room: the bytes that the outputs may have together."""
+    def __init__(self, key: str | None, room: int, cause: str = "") -> None:
+        """key: of what is handled.  room: the bytes that the outputs may have together.
+        cause: members that say what led to a message which leaves by itself, of an event that
+        each process gets; nodey keeps nothing of it."""
         self.key = key
+        self.cause = cause
         self._lock = allocate_lock()
         self._room = room
         self._outputs: list[str] | None = []

@@ -8,8 +8,9 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from typing import Any
 
+    from .attempt import Attempt
     from .delivery import Event
-    from .subscription import Attempt, Subscription
+    from .subscription import Subscription
 
 _BACKOFF = (1000, 5000, 30_000, 120_000, 600_000, 3_600_000)
 _ATTEMPTS = 10

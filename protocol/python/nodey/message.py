@@ -189,7 +189,6 @@ def members_of(
     kind: str,
     name: object,
     data: Any,
-    *,
     key: str | None | Inherited = INHERITED,
     id: str | None = None,
     at: Moment | None = None,
@@ -227,6 +226,14 @@ def members_of(
 def with_key(members: str, key: str | None) -> str:
     """The members of a message that says nothing of a key, with that of the handled one."""
     return members if key is None else f'"key":{quote(key)},{members}'
+
+
+def cause_members(frame: dict[str, Any]) -> str:
+    """What says of a message that this event led to it; the members of others follow."""
+    id = frame.get("msgid") or str(frame.get("seq"))
+    members = f'"cause":{quote(id)},"correlation":{quote(frame.get("correlation") or id)},'
+    trace = frame.get("traceparent")
+    return members if trace is None else f'{members}"traceparent":{quote(trace)},'
 
 
 # ----------------------------------------------------------------------- frames

@@ -30,8 +30,9 @@ from .codec import decode
 from .delivery import Event
 from .letters import DeadLetter, Delivery, Failure
 from .message import Published, check_name, duration_ms, members_of, nack_line
+from .settings import start_of
 from .standin import StandIn, copied, in_thread, registry_of
-from .subscription import Subscription, matches, start_of
+from .subscription import Subscription, matches
 
 _AT_A_TIME = 16
 _DEDUPE_MS = 120_000
@@ -132,10 +133,9 @@ class Bus:
         headers: Mapping[str, str] | None = None,
     ) -> Published:
         """Publishes from outside; see nodey.publish().  Handlers run in idle() and tick()."""
-        members = members_of(
-            "publish", "topic", topic, data, key=key, id=id, at=at, delay=delay, headers=headers
+        return self._take(
+            members_of("publish", "topic", topic, data, key, id, at, delay, headers)
         )
-        return self._store_text(members)
 
     def enqueue(
         self,
@@ -149,12 +149,11 @@ class Bus:
         headers: Mapping[str, str] | None = None,
     ) -> Published:
         """Gives a job from outside; see nodey.enqueue()."""
-        members = members_of(
-            "enqueue", "queue", queue, data, key=key, id=id, at=at, delay=delay, headers=headers
+        return self._take(
+            members_of("enqueue", "queue", queue, data, key, id, at, delay, headers)
         )
-        return self._store_text(members)
 
-    def _store_text(self, members: str) -> Published:
+    def _take(self, members: str) -> Published:
         frame = self.tell("publish", None, members)
         return Published(frame.get("seq"), frame.get("duplicate") is True)
 

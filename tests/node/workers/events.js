@@ -1,6 +1,7 @@
 /* Events and jobs, see protocol/vectors/README.md. */
 'use strict';
 
+const { once } = require('node:events');
 const nodey = require('nodey');
 
 nodey.on('order.*', async ({ id, attempt, data }) => {
@@ -23,6 +24,11 @@ nodey.on('bad', () => {
 
 nodey.on('pair.*', () => nodey.publish('first'));
 nodey.on('pair.b', () => nodey.publish('second'));
+
+nodey.on('slow', async ({ attempt }, { signal }) => {
+    if (attempt === 1) await once(signal, 'abort');
+    await nodey.publish('slow.done');
+});
 
 nodey.on('user.*', ({ data }) => nodey.publish('heard', data), { each: true });
 

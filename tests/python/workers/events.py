@@ -1,5 +1,7 @@
 """Events and jobs for `def` handlers; see protocol/vectors/README.md."""
 
+import time
+
 import nodey
 
 
@@ -33,6 +35,13 @@ def first(event: nodey.Event) -> None:
 @nodey.on("pair.b")
 def second(event: nodey.Event) -> None:
     nodey.publish("second")
+
+
+@nodey.on("slow")
+def slow(event: nodey.Event, ctx: nodey.Context) -> None:
+    while event.attempt == 1 and not ctx.cancelled():
+        time.sleep(0.01)
+    nodey.publish("slow.done")
 
 
 @nodey.on("user.*", each=True)

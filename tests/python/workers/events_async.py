@@ -1,5 +1,7 @@
 """Events and jobs for `async def` handlers; see protocol/vectors/README.md."""
 
+import asyncio
+
 import nodey
 
 
@@ -33,6 +35,13 @@ async def first(event: nodey.Event) -> None:
 @nodey.on("pair.b")
 async def second(event: nodey.Event) -> None:
     await nodey.publish("second")
+
+
+@nodey.on("slow")
+async def slow(event: nodey.Event) -> None:
+    if event.attempt == 1:
+        await asyncio.Event().wait()
+    await nodey.publish("slow.done")
 
 
 @nodey.on("user.*", each=True)
