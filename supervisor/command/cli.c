@@ -195,7 +195,7 @@ static const struct verb verbs[] = {
      command_lag_help},
     {"dead", command_dead, "dead list|show|retry|drop", "what nobody was able to handle",
      command_dead_help},
-    {"bus", command_bus, "bus [sql | backup]", "where events and jobs are kept",
+    {"bus", command_bus, "bus [sql | backup | drop]", "where events and jobs are kept",
      command_bus_help},
     {"flow", command_flow, "flow [--check FILE]", "who publishes what, and who handles it",
      command_flow_help},

@@ -48,6 +48,10 @@ on('slow', async ({ data: { n }, attempt }) => {
     await new Promise((resolve) => setTimeout(resolve, 50));
     note('slow', ['ends', n, attempt, pid]);
 }, { backoff: [5], attempts: 4, group: 'slow', max: 1 });
+on('twice', async ({ data: { n }, attempt }) => {
+    note('twice', [n, attempt, pid]);
+    await new Promise((resolve) => setTimeout(resolve, 100));
+}, { backoff: [5], attempts: 2, group: 'twice', max: 8 });
 '''
 FILES = {"workers/web.js": PUBLISHER, "workers/shop.js": HANDLER}
 CONFIG = script("web", "js", instances=1) + \
@@ -146,6 +150,15 @@ def test_workers_are_killed_while_they_handle_and_when_they_have(nodey: Nodey) -
     whiles = [word for word in words if word.endswith("killed by --chaos while it handled it")]
     afters = [word for word in words if word.endswith("handled, and its worker killed by --chaos")]
     assert len(words) == len(whiles) + len(afters) == 18 and min(len(whiles), len(afters)) >= 2
+
+
+def test_who_is_at_its_last_attempt_is_not_killed_with_others(nodey: Nodey) -> None:
+    app = nodey(FILES, CONFIG, args=("--chaos", "nak=50%,kill=50%", "--seed", "7"))
+    app.post("/put", b'{"topic":"twice","from":0,"to":40}')
+    until(lambda: handled(app).get("twice") == 40, 20, "all are handled")
+    attempts = read(app, "twice")
+    assert {attempt for _, attempt, _ in attempts} == {1, 2}
+    assert len({pid for *_, pid in attempts}) > 2
 
 
 def test_groups_have_their_own_luck(nodey: Nodey) -> None:

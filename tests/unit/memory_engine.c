@@ -1,333 +1,26 @@
-#include "memory_engine.h"
-
 #include <assert.h>
-#include <stdio.h>
 #include <stdlib.h>
-#include <time.h>
 
 #include "bus/topic.h"
-
-enum { NAMES = 64, OPS = OP_BACKUP + 1 };
-
-struct kept_stream {
-    char *name;
-    bool work;
-    enum durability durability;
-    uint64_t max_bytes;
-    int64_t dedupe_window;
-};
-
-/* Delivered and not settled, or put off. */
-struct kept_place {
-    uint64_t seq;
-    bool put_off;
-    bool delivered; /* in this run */
-    uint32_t tries;
-    int64_t due_ms;
-};
-
-struct kept_consumer {
-    uint32_t id; /* 0 = none */
-    uint32_t epoch;
-    uint32_t credit;
-    char *stream, *name;
-    char **patterns;
-    size_t pattern_count;
-    uint64_t hi;
-    struct kept_place *places;
-    size_t place_count;
-};
-
-struct memory_store {
-    struct kept_stream streams[NAMES];
-    size_t stream_count;
-    struct kept_consumer consumers[NAMES];
-    size_t consumer_count;
-    struct message **messages; /* by seq - 1; NULL = deleted */
-    size_t count, cap;
-    struct message **delayed;
-    size_t delayed_count;
-    struct memory_engine *engine;
-    bool frozen, held;
-    unsigned failures;
-    enum engine_status failure;
-    unsigned ops[OPS];
-};
-
-struct memory_engine {
-    struct engine engine;
-    struct loop *loop;
-    struct memory_store *store;
-    struct list ops;
-    struct task task;
-    struct timer tick;
-    struct timer alive; /* a loop that waits for nothing does not turn */
-    bool closing;
-};
-
-static int64_t wall_ms(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_REALTIME, &now);
-    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
-
-static char *copy(struct slice s)
-{
-    return xstrndup(s.len ? s.ptr : "", s.len);
-}
-
-/* -------------------------------------------------------------------- store */
-
-struct memory_store *memory_store_new(void)
-{
-    return xcalloc(1, sizeof(struct memory_store));
-}
-
-static void consumer_clear(struct kept_consumer *c)
-{
-    for (size_t i = 0; i < c->pattern_count; i++)
-        xfree(c->patterns[i]);
-    xfree(c->patterns);
-    xfree(c->places);
-    xfree(c->stream);
-    xfree(c->name);
-    *c = (struct kept_consumer){0};
-}
-
-void memory_store_free(struct memory_store *s)
-{
-    for (size_t i = 0; i < s->stream_count; i++)
-        xfree(s->streams[i].name);
-    for (size_t i = 0; i < s->consumer_count; i++)
-        consumer_clear(&s->consumers[i]);
-    for (size_t i = 0; i < s->count; i++)
-        message_release(s->messages[i]);
-    for (size_t i = 0; i < s->delayed_count; i++)
-        message_release(s->delayed[i]);
-    xfree(s->messages);
-    xfree(s->delayed);
-    xfree(s);
-}
-
-void memory_store_freeze(struct memory_store *s)
-{
-    s->frozen = true;
-}
-
-void memory_store_fail(struct memory_store *s, unsigned count, enum engine_status status)
-{
-    s->failures = count;
-    s->failure = status;
-}
-
-static struct kept_stream *stream_named(struct memory_store *s, struct slice name)
-{
-    for (size_t i = 0; i < s->stream_count; i++)
-        if (slice_is(name, s->streams[i].name))
-            return &s->streams[i];
-    return NULL;
-}
-
-static struct kept_consumer *consumer_of(struct memory_store *s, uint32_t id)
-{
-    for (size_t i = 0; i < s->consumer_count; i++)
-        if (s->consumers[i].id == id && id)
-            return &s->consumers[i];
-    return NULL;
-}
-
-static const struct kept_consumer *consumer_named(const struct memory_store *s,
-                                                  const char *stream, const char *name)
-{
-    for (size_t i = 0; i < s->consumer_count; i++)
-        if (s->consumers[i].id && !strcmp(s->consumers[i].stream, stream) &&
-            !strcmp(s->consumers[i].name, name))
-            return &s->consumers[i];
-    return NULL;
-}
-
-static struct kept_place *place_of(const struct kept_consumer *c, uint64_t seq)
-{
-    for (size_t i = 0; i < c->place_count; i++)
-        if (c->places[i].seq == seq)
-            return &c->places[i];
-    return NULL;
-}
-
-static struct kept_place *place_add(struct kept_consumer *c, uint64_t seq)
-{
-    c->places = xrealloc(c->places, (c->place_count + 1) * sizeof(*c->places));
-    c->places[c->place_count] = (struct kept_place){.seq = seq};
-    return &c->places[c->place_count++];
-}
-
-static void place_remove(struct kept_consumer *c, uint64_t seq)
-{
-    struct kept_place *p = place_of(c, seq);
-    if (!p)
-        return;
-    size_t at = (size_t)(p - c->places);
-    memmove(p, p + 1, (--c->place_count - at) * sizeof(*p));
-}
-
-static bool takes(const struct kept_consumer *c, const struct message *m)
-{
-    if (!slice_is(m->stream, c->stream) || (m->only.len && !slice_is(m->only, c->name)))
-        return false;
-    for (size_t i = 0; i < c->pattern_count; i++)
-        if (topic_matches(slice_of(c->patterns[i]), m->topic))
-            return true;
-    return false;
-}
-
-size_t memory_count(const struct memory_store *s, struct slice stream)
-{
-    size_t n = 0;
-    for (size_t i = 0; i < s->count; i++)
-        n += s->messages[i] && slice_eq(s->messages[i]->stream, stream);
-    return n;
-}
-
-struct message *memory_find(const struct memory_store *s, uint64_t seq)
-{
-    return seq && seq <= s->count ? s->messages[seq - 1] : NULL;
-}
-
-uint64_t memory_last(const struct memory_store *s)
-{
-    return s->count;
-}
-
-bool memory_is_settled(const struct memory_store *s, const char *stream, const char *group,
-                       uint64_t seq)
-{
-    const struct kept_consumer *c = consumer_named(s, stream, group);
-    return c && seq <= c->hi && !place_of(c, seq);
-}
-
-static size_t count_places(const struct memory_store *s, const char *stream, const char *group,
-                           bool put_off)
-{
-    const struct kept_consumer *c = consumer_named(s, stream, group);
-    size_t n = 0;
-    for (size_t i = 0; c && i < c->place_count; i++)
-        n += c->places[i].put_off == put_off;
-    return n;
-}
-
-size_t memory_put_off(const struct memory_store *s, const char *stream, const char *group)
-{
-    return count_places(s, stream, group, true);
-}
-
-size_t memory_open_count(const struct memory_store *s, const char *stream, const char *group)
-{
-    return count_places(s, stream, group, false);
-}
-
-unsigned memory_ops(const struct memory_store *s, enum op_kind kind)
-{
-    return s->ops[kind];
-}
-
-/* ------------------------------------------------------------------ publish */
-
-static bool is_same(const struct message *m, const struct message *other)
-{
-    return other && slice_eq(other->msgid, m->msgid) && slice_eq(other->stream, m->stream);
-}
-
-static const struct message *with_msgid(struct memory_store *s, const struct message *m)
-{
-    int64_t since = wall_ms() - stream_named(s, m->stream)->dedupe_window;
-    for (size_t i = 0; m->msgid.len && i < s->count; i++)
-        if (is_same(m, s->messages[i]) && s->messages[i]->time_ms >= since)
-            return s->messages[i];
-    for (size_t i = 0; m->msgid.len && i < s->delayed_count; i++)
-        if (is_same(m, s->delayed[i]))
-            return s->delayed[i];
-    return NULL;
-}
-
-static void append(struct memory_store *s, struct message *m)
-{
-    if (s->count == s->cap) {
-        s->cap = s->cap ? s->cap * 2 : 256;
-        s->messages = xrealloc(s->messages, s->cap * sizeof(struct message *));
-    }
-    s->messages[s->count++] = message_hold(m);
-    m->seq = s->count;
-    m->time_ms = wall_ms();
-    if (s->engine->engine.events->stored)
-        s->engine->engine.events->stored(&s->engine->engine, &m, 1);
-}
-
-static void store(struct memory_store *s, struct message *m)
-{
-    const struct message *first = with_msgid(s, m);
-    if (first) {
-        m->duplicate = true;
-        m->seq = first->seq;
-        return;
-    }
-    if (m->due_ms <= wall_ms()) {
-        append(s, m);
-        return;
-    }
-    s->delayed = xrealloc(s->delayed, (s->delayed_count + 1) * sizeof(struct message *));
-    s->delayed[s->delayed_count++] = message_hold(m);
-}
-
-static void fail(struct op *op, enum engine_status status, const char *why)
-{
-    op->status = status;
-    snprintf(op->error, sizeof(op->error), "%s", why);
-}
-
-static bool store_all(struct memory_store *s, struct op *op, struct message **messages,
-                      size_t count)
-{
-    for (size_t i = 0; i < count; i++)
-        if (!stream_named(s, messages[i]->stream)) {
-            op->status = ENGINE_UNKNOWN;
-            snprintf(op->error, sizeof(op->error), "there is no stream \"" SLICE_FMT "\"",
-                     SLICE_ARG(messages[i]->stream));
-            return false;
-        }
-    for (size_t i = 0; i < count; i++)
-        store(s, messages[i]);
-    return true;
-}
-
-static void forget(struct memory_store *s, uint64_t seq)
-{
-    struct message *m = memory_find(s, seq);
-    if (!m)
-        return;
-    s->messages[seq - 1] = NULL;
-    for (size_t i = 0; i < s->consumer_count; i++)
-        place_remove(&s->consumers[i], seq);
-    message_release(m);
-}
+#include "memory_parts.h"
 
 static void do_publish(struct memory_store *s, struct op_publish *op)
 {
     if (op->forget && !memory_find(s, op->forget))
-        fail(&op->op, ENGINE_UNKNOWN, "there is no such message");
-    else if (store_all(s, &op->op, op->messages, op->count))
-        forget(s, op->forget);
+        kept_fail(&op->op, ENGINE_UNKNOWN, "there is no such message");
+    else if (kept_store_all(s, &op->op, op->messages, op->count))
+        kept_forget(s, op->forget);
 }
 
 /* ---------------------------------------------------------------- consumers */
 
 static void do_stream(struct memory_store *s, struct op_stream *op)
 {
-    struct kept_stream *kept = stream_named(s, op->name);
+    struct kept_stream *kept = kept_stream_named(s, op->name);
     if (!kept) {
         assert(s->stream_count < NAMES);
         kept = &s->streams[s->stream_count++];
-        kept->name = copy(op->name);
+        kept->name = kept_copy(op->name);
     }
     kept->work = op->work;
     kept->durability = op->durability;
@@ -371,7 +64,7 @@ static void list_put_off(const struct memory_store *s, const struct kept_consume
             .seq = p->seq,
             .tries = p->tries,
             .due_ms = p->due_ms,
-            .key = m->key.len ? copy(m->key) : NULL,
+            .key = m->key.len ? kept_copy(m->key) : NULL,
         };
     }
     qsort(op->put_off, op->put_off_count, sizeof(*op->put_off), by_seq);
@@ -379,11 +72,11 @@ static void list_put_off(const struct memory_store *s, const struct kept_consume
 
 static void do_consumer(struct memory_store *s, struct op_consumer *op)
 {
-    char *stream = copy(op->stream), *name = copy(op->name);
-    struct kept_consumer *c = (struct kept_consumer *)consumer_named(s, stream, name);
+    char *stream = kept_copy(op->stream), *name = kept_copy(op->name);
+    struct kept_consumer *c = (struct kept_consumer *)kept_consumer_named(s, stream, name);
     op->created = !c;
-    if (!stream_named(s, op->stream)) {
-        fail(&op->op, ENGINE_UNKNOWN, "there is no such stream");
+    if (!kept_stream_named(s, op->stream)) {
+        kept_fail(&op->op, ENGINE_UNKNOWN, "there is no such stream");
         xfree(stream);
         xfree(name);
         return;
@@ -405,7 +98,7 @@ static void do_consumer(struct memory_store *s, struct op_consumer *op)
     c->patterns = xrealloc(c->patterns, op->pattern_count * sizeof(char *) + 1);
     c->pattern_count = op->pattern_count;
     for (size_t i = 0; i < op->pattern_count; i++)
-        c->patterns[i] = copy(op->patterns[i]);
+        c->patterns[i] = kept_copy(op->patterns[i]);
     op->id = c->id;
     for (size_t i = 0; i < c->place_count; i++)
         op->open += !c->places[i].put_off && !c->places[i].delivered;
@@ -415,9 +108,9 @@ static void do_consumer(struct memory_store *s, struct op_consumer *op)
 static bool find_consumer(struct memory_store *s, struct op *op, uint32_t id,
                           struct kept_consumer **c)
 {
-    *c = consumer_of(s, id);
+    *c = kept_consumer_of(s, id);
     if (!*c)
-        fail(op, ENGINE_UNKNOWN, "there is no such consumer");
+        kept_fail(op, ENGINE_UNKNOWN, "there is no such consumer");
     return *c != NULL;
 }
 
@@ -426,7 +119,7 @@ static bool is_wanted(const struct memory_store *s, const struct message *m)
 {
     for (size_t i = 0; m && i < s->consumer_count; i++) {
         const struct kept_consumer *c = &s->consumers[i];
-        if (c->id && takes(c, m) && (m->seq > c->hi || place_of(c, m->seq)))
+        if (c->id && kept_takes(c, m) && (m->seq > c->hi || kept_place_of(c, m->seq)))
             return true;
     }
     return false;
@@ -437,23 +130,23 @@ static void do_settle(struct memory_store *s, struct op_settle *op)
     struct kept_consumer *c;
     if (!find_consumer(s, &op->op, op->consumer, &c))
         return;
-    struct kept_place *p = place_of(c, op->seq);
+    struct kept_place *p = kept_place_of(c, op->seq);
     if (!p) {
-        fail(&op->op, ENGINE_UNKNOWN, "it is not with that consumer");
+        kept_fail(&op->op, ENGINE_UNKNOWN, "it is not with that consumer");
         return;
     }
-    if (!store_all(s, &op->op, op->outputs, op->output_count))
+    if (!kept_store_all(s, &op->op, op->outputs, op->output_count))
         return;
     if (op->how == SETTLE_LATER) {
-        p = place_of(c, op->seq);
+        p = kept_place_of(c, op->seq);
         *p = (struct kept_place){
             .seq = op->seq, .put_off = true, .tries = op->tries, .due_ms = op->due_ms};
         return;
     }
-    place_remove(c, op->seq);
-    struct kept_stream *stream = stream_named(s, slice_of(c->stream));
+    kept_place_remove(c, op->seq);
+    struct kept_stream *stream = kept_stream_named(s, slice_of(c->stream));
     if (stream->work && !is_wanted(s, memory_find(s, op->seq)))
-        forget(s, op->seq);
+        kept_forget(s, op->seq);
 }
 
 static void deliver(struct memory_store *s, struct kept_consumer *c, uint64_t seq,
@@ -471,11 +164,11 @@ static void do_take(struct memory_store *s, struct op_take *op)
     if (!find_consumer(s, &op->op, op->consumer, &c))
         return;
     for (size_t i = 0; i < op->count; i++) {
-        struct kept_place *p = place_of(c, op->seqs[i]);
+        struct kept_place *p = kept_place_of(c, op->seqs[i]);
         if (p && p->put_off && memory_find(s, p->seq))
             deliver(s, c, p->seq, p->tries);
         else
-            fail(&op->op, ENGINE_UNKNOWN, "it is not put off");
+            kept_fail(&op->op, ENGINE_UNKNOWN, "it is not put off");
     }
 }
 
@@ -494,17 +187,17 @@ static void empty_stream(struct memory_store *s, struct slice name)
 {
     for (size_t i = 0; i < s->count; i++)
         if (s->messages[i] && slice_eq(s->messages[i]->stream, name))
-            forget(s, i + 1);
+            kept_forget(s, i + 1);
     for (size_t i = 0; i < s->consumer_count; i++)
         if (s->consumers[i].id && slice_is(name, s->consumers[i].stream))
-            consumer_clear(&s->consumers[i]);
+            kept_consumer_clear(&s->consumers[i]);
 }
 
 static void drop_stream(struct memory_store *s, struct op_drop *op)
 {
-    struct kept_stream *stream = stream_named(s, op->stream);
+    struct kept_stream *stream = kept_stream_named(s, op->stream);
     if (!stream) {
-        fail(&op->op, ENGINE_UNKNOWN, "there is no such stream");
+        kept_fail(&op->op, ENGINE_UNKNOWN, "there is no such stream");
         return;
     }
     empty_stream(s, op->stream);
@@ -518,7 +211,7 @@ static void do_drop(struct memory_store *s, struct op_drop *op)
     if (op->stream.len)
         drop_stream(s, op);
     else if (find_consumer(s, &op->op, op->consumer, &c))
-        consumer_clear(c);
+        kept_consumer_clear(c);
 }
 
 /* --------------------------------------------------------------------- look */
@@ -536,8 +229,8 @@ static void do_read(struct memory_store *s, struct op_read *op)
 {
     size_t n = op->limit;
     op->messages = xcalloc(n + 1, sizeof(struct message *));
-    if (op->stream.len && !stream_named(s, op->stream)) {
-        fail(&op->op, ENGINE_UNKNOWN, "there is no such stream");
+    if (op->stream.len && !kept_stream_named(s, op->stream)) {
+        kept_fail(&op->op, ENGINE_UNKNOWN, "there is no such stream");
         return;
     }
     bool last = op->from.kind == START_NEW;
@@ -576,7 +269,7 @@ static void look_at(const struct memory_store *s, const struct kept_consumer *c,
             info->oldest_ms = m->time_ms;
     }
     for (size_t i = (size_t)c->hi; i < s->count; i++)
-        info->lag += s->messages[i] && takes(c, s->messages[i]);
+        info->lag += s->messages[i] && kept_takes(c, s->messages[i]);
 }
 
 static void do_info(struct memory_store *s, struct op_info *op)
@@ -637,20 +330,20 @@ static void run_op(struct memory_store *s, struct op *op)
         do_info(s, container_of(op, struct op_info, op));
         break;
     default:
-        fail(op, ENGINE_INVALID, "this engine cannot do that");
+        kept_fail(op, ENGINE_INVALID, "this engine cannot do that");
     }
 }
 
 static bool fails(struct memory_store *s, struct op *op)
 {
     if (s->frozen) {
-        fail(op, ENGINE_BROKEN, "the power is off");
+        kept_fail(op, ENGINE_BROKEN, "the power is off");
         return true;
     }
     if (!s->failures || (op->kind != OP_PUBLISH && op->kind != OP_SETTLE))
         return false;
     s->failures--;
-    fail(op, s->failure, s->failure == ENGINE_FULL ? "it is full" : "it is broken");
+    kept_fail(op, s->failure, s->failure == ENGINE_FULL ? "it is full" : "it is broken");
     return true;
 }
 
@@ -665,9 +358,9 @@ static void feed(struct memory_store *s, struct kept_consumer *c)
         }
     while (c->hi < s->count && c->credit) {
         struct message *m = s->messages[c->hi++];
-        if (!m || !takes(c, m))
+        if (!m || !kept_takes(c, m))
             continue;
-        place_add(c, m->seq)->delivered = true;
+        kept_place_add(c, m->seq)->delivered = true;
         c->credit--;
         deliver(s, c, m->seq, 0);
     }
@@ -676,14 +369,14 @@ static void feed(struct memory_store *s, struct kept_consumer *c)
 static void fall_due(struct memory_store *s)
 {
     size_t kept = 0;
-    int64_t now = wall_ms();
+    int64_t now = kept_now_ms();
     for (size_t i = 0; i < s->delayed_count; i++) {
         struct message *m = s->delayed[i];
         if (m->due_ms > now) {
             s->delayed[kept++] = m;
             continue;
         }
-        append(s, m);
+        kept_append(s, m);
         message_release(m);
     }
     s->delayed_count = kept;
@@ -729,6 +422,7 @@ static void on_task(struct task *task)
     else if (e->closing) {
         timer_stop(e->loop, &e->tick);
         timer_stop(e->loop, &e->alive);
+        task_cancel(&e->task); /* it may be the last op that has closed the engine */
         e->store->engine = NULL;
         e->engine.events->closed(&e->engine);
     }
@@ -772,7 +466,7 @@ void memory_store_hold(struct memory_store *s, bool held)
 void memory_store_discard(struct memory_store *s, uint64_t seq)
 {
     struct engine *e = &s->engine->engine;
-    forget(s, seq);
+    kept_forget(s, seq);
     for (size_t i = 0; i < s->consumer_count; i++)
         if (s->consumers[i].id)
             e->events->gap(e, s->consumers[i].id, seq, seq);
