@@ -263,7 +263,8 @@ static void begin_running(struct load *load)
     load->first_ns = loop_clock_ns();
     load->start_ns = load->first_ns + options->warmup_ms * MS;
     load->end_ns = load->start_ns + options->duration_ms * MS;
-    timer_start(load->loop, &load->phase_end, options->warmup_ms + options->duration_ms,
+    /* Timers go by a coarser clock: with a millisecond more the time is never cut short. */
+    timer_start(load->loop, &load->phase_end, options->warmup_ms + options->duration_ms + 1,
                 on_time_over);
     if (options->progress)
         on_progress(&load->progress);

@@ -65,7 +65,7 @@ def test_a_busy_event_loop_is_found_by_ping_with_its_stack(nodey: Nodey, languag
 def test_what_froze_one_does_not_freeze_the_next(nodey: Nodey) -> None:
     """The client is told; a GET that may be the cause is not begun again, and nobody waits long."""
     app = start(nodey, "node", instances=2, timeout="20s", stop_grace_period="20s")
-    before = app.worker_pids("w")
+    before = app.wait_workers(2, "w")
     begun = time.monotonic()
     answer = app.get("/w/busy", timeout=15)
     assert answer.status == 502 and "frozen" not in answer.text

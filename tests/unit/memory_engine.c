@@ -54,7 +54,8 @@ static int by_seq(const void *a, const void *b)
 static void list_put_off(const struct memory_store *s, const struct kept_consumer *c,
                          struct op_consumer *op)
 {
-    op->put_off = xcalloc(c->place_count + 1, sizeof(*op->put_off));
+    if (c->place_count)
+        op->put_off = xcalloc(c->place_count, sizeof(*op->put_off));
     for (size_t i = 0; i < c->place_count; i++) {
         const struct kept_place *p = &c->places[i];
         const struct message *m = memory_find(s, p->seq);
@@ -67,7 +68,12 @@ static void list_put_off(const struct memory_store *s, const struct kept_consume
             .key = m->key.len ? kept_copy(m->key) : NULL,
         };
     }
-    qsort(op->put_off, op->put_off_count, sizeof(*op->put_off), by_seq);
+    if (op->put_off_count) {
+        qsort(op->put_off, op->put_off_count, sizeof(*op->put_off), by_seq);
+        return;
+    }
+    xfree(op->put_off);
+    op->put_off = NULL;
 }
 
 static void do_consumer(struct memory_store *s, struct op_consumer *op)
@@ -228,11 +234,11 @@ static void turn_round(struct message **messages, size_t count)
 static void do_read(struct memory_store *s, struct op_read *op)
 {
     size_t n = op->limit;
-    op->messages = xcalloc(n + 1, sizeof(struct message *));
     if (op->stream.len && !kept_stream_named(s, op->stream)) {
         kept_fail(&op->op, ENGINE_UNKNOWN, "there is no such stream");
         return;
     }
+    op->messages = xcalloc(n + 1, sizeof(struct message *));
     bool last = op->from.kind == START_NEW;
     uint64_t from = last ? 0 : before_start(s, &op->from);
     for (size_t i = 0; i < s->count && op->count < n; i++) {
