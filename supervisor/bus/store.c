@@ -263,9 +263,15 @@ static void on_closed(struct offload *o)
 
 static const struct offload_ops OFFLOAD_OPS = {on_run, on_back, on_closed};
 
+enum { OS_BATCH = 16 };
+
+/* An fsync costs as much for one as for many; without it two small batches are done sooner. */
 static void store_submit(struct engine *e, struct op *op)
 {
     struct store *s = container_of(e, struct store, engine);
+    if (op->kind == OP_STREAM &&
+        container_of(op, struct op_stream, op)->durability == DURABILITY_OS)
+        s->offload.hasty = OS_BATCH;
     offload_post(&s->offload, &op->node);
 }
 

@@ -1,6 +1,7 @@
 #include "loop/offload.h"
 
 #include <assert.h>
+#include <limits.h>
 #include <time.h>
 
 /* Hands over what has come back; the thread may be replying meanwhile. */
@@ -92,6 +93,7 @@ int offload_open(struct offload *o, struct loop *loop, const struct offload_ops 
     o->closing = o->ended = false;
     list_init(&o->posted);
     o->waiting = 0;
+    o->hasty = UINT_MAX;
     list_init(&o->in);
     list_init(&o->out);
     task_init(&o->flush, on_flush);
@@ -109,7 +111,7 @@ void offload_post(struct offload *o, struct list *node)
 {
     assert(!o->closing);
     list_add(&o->posted, node);
-    if (++o->waiting < OFFLOAD_BATCH)
+    if (++o->waiting < o->hasty)
         loop_defer(o->loop, &o->flush);
     else
         flush(o);

@@ -11,8 +11,6 @@
 
 #include "loop/loop.h"
 
-enum { OFFLOAD_BATCH = 16 };
-
 struct offload;
 
 struct offload_ops {
@@ -38,7 +36,8 @@ struct offload {
     pthread_mutex_t mutex;
     pthread_cond_t cond; /* of CLOCK_REALTIME: a moved clock moves what waits for it */
     struct list posted;  /* in this turn of the loop: the thread gets them at its end */
-    unsigned waiting;    /* so many; OFFLOAD_BATCH are not kept until then */
+    unsigned waiting;    /* so many */
+    unsigned hasty; /* the owner's, after offload_open(): so many are not kept until then */
     struct task flush;
     struct list in;  /* what it has got */
     struct list out; /* replied, not yet handed to `back` */
@@ -51,8 +50,9 @@ struct offload {
 int offload_open(struct offload *, struct loop *, const struct offload_ops *) MUST_CHECK;
 
 /*
- * From the loop: wakes the thread at the end of this turn, so that few are taken together, or
- * when OFFLOAD_BATCH wait, so that it works on them while the loop makes the next.
+ * From the loop: wakes the thread at the end of this turn, once for however many, so that they
+ * are taken together; or when `hasty` wait, so that it works on them while the loop makes the
+ * next.
  */
 void offload_post(struct offload *, struct list *node);
 
