@@ -40,11 +40,13 @@ def _fsync(context: Context) -> Table:
         Subject(redis, partial(bus.redis, context, redis), one),
         Subject(f"{redis}, 64 clients", partial(bus.redis, context, "redis 64"), many),
         Subject(rabbit, partial(bus.rabbitmq, context, rabbit), one),
+        Subject(f"{rabbit}, 64 clients", partial(bus.rabbitmq, context, "rabbitmq 64"), many),
     ]
     context.compare(table, subjects)
     table.ratio("nodey, fsync", redis, "per_second", ">=", 1.5)
     table.ratio("nodey, fsync", f"{redis}, 64 clients", "per_second", ">=", 1.5)
     table.ratio("nodey, fsync", rabbit, "per_second", ">=", 4)
+    table.ratio("nodey, fsync", f"{rabbit}, 64 clients", "per_second", ">=", 4)
     return table
 
 
@@ -55,9 +57,15 @@ def _os(context: Context) -> Table:
     subjects = [
         _nodey(context, "os"),
         Subject(nats, partial(bus.nats, context, nats), partial(bus.probe_peer, 1, IN_FLIGHT)),
+        Subject(
+            f"{nats}, 64 clients",
+            partial(bus.nats, context, "nats 64"),
+            partial(bus.probe_peer, IN_FLIGHT, 1),
+        ),
     ]
     context.compare(table, subjects)
     table.ratio("nodey, os", nats, "per_second", ">=", 2)
+    table.ratio("nodey, os", f"{nats}, 64 clients", "per_second", ">=", 2)
     return table
 
 
