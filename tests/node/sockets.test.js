@@ -155,10 +155,10 @@ test('the signal fires when the client has gone; a cancel before it was accepted
     await worker.get(9, '/aborted');
     worker.send({ type: 'cancel', id: 2, reason: 'disconnect' });
     assert.deepEqual(await worker.next(), { type: 'error', id: 2, code: 'cancelled' });
-    open(worker, 4, '/new'); // and one that is cancelled before its handler runs
+    open(worker, 4, '/new'); // and one that is cancelled before its handler runs, or as it begins
     worker.send({ type: 'cancel', id: 4, reason: 'disconnect' });
     assert.deepEqual(await worker.next(), { type: 'error', id: 4, code: 'cancelled' });
-    assert.equal((await worker.get(3, '/aborted')).json, 2);
+    assert.ok([2, 3].includes((await worker.get(3, '/aborted')).json));
     await worker.finish();
 });
 
