@@ -190,16 +190,34 @@ bool chaos_kill(struct worker *w)
     return true;
 }
 
+/*
+ * Whether this one is doubled now.  Its name is kept until it has come again, beside those of
+ * others that are under way: who finds no place is not doubled, so nobody is for ever.
+ */
+static bool doubles(struct chaos *c, uint64_t name)
+{
+    enum { PLACES = 16 };
+
+    uint64_t *empty = NULL;
+    for (uint64_t i = 0; i < PLACES; i++) {
+        uint64_t *place = &c->seen[(name + i) % CHAOS_SEEN];
+        if (*place == name) {
+            *place = 0;
+            return false;
+        }
+        if (!*place && !empty)
+            empty = place;
+    }
+    if (empty)
+        *empty = name;
+    return empty != NULL;
+}
+
 enum chaos_blow chaos_strike(struct chaos *c, const struct delivery *d)
 {
     double x = chance(c, d, CHANCE_BLOW);
-    uint64_t name = name_of(c, d);
-    uint64_t *seen = &c->seen[name % CHAOS_SEEN];
-    if (x < c->dup) {
-        bool again = *seen == name;
-        *seen = name;
-        return again ? CHAOS_NONE : CHAOS_DUP;
-    }
+    if (x < c->dup)
+        return doubles(c, name_of(c, d)) ? CHAOS_DUP : CHAOS_NONE;
     if (d->last || x >= c->dup + c->kill + c->nak)
         return CHAOS_NONE;
     return is_deadly(c, d, x) ? CHAOS_KILL : CHAOS_NAK;

@@ -27,7 +27,7 @@ struct chaos {
     double dup, kill, nak; /* 0..1 */
     uint64_t delay_min_ms, delay_max_ms;
     bool reorder;
-    uint64_t seen[CHAOS_SEEN]; /* what was doubled */
+    uint64_t seen[CHAOS_SEEN]; /* what was doubled, and has not come again; 0: free */
 };
 
 /* What chaos does to a message that was handled. */
