@@ -293,6 +293,18 @@ void rig_fail(struct rig_owner *o, uint64_t delay_ms)
                              });
 }
 
+uint64_t rig_first_seq(struct rig_owner *o)
+{
+    return rig_first(o) ? rig_first(o)->delivery->message->seq : 0;
+}
+
+void bus_rig_publish_all(struct bus_rig *rig, size_t count, const char *key)
+{
+    while (count--)
+        if (!bus_rig_publish(rig, "a.b", key, "{\"n\":1}"))
+            abort();
+}
+
 void rig_give_all_back(struct rig_owner *o)
 {
     if (!o->held.next)

@@ -61,6 +61,8 @@ void bus_rig_queue(struct bus_rig *, struct rig_owner *, const char *queue,
 /* Publishes, waits until it is stored, and returns its seq; 0 when it is not. */
 uint64_t bus_rig_publish(struct bus_rig *, const char *topic, const char *key,
                          const char *data);
+/* So many of topic a.b. */
+void bus_rig_publish_all(struct bus_rig *, size_t count, const char *key);
 uint64_t bus_rig_request(struct bus_rig *, const struct publish_request *);
 
 /* Settles the oldest that it holds, or `held`. */
@@ -68,6 +70,7 @@ void rig_done(struct rig_owner *);
 void rig_settle(struct held *, const struct settlement *);
 void rig_fail(struct rig_owner *, uint64_t delay_ms);
 struct held *rig_first(struct rig_owner *);
+uint64_t rig_first_seq(struct rig_owner *); /* 0: it holds nothing */
 void rig_give_all_back(struct rig_owner *);
 
 bool bus_rig_told(struct bus_rig *, const char *words);

@@ -41,17 +41,6 @@ static int close_rig(void **state)
     return 0;
 }
 
-static void publish(size_t count, const char *key)
-{
-    while (count--)
-        assert_true(bus_rig_publish(rig, "a.b", key, "{\"n\":1}") > 0);
-}
-
-static uint64_t first_seq(struct rig_owner *o)
-{
-    return rig_first(o) ? rig_first(o)->delivery->message->seq : 0;
-}
-
 static void crash_all(struct rig_owner *o)
 {
     while (rig_first(o))
@@ -69,13 +58,13 @@ static void each_group_gets_each_message_and_no_other(void **state)
     (void)state;
     bus_rig_group(rig, &one, "one", all, NULL);
     bus_rig_group(rig, &two, "two", some, NULL);
-    publish(3, "");
+    bus_rig_publish_all(rig, 3, "");
     assert_true(bus_rig_publish(rig, "c", "", "1") > 0);
     assert_true(bus_rig_publish(rig, "d", "", "1") > 0);
     bus_until(rig, one.held_count == 3 && two.held_count == 1);
     bus_rig_linger(rig, 5);
     assert_int_equal(one.delivered + two.delivered, 4);
-    assert_int_equal(first_seq(&one), 1);
+    assert_int_equal(rig_first_seq(&one), 1);
     assert_int_equal(rig_first(&one)->delivery->attempt, 1);
     assert_false(rig_first(&one)->delivery->last);
 }
@@ -85,13 +74,13 @@ static void no_more_are_out_than_its_owner_takes(void **state)
     (void)state;
     bus_rig_group(rig, &one, "one", all, NULL);
     group_serve(one.group, one.group->ops, &one, 2);
-    publish(5, "");
+    bus_rig_publish_all(rig, 5, "");
     bus_until(rig, one.held_count == 2);
     bus_rig_linger(rig, 5);
     assert_int_equal(one.held_count, 2);
     assert_int_equal(group_backlog(one.group), 5);
     rig_done(&one);
-    bus_until(rig, one.held_count == 2 && first_seq(&one) == 2);
+    bus_until(rig, one.held_count == 2 && rig_first_seq(&one) == 2);
 }
 
 static size_t asked;
@@ -111,7 +100,7 @@ static void who_refuses_is_asked_again_when_it_says_so_and_not_before(void **sta
     const struct group_ops *usual = one.group->ops;
     group_serve(one.group, &refusing, &one, 100);
     asked = 0;
-    publish(1, "");
+    bus_rig_publish_all(rig, 1, "");
     bus_until(rig, asked == 1);
     bus_rig_linger(rig, 20);
     assert_in_range(asked, 1, 3); /* other ends of ops may wake it, nothing else */
@@ -125,7 +114,7 @@ static void a_group_with_much_to_do_leaves_turns_to_others(void **state)
     (void)state;
     bus_rig_group(rig, &one, "one", all, NULL);
     one.room = 1;
-    publish(600, "");
+    bus_rig_publish_all(rig, 600, "");
     bus_until(rig, group_backlog(one.group) == 600);
     one.room = 0;
     one.settles = true;
@@ -141,7 +130,7 @@ static void backlog_is_what_is_not_settled_and_changes_are_told(void **state)
     (void)state;
     bus_rig_group(rig, &one, "one", all, NULL);
     rig->bus->window = 4;
-    publish(30, "");
+    bus_rig_publish_all(rig, 30, "");
     bus_until(rig, one.held_count == 4);
     bus_until(rig, group_backlog(one.group) == 30); /* of what the engine has it is told late */
     assert_true(one.changed > 0);
@@ -162,7 +151,7 @@ static void patterns_of_several_streams_are_one_group(void **state)
     bus_configure(rig->bus, rig->config);
     bus_rig_group(rig, &one, "one", both, NULL);
     assert_true(bus_rig_publish(rig, "own.x", "", "1") > 0);
-    publish(1, "");
+    bus_rig_publish_all(rig, 1, "");
     bus_until(rig, one.held_count == 2);
     assert_int_equal(memory_count(rig->store, SLICE("own")), 1);
     assert_int_equal(memory_count(rig->store, SLICE("events")), 1);
@@ -182,12 +171,12 @@ static void a_topic_that_gets_its_own_stream_is_not_lost_to_a_group(void **state
     rig->config->streams = &own;
     rig->config->stream_count = 1;
     bus_configure(rig->bus, rig->config);
-    publish(1, "");
+    bus_rig_publish_all(rig, 1, "");
     bus_until(rig, one.held_count == 1);
     assert_int_equal(memory_count(rig->store, SLICE("own")), 1);
     rig->config->stream_count = 0;
     bus_configure(rig->bus, rig->config);
-    publish(1, "");
+    bus_rig_publish_all(rig, 1, "");
     bus_until(rig, one.held_count == 2);
     assert_int_equal(memory_count(rig->store, SLICE("events")), 1);
 }
@@ -216,7 +205,7 @@ static void what_it_subscribes_to_may_change(void **state)
     bus_rig_group(rig, &one, "one", all, NULL);
     before = one.group;
     one.room = 1;
-    publish(2, "");
+    bus_rig_publish_all(rig, 2, "");
     bus_until(rig, one.held_count == 1 && group_backlog(one.group) == 2);
     bus_rig_group(rig, &one, "one", others, NULL);
     assert_ptr_equal(before, one.group);
@@ -272,7 +261,7 @@ static void who_says_that_it_never_will_is_believed(void **state)
 {
     (void)state;
     bus_rig_group(rig, &one, "one", all, &patient);
-    publish(1, "");
+    bus_rig_publish_all(rig, 1, "");
     bus_until(rig, one.held_count == 1);
     rig_settle(rig_first(&one),
                &(struct settlement){.verdict = VERDICT_DEAD, .error_message = SLICE("bad")});
@@ -286,12 +275,12 @@ static void what_was_not_begun_comes_back_first_and_is_not_counted(void **state)
     (void)state;
     bus_rig_group(rig, &one, "one", all, NULL);
     one.room = 1;
-    publish(3, "");
+    bus_rig_publish_all(rig, 3, "");
     bus_until(rig, one.held_count == 1 && group_backlog(one.group) == 3);
     for (int i = 0; i < 5; i++) {
         rig_settle(rig_first(&one), &(struct settlement){.verdict = VERDICT_BACK});
         bus_until(rig, one.held_count == 1);
-        assert_int_equal(first_seq(&one), 1);
+        assert_int_equal(rig_first_seq(&one), 1);
         assert_int_equal(rig_first(&one)->delivery->attempt, 1);
     }
     assert_int_equal(memory_ops(rig->store, OP_SETTLE), 0);
@@ -301,14 +290,14 @@ static void a_delay_is_as_long_as_it_was_said(void **state)
 {
     (void)state;
     bus_rig_group(rig, &one, "one", all, &patient);
-    publish(2, "");
+    bus_rig_publish_all(rig, 2, "");
     bus_until(rig, one.held_count == 2);
     uint64_t before = bus_clock_ms();
     rig_fail(&one, 60);
     rig_fail(&one, 20);
     bus_until(rig, one.held_count == 1);
     assert_in_range(bus_clock_ms() - before, 20, 55);
-    assert_int_equal(first_seq(&one), 2);
+    assert_int_equal(rig_first_seq(&one), 2);
     bus_until(rig, one.held_count == 2);
     assert_true(bus_clock_ms() - before >= 60);
 }
@@ -318,7 +307,7 @@ static void outputs_are_stored_with_the_ack_or_not_at_all(void **state)
     struct err err;
     (void)state;
     bus_rig_group(rig, &one, "one", all, NULL);
-    publish(1, "");
+    bus_rig_publish_all(rig, 1, "");
     bus_until(rig, one.held_count == 1);
     struct message *out[2];
     for (int i = 0; i < 2; i++)
@@ -347,7 +336,7 @@ static void outputs_of_what_was_removed_meanwhile_are_kept(void **state)
     struct err err;
     (void)state;
     bus_rig_group(rig, &one, "one", all, NULL);
-    publish(1, "");
+    bus_rig_publish_all(rig, 1, "");
     bus_until(rig, one.held_count == 1);
     struct message *out =
         bus_compose(rig->bus, &(struct publish_request){.topic = SLICE("out")}, &err);
@@ -367,20 +356,20 @@ static void behind_one_that_is_put_off_its_key_waits_and_nobody_else(void **stat
     bus_rig_group(rig, &one, "one", all, &patient);
     rig->bus->window = 4;
     rig->bus->soon_ms = 10;
-    publish(1, "k");
+    bus_rig_publish_all(rig, 1, "k");
     bus_until(rig, one.held_count == 1);
     rig_fail(&one, FAR_MS);
-    publish(8, "k"); /* more than the window has */
-    publish(2, "other");
+    bus_rig_publish_all(rig, 8, "k"); /* more than the window has */
+    bus_rig_publish_all(rig, 2, "other");
     bus_until(rig, one.held_count == 1);
-    assert_int_equal(first_seq(&one), 10);
+    assert_int_equal(rig_first_seq(&one), 10);
     bus_until(rig, memory_put_off(rig->store, "events", "one") == 9);
     rig_done(&one);
-    bus_until(rig, one.held_count == 1 && first_seq(&one) == 11);
+    bus_until(rig, one.held_count == 1 && rig_first_seq(&one) == 11);
     rig_done(&one);
     for (uint64_t seq = 1; seq <= 9; seq++) {
         bus_until(rig, one.held_count == 1);
-        assert_int_equal(first_seq(&one), seq);
+        assert_int_equal(rig_first_seq(&one), seq);
         assert_int_equal(rig_first(&one)->delivery->attempt, seq == 1 ? 2 : 1);
         rig_done(&one);
     }
@@ -393,24 +382,24 @@ static void order_and_attempts_outlive_nodey(void **state)
     (void)state;
     bus_rig_group(rig, &one, "one", all, &patient);
     rig->bus->soon_ms = 10;
-    publish(3, "k");
-    publish(1, "");
+    bus_rig_publish_all(rig, 3, "k");
+    bus_rig_publish_all(rig, 1, "");
     bus_until(rig, one.held_count == 2);
     rig_fail(&one, FAR_MS);
     rig_fail(&one, 1);
     bus_until(rig, memory_put_off(rig->store, "events", "one") >= 3);
     rig_give_all_back(&one);
     bus_rig_reopen(rig);
-    publish(1, "k");
+    bus_rig_publish_all(rig, 1, "k");
     bus_rig_group(rig, &one, "one", all, &patient);
     bus_until(rig, one.held_count == 1);
-    assert_int_equal(first_seq(&one), 4); /* its time had come */
+    assert_int_equal(rig_first_seq(&one), 4); /* its time had come */
     assert_int_equal(rig_first(&one)->delivery->attempt, 2);
     rig_done(&one);
     static const uint64_t order[] = {1, 2, 3, 5};
     for (size_t i = 0; i < ARRAY_LEN(order); i++) {
         bus_until(rig, one.held_count == 1);
-        assert_int_equal(first_seq(&one), order[i]);
+        assert_int_equal(rig_first_seq(&one), order[i]);
         assert_int_equal(rig_first(&one)->delivery->attempt, i == 0 ? 2 : 1);
         rig_done(&one);
     }
@@ -421,15 +410,15 @@ static void a_key_with_much_to_do_leaves_room_for_others(void **state)
     (void)state;
     bus_rig_group(rig, &one, "one", all, NULL);
     rig->bus->window = 8;
-    publish(40, "hot");
-    publish(3, "cold");
+    bus_rig_publish_all(rig, 40, "hot");
+    bus_rig_publish_all(rig, 3, "cold");
     bus_until(rig, one.held_count == 2);
-    assert_int_equal(first_seq(&one), 1);
+    assert_int_equal(rig_first_seq(&one), 1);
     assert_true(
         slice_is(list_last(&one.held, struct held, node)->delivery->message->key, "cold"));
     /* Those of the hot one that are parked come in order, also in the next run. */
     for (uint64_t seq = 1; seq <= 20; seq++) {
-        bus_until(rig, first_seq(&one) == seq || one.held_count == 2);
+        bus_until(rig, rig_first_seq(&one) == seq || one.held_count == 2);
         struct held *h = rig_first(&one);
         while (slice_is(h->delivery->message->key, "cold"))
             h = list_first(&h->node, struct held, node);
@@ -445,7 +434,7 @@ static void a_key_with_much_to_do_leaves_room_for_others(void **state)
     while (next_hot <= 40 || next_cold <= 43) {
         bus_until(rig, one.held_count > 0);
         bool hot = slice_is(rig_first(&one)->delivery->message->key, "hot");
-        assert_int_equal(first_seq(&one), hot ? next_hot++ : next_cold++);
+        assert_int_equal(rig_first_seq(&one), hot ? next_hot++ : next_cold++);
         rig_done(&one);
     }
 }
@@ -456,7 +445,7 @@ static void so_many_are_put_off_and_no_more(void **state)
     bus_rig_group(rig, &one, "one", all, &patient);
     rig->bus->window = 4;
     rig->bus->put_off_max = 10;
-    publish(40, "");
+    bus_rig_publish_all(rig, 40, "");
     for (int i = 0; i < 10; i++) {
         bus_until(rig, one.held_count > 0);
         rig_fail(&one, 300);
@@ -480,7 +469,7 @@ static void neighbours_of_a_guilty_one_go_free(void **state)
     size_t alone = 0;
     (void)state;
     bus_rig_group(rig, &one, "one", all, &once);
-    publish(5, "");
+    bus_rig_publish_all(rig, 5, "");
     bus_until(rig, one.held_count == 5);
     crash_all(&one); /* for each it was the last attempt */
     while (alone < 5) {
@@ -489,7 +478,7 @@ static void neighbours_of_a_guilty_one_go_free(void **state)
         assert_int_equal(one.held_count, 1);
         assert_true(rig_first(&one)->delivery->alone);
         alone++;
-        if (first_seq(&one) == 3)
+        if (rig_first_seq(&one) == 3)
             crash_all(&one);
         else
             rig_done(&one);
@@ -504,11 +493,11 @@ static void others_go_on_beside_a_suspect(void **state)
 {
     (void)state;
     bus_rig_group(rig, &one, "one", all, NULL);
-    publish(2, "");
+    bus_rig_publish_all(rig, 2, "");
     bus_until(rig, one.held_count == 2);
     crash_all(&one);
     bus_until(rig, one.held_count == 1 && rig_first(&one)->delivery->alone);
-    publish(2, "");
+    bus_rig_publish_all(rig, 2, "");
     bus_until(rig, one.held_count == 3);
     size_t alone = 0;
     list_each (at, &one.held)
@@ -520,7 +509,7 @@ static void the_first_crash_costs_no_time_and_the_second_does(void **state)
 {
     (void)state;
     bus_rig_group(rig, &one, "one", all, &patient);
-    publish(1, "");
+    bus_rig_publish_all(rig, 1, "");
     bus_until(rig, one.held_count == 1);
     uint64_t before = bus_clock_ms();
     crash_all(&one);
@@ -540,15 +529,15 @@ static void a_store_that_fails_for_a_while_loses_nothing(void **state)
     (void)state;
     bus_rig_group(rig, &one, "one", all, &three);
     rig->bus->repeat_first_ms = 2;
-    publish(6, "k");
+    bus_rig_publish_all(rig, 6, "k");
     for (uint64_t seq = 1; seq <= 6; seq++) {
         bus_until(rig, one.held_count == 1);
-        assert_int_equal(first_seq(&one), seq);
+        assert_int_equal(rig_first_seq(&one), seq);
         memory_store_fail(rig->store, 3, ENGINE_BROKEN);
         if (seq == 3) {
             rig_fail(&one, UINT64_MAX);
             bus_until(rig, one.held_count == 1);
-            assert_int_equal(first_seq(&one), 3);
+            assert_int_equal(rig_first_seq(&one), 3);
         }
         rig_done(&one);
     }
@@ -560,7 +549,7 @@ static void closing_waits_for_what_is_out(void **state)
 {
     (void)state;
     bus_rig_group(rig, &one, "one", all, NULL);
-    publish(4, "");
+    bus_rig_publish_all(rig, 4, "");
     bus_until(rig, one.held_count == 4);
     bus_close(rig->bus);
     bus_rig_linger(rig, 10);

@@ -35,17 +35,6 @@ static int close_rig(void **state)
     return 0;
 }
 
-static void publish(size_t count, const char *key)
-{
-    while (count--)
-        assert_true(bus_rig_publish(rig, "a.b", key, "{\"n\":1}") > 0);
-}
-
-static uint64_t first_seq(struct rig_owner *o)
-{
-    return rig_first(o) ? rig_first(o)->delivery->message->seq : 0;
-}
-
 static void note(void *arg, const char *error)
 {
     snprintf(arg, 200, "%s", error ? error : "done");
@@ -57,8 +46,8 @@ static void a_seek_voids_what_is_out_and_begins_elsewhere(void **state)
     (void)state;
     bus_rig_group(rig, &one, "one", all, &patient);
     rig->bus->soon_ms = 1;
-    publish(2, "k");
-    publish(4, "");
+    bus_rig_publish_all(rig, 2, "k");
+    bus_rig_publish_all(rig, 4, "");
     bus_until(rig, one.held_count == 5);
     rig_fail(&one, 60000);
     rig_done(&one);
@@ -73,7 +62,7 @@ static void a_seek_voids_what_is_out_and_begins_elsewhere(void **state)
     bus_until(rig, *said);
     assert_string_equal(said, "done");
     bus_until(rig, one.held_count == 5);
-    assert_int_equal(first_seq(&one), 2);
+    assert_int_equal(rig_first_seq(&one), 2);
     assert_int_equal(memory_put_off(rig->store, "events", "one"), 0);
 }
 
@@ -83,7 +72,7 @@ static void late_deliveries_are_dropped(void **state)
     char said[200] = "";
     (void)state;
     bus_rig_group(rig, &one, "one", all, NULL);
-    publish(3, "");
+    bus_rig_publish_all(rig, 3, "");
     bus_until(rig, one.held_count == 3);
     struct consumer *c = list_first(&one.group->consumers, struct consumer, node);
     group_seek(one.group, (struct start){.kind = START_NEW}, note, said);
@@ -96,7 +85,7 @@ static void late_deliveries_are_dropped(void **state)
     rig->bus->engine->events->deliver(rig->bus->engine, &later, 1);
     bus_rig_linger(rig, 5);
     assert_int_equal(one.held_count, 0);
-    publish(1, "");
+    bus_rig_publish_all(rig, 1, "");
     bus_until(rig, one.held_count == 1);
 }
 
@@ -105,14 +94,14 @@ static void a_seek_waits_until_its_group_is_declared(void **state)
 {
     char said[200] = "";
     (void)state;
-    publish(3, "");
+    bus_rig_publish_all(rig, 3, "");
     bus_rig_group(rig, &one, "one", all, NULL);
     group_seek(one.group, (struct start){.kind = START_FIRST}, note, said);
     assert_string_equal(said, "");
     bus_until(rig, *said);
     assert_string_equal(said, "done");
     bus_until(rig, one.held_count == 3);
-    assert_int_equal(first_seq(&one), 1);
+    assert_int_equal(rig_first_seq(&one), 1);
 }
 
 static void a_settle_on_its_way_finds_the_seek_done(void **state)
@@ -120,13 +109,13 @@ static void a_settle_on_its_way_finds_the_seek_done(void **state)
     char said[200] = "";
     (void)state;
     bus_rig_group(rig, &one, "one", all, NULL);
-    publish(3, "k");
+    bus_rig_publish_all(rig, 3, "k");
     bus_until(rig, one.held_count == 1);
     rig_done(&one);
     group_seek(one.group, (struct start){.kind = START_FIRST}, note, said);
     for (uint64_t seq = 1; seq <= 3; seq++) {
         bus_until(rig, one.held_count == 1);
-        assert_int_equal(first_seq(&one), seq);
+        assert_int_equal(rig_first_seq(&one), seq);
         rig_done(&one);
     }
     bus_until(rig, memory_is_settled(rig->store, "events", "one", 3));
@@ -137,7 +126,7 @@ static void a_dropped_group_is_forgotten_with_its_place(void **state)
     char said[200] = "";
     (void)state;
     bus_rig_group(rig, &one, "one", all, &patient);
-    publish(3, "");
+    bus_rig_publish_all(rig, 3, "");
     bus_until(rig, one.held_count == 3);
     rig_fail(&one, 60000);
     rig_done(&one);
@@ -158,14 +147,14 @@ static void a_gap_is_told_and_what_was_put_off_in_it_is_forgotten(void **state)
     (void)state;
     bus_rig_group(rig, &one, "one", all, &patient);
     rig->bus->soon_ms = 1;
-    publish(3, "k");
+    bus_rig_publish_all(rig, 3, "k");
     bus_until(rig, one.held_count == 1);
     rig_fail(&one, 60000);
     bus_until(rig, memory_put_off(rig->store, "events", "one") == 3);
     memory_store_discard(rig->store, 1);
     assert_int_equal(one.gaps, 1);
     bus_until(rig, one.held_count == 1);
-    assert_int_equal(first_seq(&one), 2);
+    assert_int_equal(rig_first_seq(&one), 2);
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, open_rig, close_rig)
