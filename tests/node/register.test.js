@@ -90,7 +90,8 @@ test('further servers, other kinds and unix paths really listen', async (t) => {
     assert.equal(ports.path, true);
     for (const name of ['net', 'http']) {
         await new Promise((resolve, reject) => {
-            const client = net.connect(ports[name], '127.0.0.1', () => resolve(client.destroy())).on('error', reject);
+            net.connect(ports[name], '127.0.0.1', function () { this.end(); })
+                .resume().on('close', resolve).on('error', reject);
         });
     }
     await worker.finish();
