@@ -46,6 +46,13 @@ def run(folder: Path, *words: str, input: Union[str, bytes] = b"",
     return Done(done.returncode, done.stdout, done.stderr)
 
 
+def run_pytest(folder: Path) -> Done:
+    """The tests of that folder: with a base of their own, else they tidy up after earlier runs
+    of ours when they end."""
+    return run(folder, "run", "python3", "-m", "pytest", "-q", "-p", "no:cacheprovider",
+               "--basetemp", str(folder.with_name(f"{folder.name}-pytest")))
+
+
 class Terminal:
     """A command on a terminal of its own; a context manager."""
 

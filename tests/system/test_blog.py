@@ -12,7 +12,7 @@ from typing import Any, Callable, Optional
 import pytest
 
 from app import App
-from command import Done, run
+from command import Done, run, run_pytest
 from examples import Killer, Listener, Start, browse, copied
 from timing import slow, until
 pytestmark = pytest.mark.outside
@@ -238,7 +238,7 @@ def test_its_own_tests_pass_in_a_second(tmp_path: Path) -> None:
     folder = copied("blog", tmp_path / "blog")
     javascript = run(folder, "run", "node", "--test", "--test-reporter=tap")
     assert javascript.code == 0 and "# pass 3" in javascript.out, javascript
-    python = run(folder, "run", "python3", "-m", "pytest", "-q", "-p", "no:cacheprovider")
+    python = run_pytest(folder)
     assert python.code == 0 and "2 passed" in python.out, python
     took = [float(re.findall(pattern, text)[-1]) / unit for pattern, text, unit in
             ((r"# duration_ms ([\d.]+)", javascript.out, 1000), (r"passed in ([\d.]+)s", python.out, 1))]

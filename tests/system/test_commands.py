@@ -20,7 +20,7 @@ import pytest
 import procs
 from app import BINARY, ROOT, App
 from client import Connection, request_bytes
-from command import Terminal, environment, run
+from command import Terminal, environment, run, run_pytest
 from conftest import write_files
 from timing import slow, until
 from workers import pool, raw
@@ -490,11 +490,11 @@ IMPORTS = {
 
 def test_run_shows_pytest_the_way_to_the_sdk(tmp_path: Path) -> None:
     folder = folder_of(tmp_path, {**PROGRAMS, "test_fib.py": TEST_PY.replace("FAULT", "6765")})
-    done = run(folder, "run", "python3", "-m", "pytest", "-q", "-p", "no:cacheprovider")
+    done = run_pytest(folder)
     assert done.code == 0 and "2 passed" in done.out, done
     assert not (folder / "node_modules").exists(), "what Python does not need is not made"
     write_files(folder, {"test_fib.py": TEST_PY.replace("FAULT", "0")})
-    done = run(folder, "run", "python3", "-m", "pytest", "-q", "-p", "no:cacheprovider")
+    done = run_pytest(folder)
     assert done.code == 1 and "1 failed, 1 passed" in done.out, done
 
 

@@ -20,7 +20,7 @@ import procs
 from app import App
 from checks import kill
 from client import Response
-from command import run
+from command import run, run_pytest
 from examples import Killer, Listener, Start, browse, copied
 from timing import slow, until
 pytestmark = pytest.mark.outside
@@ -358,7 +358,7 @@ def test_its_own_tests_pass(tmp_path: Path) -> None:
     folder = copied("glove", tmp_path / "glove")
     javascript = run(folder, "run", "node", "--test", "--test-reporter=tap")
     assert javascript.code == 0 and "# pass 3" in javascript.out, javascript
-    python = run(folder, "run", "python3", "-m", "pytest", "-q", "-p", "no:cacheprovider")
+    python = run_pytest(folder)
     assert python.code == 0 and "3 passed" in python.out, python
 
 

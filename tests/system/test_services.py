@@ -139,7 +139,7 @@ def test_who_ended_badly_is_among_what_runs(nodey: Nodey) -> None:
 
 def test_what_is_tried_again_soon_has_not_failed_yet(nodey: Nodey) -> None:
     app = nodey(config=service("bad", ["sh", "-c", "exit 3"], max_restarts=6, failed_retry="1h",
-                               backoff_min="10ms", backoff_max="400ms"), wait=False)
+                               backoff_min="100ms", backoff_max="400ms"), wait=False)
     app.wait_log("bad#0.*restarting in")
     with Admin(app.folder) as admin:
         states = []
