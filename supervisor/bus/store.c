@@ -205,7 +205,8 @@ static uint64_t on_run(struct offload *o, struct list *letters)
     }
     if (s->down)
         return (uint64_t)MAX(s->retry_ms, 1);
-    return more ? 0 : (uint64_t)MAX(MIN(s->next_due_ms, s->next_tick_ms), 1);
+    int64_t next_ms = MIN(MIN(s->next_due_ms, s->next_tick_ms), s->next_feed_ms);
+    return more ? 0 : (uint64_t)MAX(next_ms, 1);
 }
 
 /* ------------------------------------------------------------------ the loop */
@@ -311,7 +312,7 @@ static struct store *store_new(const struct store_config *config,
     s->hash_key = siphash_key_new();
     s->commit_us = xcalloc(1, sizeof(*s->commit_us));
     s->batch_sizes = xcalloc(1, sizeof(*s->batch_sizes));
-    s->next_due_ms = INT64_MAX;
+    s->next_due_ms = s->next_feed_ms = INT64_MAX;
     list_init(&s->streams);
     list_init(&s->consumers);
     list_init(&s->queue);

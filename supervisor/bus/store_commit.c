@@ -392,8 +392,10 @@ void store_commit_turn(struct store *s)
         refuse_all(s);
         return;
     }
-    if (store_take_ops(s))
+    if (store_take_ops(s)) {
+        s->published_ns = loop_clock_ns();
         look_at_room(s);
+    }
     int64_t now = store_wall_ms();
     s->batch.due = s->next_due_ms <= now;
     s->active = true;

@@ -42,9 +42,10 @@ enum {
     STORE_TOPICS_MAX = 100000, /* of one stream */
     STORE_BATCH_OPS = 4096,
     STORE_BATCH_BYTES = 8 << 20,
-    STORE_TURN_ROWS = 256, /* that one consumer reads from the file before another's turn */
-    STORE_TURN_NS = 1000000,
-    STORE_SWEEP_ROWS = 1000, /* deleted in one transaction */
+    STORE_TURN_ROWS = 256,  /* that one consumer reads from the file before another's turn */
+    STORE_TURN_NS = 250000, /* that all of them read so before ops have their turn */
+    STORE_PUBLISHED_NS = 1000000000, /* who did within this time is not to be kept waiting */
+    STORE_SWEEP_ROWS = 1000,         /* deleted in one transaction */
     STORE_WHY_MAX = 1024,
     STORE_TICK_MS = 1000,    /* between looks at what is to be swept, while something happens */
     STORE_IDLE_MS = 60000,   /* and else */
@@ -240,7 +241,10 @@ struct store {
     uint64_t seq; /* the newest */
     int64_t time_ms;
     uint64_t delayed;
-    int64_t next_due_ms; /* INT64_MAX: none */
+    int64_t next_due_ms;   /* INT64_MAX: none */
+    uint64_t published_ns; /* when somebody last did */
+    uint64_t rested_ns;    /* until then nobody reads the file */
+    int64_t next_feed_ms;  /* when they may again; INT64_MAX: nobody waits for it */
     uint64_t commits_on_disk;
     struct list queue; /* ops that are not begun */
     struct batch batch;
@@ -436,7 +440,8 @@ enum { ROW_ONLY = 11, ROW_DATA = 13 };
 
 /* ---------------------------------------------------------- store_feed */
 
-/* Delivers what there is credit for; true when there is more for another turn. */
+/* Delivers what there is credit for; true when there is more for the next turn, which
+ * is to come at once, else `next_feed_ms`. */
 bool store_feed(struct store *, struct parcel *);
 void store_do_take(struct store *, struct op_take *, struct parcel *);
 

@@ -345,6 +345,30 @@ static struct engine *open_with_reserve(struct loop *loop, const char *dir,
     return store_open(loop, &config, events, owner, err);
 }
 
+/*
+ * The file is read piece by piece, with rests of milliseconds while others publish: twenty are
+ * done long before the second is over after which the store would look by itself.
+ */
+static void who_is_behind_reads_on_though_nothing_else_happens(void **state)
+{
+    struct desk d;
+    char *dir = xasprintf("%s/bus", (char *)*state);
+    desk_open(&d, &STORE_KIND, dir);
+    desk_stream(&d, "events");
+    publish_many(&d, "events", "many", 5000);
+    uint64_t wanted = desk_put(&d, "events", "one", "1");
+    desk_reopen(&d, dir); /* what was in memory is in the file alone */
+    desk_stream(&d, "events");
+    uint32_t group = desk_consumer(&d, "events", "group", "one", FROM_FIRST, NULL);
+    desk_put(&d, "events", "many", "1");
+    uint64_t begun = loop_clock_ns();
+    desk_credit(&d, group, 1);
+    assert_int_equal(desk_next_seq(&d, group), wanted);
+    assert_true(loop_clock_ns() - begun < 900000000);
+    desk_close(&d);
+    xfree(dir);
+}
+
 static void without_room_on_the_disk_publishes_are_refused_and_settles_are_not(void **state)
 {
     struct desk d;
@@ -409,6 +433,7 @@ int main(void)
         TEST(questions_read_and_nothing_else),
         TEST(a_copy_is_made_while_the_store_works),
         TEST(files_of_data_without_a_message_are_removed_at_start),
+        TEST(who_is_behind_reads_on_though_nothing_else_happens),
         TEST(without_room_on_the_disk_publishes_are_refused_and_settles_are_not),
         TEST(a_stream_stays_where_it_is_kept),
     };
