@@ -42,8 +42,9 @@ enum {
     STORE_TOPICS_MAX = 100000, /* of one stream */
     STORE_BATCH_OPS = 4096,
     STORE_BATCH_BYTES = 8 << 20,
-    STORE_TURN_ROWS = 256,  /* that one consumer reads from the file before another's turn */
-    STORE_TURN_NS = 250000, /* that all of them read so before ops have their turn */
+    STORE_TURN_ROWS = 256,   /* that one consumer reads from the file before another's turn */
+    STORE_READ_NS = 250000,  /* and no longer than this */
+    STORE_TURN_NS = 1000000, /* of all of them, before that of ops */
     STORE_PUBLISHED_NS = 1000000000, /* who did within this time is not to be kept waiting */
     STORE_SWEEP_ROWS = 1000,         /* deleted in one transaction */
     STORE_WHY_MAX = 1024,

@@ -134,17 +134,25 @@ static void feed_one(struct store *s, struct parcel *p, struct consumer *c, uint
  * Who is behind catches up with what is left over: while others publish, the file is read
  * for a fifth of the time.
  */
-static void rest(struct store *s, uint64_t begun_ns)
+static void rest(struct store *s, uint64_t read_ns)
 {
     uint64_t now = loop_clock_ns();
     if (now - s->published_ns < STORE_PUBLISHED_NS)
-        s->rested_ns = now + 4 * (now - begun_ns);
+        s->rested_ns = now + 4 * read_ns;
+}
+
+static bool may_read(struct store *s, uint64_t now)
+{
+    if (now >= s->rested_ns)
+        return true;
+    s->next_feed_ms = store_wall_ms() + 1;
+    return false;
 }
 
 bool store_feed(struct store *s, struct parcel *p)
 {
-    uint64_t begun_ns = 0;
-    bool more = false, read = false;
+    uint64_t until_ns = 0, read_ns = 0;
+    bool more = false;
     struct list *first = NULL;
     s->next_feed_ms = INT64_MAX;
     for (struct list *at = s->consumers.next; at != &s->consumers && at != first;) {
@@ -153,25 +161,24 @@ bool store_feed(struct store *s, struct parcel *p)
         if (!hungry(c))
             continue;
         uint64_t now = loop_clock_ns();
-        begun_ns = begun_ns ? begun_ns : now;
-        if (now - begun_ns > STORE_TURN_NS) {
+        bool behind = is_behind(c);
+        until_ns = until_ns ? until_ns : now + STORE_TURN_NS;
+        if (now > until_ns) {
             more = true;
             break;
         }
-        bool behind = is_behind(c);
-        if (behind && now < s->rested_ns) {
-            s->next_feed_ms = store_wall_ms() + 1;
+        if (behind && !may_read(s, now))
             continue;
-        }
-        read |= behind;
-        feed_one(s, p, c, begun_ns + STORE_TURN_NS);
+        feed_one(s, p, c, now + STORE_READ_NS);
+        if (behind)
+            read_ns += loop_clock_ns() - now;
         more |= hungry(c);
         list_del(&c->all); /* it was its turn: the others come first next time */
         list_add(&s->consumers, &c->all);
         first = first ? first : &c->all;
     }
-    if (read)
-        rest(s, begun_ns);
+    if (read_ns)
+        rest(s, read_ns);
     return more;
 }
 
