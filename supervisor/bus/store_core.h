@@ -46,7 +46,9 @@ enum {
     STORE_READ_NS = 250000,  /* and no longer than this */
     STORE_TURN_NS = 1000000, /* of all of them, before that of ops */
     STORE_PUBLISHED_NS = 1000000000, /* who did within this time is not to be kept waiting */
-    STORE_SWEEP_ROWS = 1000,         /* deleted in one transaction */
+    STORE_READ_SHARE = 8,          /* while they do, 1/8 of the time is for reading the file */
+    STORE_READ_BURST_NS = 8000000, /* and so much is saved up while nobody reads */
+    STORE_SWEEP_ROWS = 1000,       /* deleted in one transaction */
     STORE_WHY_MAX = 1024,
     STORE_TICK_MS = 1000,    /* between looks at what is to be swept, while something happens */
     STORE_IDLE_MS = 60000,   /* and else */
@@ -244,7 +246,7 @@ struct store {
     uint64_t delayed;
     int64_t next_due_ms;   /* INT64_MAX: none */
     uint64_t published_ns; /* when somebody last did */
-    uint64_t rested_ns;    /* until then nobody reads the file */
+    uint64_t rested_ns;    /* until then nobody reads the file; see rest() */
     int64_t next_feed_ms;  /* when they may again; INT64_MAX: nobody waits for it */
     uint64_t commits_on_disk;
     struct list queue; /* ops that are not begun */

@@ -132,13 +132,15 @@ static void feed_one(struct store *s, struct parcel *p, struct consumer *c, uint
 
 /*
  * Who is behind catches up with what is left over: while others publish, the file is read
- * for a fifth of the time.
+ * for a share of the time.  It is the "generic cell rate algorithm" (ITU-T I.371, annex A):
+ * `rested_ns` is when all that was read is paid for.
  */
 static void rest(struct store *s, uint64_t read_ns)
 {
-    uint64_t now = loop_clock_ns();
-    if (now - s->published_ns < STORE_PUBLISHED_NS)
-        s->rested_ns = now + 4 * read_ns;
+    uint64_t begun = loop_clock_ns() - read_ns;
+    if (begun - s->published_ns < STORE_PUBLISHED_NS)
+        s->rested_ns =
+            MAX(s->rested_ns, begun - STORE_READ_BURST_NS) + STORE_READ_SHARE * read_ns;
 }
 
 static bool may_read(struct store *s, uint64_t now)

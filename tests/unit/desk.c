@@ -282,6 +282,29 @@ static struct op_info info(struct desk *d, struct arena *arena)
     return op;
 }
 
+/* Turns of the engine: one that reads piece by piece, with rests, has read all in as many. */
+enum { TURNS = 1000, TURN_US = 100 };
+
+void desk_fed(struct desk *d, uint32_t consumer, const char *stream)
+{
+    for (unsigned i = 0; i < TURNS; i++) {
+        if (desk_consumer_info(d, consumer).hi >= desk_stream_info(d, stream).last)
+            break;
+        usleep(TURN_US);
+    }
+    desk_stream_info(d,
+                     stream); /* what was read before the last answer has come with this one */
+}
+
+bool desk_awaits(struct desk *d)
+{
+    for (unsigned i = 0; i < TURNS && !d->note_count; i++) {
+        desk_stream_info(d, "");
+        usleep(TURN_US);
+    }
+    return d->note_count > 0;
+}
+
 /* What an earlier op lets loose comes at the latest with the op after the next. */
 void desk_quiet(struct desk *d)
 {

@@ -81,6 +81,12 @@ struct delivery_note desk_next(struct desk *, uint32_t consumer);
 /* Its seq, with the reference let go. */
 uint64_t desk_next_seq(struct desk *, uint32_t consumer);
 
+/* Waits, though not for ever, until the consumer was shown all there is in its stream. */
+void desk_fed(struct desk *, uint32_t consumer, const char *stream);
+
+/* Waits, though not for ever, for some delivery: false when there is none. */
+bool desk_awaits(struct desk *);
+
 /* There is no delivery, and none comes. */
 void desk_quiet(struct desk *);
 

@@ -134,8 +134,7 @@ static unsigned look(struct patient *p)
     unsigned settled = a.created ? 0 : 1 + (unsigned)a.put_off_count;
     desk_forget_put_off(&a);
     desk_credit(&p->desk, a.id, 1000);
-    for (unsigned i = 0; i < 3; i++)
-        desk_consumer_info(&p->desk, a.id);
+    desk_fed(&p->desk, a.id, "events");
     unsigned came = 0;
     while (p->desk.note_count) {
         struct delivery_note note = desk_next(&p->desk, a.id);

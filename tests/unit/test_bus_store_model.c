@@ -218,7 +218,7 @@ static bool compare(struct game *g)
         if (!g->ids[c])
             continue;
         while (right && (wanted = model_next(&g->model, c))) {
-            right = must(g, g->desk.note_count > 0, "deliveries", 0, 1) &&
+            right = must(g, desk_awaits(&g->desk), "deliveries", 0, 1) &&
                     same(g, "delivered", desk_next_seq(&g->desk, g->ids[c]), wanted);
         }
         struct consumer_info info = desk_consumer_info(&g->desk, g->ids[c]);
