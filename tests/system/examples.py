@@ -10,7 +10,6 @@ import re
 import shutil
 import signal
 import socket
-import subprocess
 import threading
 import time
 from contextlib import suppress
@@ -19,9 +18,9 @@ from typing import Any, Callable, Mapping, Optional
 from urllib.parse import unquote
 
 from app import ROOT, App
+from browser import chromium
 from timing import slow, until
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 
 Start = Callable[..., App]
 
@@ -178,18 +177,10 @@ addEventListener('load', async () => {
 
 def browse(nodey: Start, folder: Path, script: str) -> Any:
     """What the script, which drives the example's page, has seen."""
-    assert CHROMIUM, "no Chromium is here; run: scripts/bootstrap test"
     (folder / "web" / "drive.html").write_text(DRIVER % script)
     config = (folder / "nodey.toml").read_text().replace("[server]", '[server]\naccess_log = "combined"')
     app = nodey(folder=folder, config=config)
-    browser = subprocess.Popen(
-        [CHROMIUM, "--headless=new", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-dev-shm-usage",
-         f"--user-data-dir={folder / 'profile'}", f"http://127.0.0.1:{app.port}/drive.html"],
-        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
-    try:
+    with chromium(f"http://127.0.0.1:{app.port}/drive.html"):
         found = until(lambda: re.search(r"/seen\?(\S+) ", app.stdout()), 60, "the page has reported")
-    finally:
-        os.killpg(browser.pid, signal.SIGKILL)
-        browser.wait()
     assert found
     return json.loads(unquote(found[1]))

@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import resource
 import selectors
-import shutil
-import signal
 import socket
 import subprocess
 import threading
@@ -20,6 +17,7 @@ import httpx
 import pytest
 
 from app import BINARY, App
+from browser import chromium
 from client import Cut
 from command import environment, run
 from eventful import data, eventful, frames, on, wait_frames
@@ -29,7 +27,6 @@ from timing import slow, until
 Nodey = Callable[..., App]
 pytestmark = pytest.mark.outside
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 
 ROUTES = """
 [[routes]]
@@ -498,31 +495,22 @@ source.addEventListener('comment.created', event => {
 
 
 @pytest.mark.long
-def test_a_browser_resumes_by_itself_after_a_restart(nodey: Nodey, tmp_path: Path) -> None:
-    assert CHROMIUM, "no Chromium is here; run: scripts/bootstrap test"
+def test_a_browser_resumes_by_itself_after_a_restart(nodey: Nodey) -> None:
     config = ROUTES + '[[routes]]\npath = "/*"\nroot = "public"\n'
     app = nodey(config=config, files={"public/index.html": PAGE})
     seqs(app, 2)
-    browser = subprocess.Popen(
-        [CHROMIUM, "--headless=new", "--no-sandbox", "--disable-gpu", "--no-first-run",
-         "--disable-dev-shm-usage", f"--user-data-dir={tmp_path / 'profile'}",
-         f"http://127.0.0.1:{app.port}/"],
-        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
 
     def reported(count: int, app: App) -> Optional[list[Any]]:
         lines = run(app.folder, "events", "list", "order.report", "--format", "json").out
         found = [json.loads(line)["data"] for line in lines.splitlines()]
         return found[-1] if found and len(found[-1]) == count else None
 
-    try:
+    with chromium(f"http://127.0.0.1:{app.port}/"):
         until(lambda: reported(2, app), 60, "the page has seen two")
         app.stop()
         again = nodey(folder=app.folder, listen=f"127.0.0.1:{app.port}")
         seqs(again, 2)
         found = until(lambda: reported(4, again), 30, "the page has seen four") or []
-    finally:
-        os.killpg(browser.pid, signal.SIGKILL)
-        browser.wait()
     assert [n for _, n in found] == [0, 1, 0, 1]
     assert sorted({seq for seq, _ in found}) == [seq for seq, _ in found], "each once, in order"
 

@@ -10,7 +10,6 @@ import os
 import re
 import shutil
 import signal
-import subprocess
 import sys
 import threading
 import time
@@ -21,6 +20,7 @@ from urllib.parse import unquote
 import pytest
 
 from app import ROOT, App
+from browser import chromium
 from client import Response
 from command import run
 from conftest import write_files
@@ -30,7 +30,6 @@ pytestmark = pytest.mark.outside
 
 STACK = ROOT / "workers" / "stack"
 PACKAGES = ROOT / "build" / "node" / "node_modules"
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 
 Start = Callable[..., App]
 
@@ -390,20 +389,12 @@ addEventListener('load', async () => {
 @pytest.mark.long
 def test_the_page_in_a_browser(nodey: Start, tmp_path: Path) -> None:
     """Shows both live; its button crashes one, and it sees that one come back."""
-    assert CHROMIUM, "no Chromium is here; run: scripts/bootstrap test"
     folder = files(tmp_path / "stack")
     (folder / "web" / "watch.html").write_text(WATCH)
     app = nodey(folder=folder, args=[], env={"LISTEN": "127.0.0.1:0"}, config=(folder / "nodey.toml").read_text()
                 .replace("[server]", '[server]\naccess_log = "combined"'))
-    browser = subprocess.Popen(
-        [CHROMIUM, "--headless=new", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-dev-shm-usage",
-         f"--user-data-dir={tmp_path / 'profile'}", f"http://127.0.0.1:{app.port}/watch.html"],
-        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
-    try:
+    with chromium(f"http://127.0.0.1:{app.port}/watch.html"):
         line = until(lambda: next((line for line in app.stdout().splitlines() if "/api/a/seen?" in line), None), 60,
                      "the page has reported")
-    finally:
-        os.killpg(browser.pid, signal.SIGKILL)
-        browser.wait()
     seen = json.loads(unquote(line.split("/api/a/seen?")[1].split(" ")[0]))
     assert seen == ["a,b", "true", "crash,freeze,leak 20 MB,leak 200 MB", "restarted"]

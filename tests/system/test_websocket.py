@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import signal
 import socket
 import subprocess
@@ -18,12 +17,12 @@ from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import connect
 
 from app import ROOT, App
+from browser import chromium
 from timing import slow, until
 from workers import pool, raw
 from ws import (BINARY, CLOSE, TEXT, WebSocket, close_payload, compressed, fragments, frame)
 
 MB = 1024 * 1024
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 
 Start = Callable[..., App]
 
@@ -504,17 +503,8 @@ def test_nodes_ws(app: App) -> None:
 
 
 @pytest.mark.long
-def test_chromium(app: App, tmp_path: Path) -> None:
-    assert CHROMIUM, "no Chromium is here; run: scripts/bootstrap test"
-    browser = subprocess.Popen(
-        [CHROMIUM, "--headless=new", "--no-sandbox", "--disable-gpu", "--no-first-run",
-         "--disable-dev-shm-usage", f"--user-data-dir={tmp_path}",
-         f"http://127.0.0.1:{app.port}/page"],
-        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
-    try:
+def test_chromium(app: App) -> None:
+    with chromium(f"http://127.0.0.1:{app.port}/page"):
         report = until(lambda: seen(app)["report"], 60, "the page has reported")
-    finally:
-        os.killpg(browser.pid, signal.SIGKILL)
-        browser.wait()
     assert report == TALK
     assert wait_closed(app, 3)[0]["code"] == 4001
