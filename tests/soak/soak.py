@@ -17,7 +17,7 @@ from client import Cut, Hang, request_bytes
 from faults import Fault, Injury, Sequence
 from load import Outcome, new_id
 from stage import Stage, Violation
-from timing import SLOW, slow
+from timing import slow
 
 RECOVERY = 5.0  # until everything is as before, once the fault is noticed
 SPARE_FDS = 3

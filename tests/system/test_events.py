@@ -12,7 +12,6 @@ from typing import Any, Callable
 import pytest
 
 from app import App
-from checks import kill
 from command import run
 from eventful import (data, enqueue, entries, eventful, frames, job, on, publish, send,
                       wait_frames)

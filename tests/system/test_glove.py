@@ -22,7 +22,7 @@ from checks import kill
 from client import Response
 from command import run, run_pytest
 from examples import Killer, Listener, Start, browse, copied
-from timing import slow, until
+from timing import until
 pytestmark = pytest.mark.outside
 
 QUICK = {"[workers.login]": '[defaults]\nbackoff_max = "100ms"\nmax_restarts = 1000\n\n[workers.login]',

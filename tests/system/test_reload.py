@@ -6,7 +6,7 @@ import sys
 import threading
 import time
 from collections import Counter
-from typing import Any, Callable
+from typing import Callable
 
 import command
 import procs

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import os
 import re
-import threading
 import time
 from pathlib import Path
-from typing import Any, Callable, Iterator, Optional
+from typing import Any, Callable, Iterator
 
 import command
-import procs
 import pytest
 from admin import Admin
 from app import BINARY, App

@@ -13,13 +13,12 @@ import time
 from pathlib import Path
 from typing import Callable, Iterator
 
-import procs
 import pytest
 from app import BINARY, App
 from checks import kill, wait_gone
 from command import run
 from programs import Value, free_port, service, worker
-from timing import slow, until
+from timing import slow
 
 pytestmark = pytest.mark.outside
 

@@ -6,10 +6,8 @@ Each row is tried with a service of the stack, which is Node, and with one in Py
 from __future__ import annotations
 
 import json
-import os
 import re
 import shutil
-import signal
 import sys
 import threading
 import time

@@ -8,14 +8,14 @@ import os
 import socket
 import threading
 import time
-from typing import Callable, Iterator
+from typing import Callable
 from urllib.parse import quote
 
 import pytest
 
 from app import App
-from client import Connection, Cut, Hang, parse_head, request_bytes
-from timing import slow, until
+from client import Connection, Cut, parse_head, request_bytes
+from timing import slow
 from workers import pool, raw
 
 MB = 1024 * 1024

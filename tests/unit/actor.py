@@ -7,9 +7,9 @@ from __future__ import annotations
 import base64
 import json
 import os
-import signal
+import signal  # noqa: F401  # for what tests say
 import sys
-from time import sleep
+from time import sleep  # noqa: F401
 from typing import Any
 
 frames: list[dict[str, Any]] = []  # read and not begun

@@ -7,10 +7,9 @@ import shutil
 import signal
 import subprocess
 import time
-from functools import partial
 from pathlib import Path
 
-from harness import proc, servers
+from harness import servers
 from harness.context import Context, progress
 from harness.errors import BenchError
 from harness.report import Column, Table
