@@ -10,6 +10,7 @@ import signal
 import socket
 import struct
 import time
+from contextlib import suppress
 from typing import Any, Callable
 from urllib.parse import quote
 
@@ -423,13 +424,30 @@ def test_200_slow_uploads_at_once_do_not_hold_a_worker(nodey: Start) -> None:
     calm.check(200 * 600 * 1024)
 
 
+def put_aside(app: App) -> None:
+    """The data_dir, once the log has its first line: who writes another makes it anew."""
+    log = app.folder / "data" / "logs" / "nodey.log"
+    until(lambda: log.exists() and "ready on" in log.read_text(), 5, "the log is written")
+    (app.folder / "data").rename(app.folder / "elsewhere")
+
+
+def put_back(app: App) -> None:
+    def back() -> bool:
+        shutil.rmtree(app.folder / "data", ignore_errors=True)
+        with suppress(OSError):
+            (app.folder / "elsewhere").rename(app.folder / "data")
+        return not (app.folder / "elsewhere").exists()
+
+    until(back, 5, "the data_dir is back")
+
+
 @pytest.mark.parametrize("how", ["it is gone", "no more fits"])
 def test_a_body_that_the_disk_does_not_take_is_a_507(nodey: Start, how: str) -> None:
     app = nodey(config=streamer("concurrency=1", server='data_dir = "data"'))
     calm = app.calm(1)
     limits = resource.prlimit(app.pid, resource.RLIMIT_FSIZE)
     if how == "it is gone":
-        (app.folder / "data").rename(app.folder / "elsewhere")
+        put_aside(app)
     else:
         resource.prlimit(app.pid, resource.RLIMIT_FSIZE, (200000, limits[1]))
     with app.connect() as fits, app.connect() as connection:
@@ -441,8 +459,7 @@ def test_a_body_that_the_disk_does_not_take_is_a_507(nodey: Start, how: str) -> 
         assert fits.read_response("POST").json()["size"] == 100000
     app.wait_log("cannot be kept in .*data: ")
     if how == "it is gone":
-        shutil.rmtree(app.folder / "data", ignore_errors=True)  # logs may have made it anew
-        (app.folder / "elsewhere").rename(app.folder / "data")
+        put_back(app)
     else:
         resource.prlimit(app.pid, resource.RLIMIT_FSIZE, limits)
     assert app.post("/sink", b"a" * MB).json()["size"] == MB
