@@ -292,8 +292,7 @@ void desk_fed(struct desk *d, uint32_t consumer, const char *stream)
             break;
         usleep(TURN_US);
     }
-    desk_stream_info(d,
-                     stream); /* what was read before the last answer has come with this one */
+    desk_stream_info(d, stream); /* what was read before one answer has come with the next */
 }
 
 bool desk_awaits(struct desk *d)
